@@ -100,7 +100,9 @@ def test_names_are_for_people_and_for_one_voice_each(store: VoiceStore, name: st
     assert sorted(path.suffix for path in store.folder.iterdir() if path.suffix) == [".json", ".json"]
 
 
-def test_a_voice_of_another_file_or_a_damaged_one_is_refused(store: VoiceStore, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_voice_of_another_file_or_a_damaged_one_is_refused(
+    store: VoiceStore, caplog: pytest.LogCaptureFixture
+) -> None:
     voice, other = store.add_clip("carol", tone(150)), store.add_clip("dora", tone(700))
     (store.folder / f"{voice.id}.wav").write_bytes((store.folder / f"{other.id}.wav").read_bytes())
     with pytest.raises(VoiceRefused) as refused:
@@ -109,7 +111,9 @@ def test_a_voice_of_another_file_or_a_damaged_one_is_refused(store: VoiceStore, 
     (store.folder / f"{other.id}.json").write_text('{"id": "voice_')
     assert store.voices() == (voice,)
     assert "passed over" in caplog.text
-    (store.folder / f"{other.id}.json").write_text(json.dumps({"id": voice.id, "name": "x", "kind": "mix", "added_ns": 1}))
+    (store.folder / f"{other.id}.json").write_text(
+        json.dumps({"id": voice.id, "name": "x", "kind": "mix", "added_ns": 1})
+    )
     assert store.voices() == (voice,)
 
 
@@ -129,7 +133,9 @@ def test_what_a_crash_left_behind_is_not_found_and_goes_with_the_next_writer(sto
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
-def test_a_full_disk_leaves_the_folder_as_it_was(store: VoiceStore, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
+def test_a_full_disk_leaves_the_folder_as_it_was(
+    store: VoiceStore, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
     store.add_mix("kept", "a+b")
     before = {path.name: path.read_bytes() for path in store.folder.iterdir()}
     written = 0
@@ -248,7 +254,9 @@ async def test_kokoro_speaks_with_own_tensors_and_mixes_in_their_language(store:
             assert own.voice_in(named, "es") == named
         assert own.resolve_voice("carol") is None
         assert own.resolve_voice("af_bella", "en") == "af_bella"
-        said = [await spoken(own, named) for named in ("ef_mia", "evening", "ef_mia(2)+af_bella", "ef_mia(1)+af_bella(2)")]
+        said = [
+            await spoken(own, named) for named in ("ef_mia", "evening", "ef_mia(2)+af_bella", "ef_mia(1)+af_bella(2)")
+        ]
         assert differ(said[0], said[1])
         assert not differ(said[1], said[2])
         carol = store.voice("carol")

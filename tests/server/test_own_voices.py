@@ -9,6 +9,7 @@ import errno
 import json
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -94,9 +95,7 @@ class Rig:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Running]:
-        engines = await LoadedEngines.open_all(
-            self.config.pipelines.values(), create=self._create, voices=self.store
-        )
+        engines = await LoadedEngines.open_all(self.config.pipelines.values(), create=self._create, voices=self.store)
         assert not engines.failures, engines.failures
         async with running(self.config, engines) as server:
             yield server
@@ -146,9 +145,7 @@ def differ(one: Samples, other: Samples) -> bool:
 
 async def with_voice(server: Running, named: Any, model: str = "default") -> Samples:
     async with talking(server, model) as talk:
-        await talk.send(
-            type="session.update", session={"type": "realtime", "audio": {"output": {"voice": named}}}
-        )
+        await talk.send(type="session.update", session={"type": "realtime", "audio": {"output": {"voice": named}}})
         await talk.until("session.updated")
         return await spoken(talk)
 
@@ -177,12 +174,12 @@ async def test_one_response_and_a_client_secret_can_name_a_voice(rig: Rig) -> No
             audio = b"".join(base64.b64decode(event.delta) for event in talk.of("response.output_audio.delta"))
             assert not differ(np.frombuffer(audio, "<i2").astype(np.float32), expected)
         secret = await client.realtime.client_secrets.create(
-            session={"type": "realtime", "audio": {"output": {"voice": {"id": made.id}}}}  # type: ignore[typeddict-item]
+            session={"type": "realtime", "audio": {"output": {"voice": {"id": made.id}}}}
         )
         async with talking(server, key=secret.value) as talk:
             assert not differ(await spoken(talk), expected)
         unknown = client.realtime.client_secrets.create(
-            session={"type": "realtime", "audio": {"output": {"voice": {"id": "voice_" + 24 * "0"}}}}  # type: ignore[typeddict-item]
+            session={"type": "realtime", "audio": {"output": {"voice": {"id": "voice_" + 24 * "0"}}}}
         )
         status, _, param, said = await refused(unknown)
         assert (status, param) == (400, "session.audio.output.voice")
@@ -247,24 +244,24 @@ async def test_a_removed_voice_goes_on_in_running_sessions_and_is_refused_in_new
 
 
 async def test_a_voice_that_another_process_adds_is_there_for_the_next_session(rig: Rig, tmp_path: Path) -> None:
-    async with rig.serving() as server:
-        async with talking(server) as old:
-            program = (
-                "import sys, pathlib, numpy as np\n"
-                "from parley.audio.files import Recording\n"
-                "from parley.engines.voices.store import VoiceStore\n"
-                "audio = np.sin(np.arange(96_000) / 9).astype(np.float32) / 2\n"
-                "VoiceStore(pathlib.Path(sys.argv[1])).add_clip('erin', Recording(audio, 24_000))\n"
-            )
-            child = await asyncio.create_subprocess_exec(
-                os.sys.executable, "-c", program, str(rig.store.folder)  # type: ignore[attr-defined]
-            )
-            assert await child.wait() == 0
-            assert (await with_voice(server, "erin")).size
-            await old.send(
-                type="session.update", session={"type": "realtime", "audio": {"output": {"voice": "erin"}}}
-            )
-            assert "Unknown voice" in (await old.until("error")).error.message, "what a session can do is fixed"
+    async with rig.serving() as server, talking(server) as old:
+        program = (
+            "import sys, pathlib, numpy as np\n"
+            "from parley.audio.files import Recording\n"
+            "from parley.engines.voices.store import VoiceStore\n"
+            "audio = np.sin(np.arange(96_000) / 9).astype(np.float32) / 2\n"
+            "VoiceStore(pathlib.Path(sys.argv[1])).add_clip('erin', Recording(audio, 24_000))\n"
+        )
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            program,
+            str(rig.store.folder),
+        )
+        assert await child.wait() == 0
+        assert (await with_voice(server, "erin")).size
+        await old.send(type="session.update", session={"type": "realtime", "audio": {"output": {"voice": "erin"}}})
+        assert "Unknown voice" in (await old.until("error")).error.message, "what a session can do is fixed"
 
 
 async def test_consents_are_listed_page_by_page_renamed_and_deleted(rig: Rig) -> None:
@@ -287,7 +284,7 @@ async def test_consents_are_listed_page_by_page_renamed_and_deleted(rig: Rig) ->
             "consent_id",
         )
         for query, param in (({"after": "cons_x"}, "after"), ({"limit": 101}, "limit"), ({"limit": 0}, "limit")):
-            assert (await refused(client.audio.voice_consents.list(**query)))[2] == param  # type: ignore[arg-type]
+            assert (await refused(client.audio.voice_consents.list(**query)))[2] == param
 
 
 @pytest.mark.parametrize(
@@ -316,7 +313,9 @@ async def test_a_consent_that_was_not_read_word_for_word_is_refused(
 
 async def test_small_mistakes_of_the_recogniser_are_no_fault_and_silence_is(rig: Rig) -> None:
     async with rig.serving() as server, server.client() as client:
-        await rig.consent(client, "i'm the owner of this voice and I agreed that my recording is used to make the synthetic voice")
+        await rig.consent(
+            client, "i'm the owner of this voice and I agreed that my recording is used to make the synthetic voice"
+        )
         quiet = await refused(rig.consent(client, recording=("quiet.wav", wav(silence(4_000)))))
         assert quiet[:3] == (400, "clip_silent", "recording")
         other = await refused(rig.consent(client, language="ja"))
@@ -357,9 +356,7 @@ async def test_what_cannot_be_a_voice_names_the_field(rig: Rig) -> None:
         assert bare[1] == "unsupported_voice_type"
         async with talking(server) as talk:
             prompt = {"type": "prompt", "prompt": "A calm voice."}
-            await talk.send(
-                type="session.update", session={"type": "realtime", "audio": {"output": {"voice": prompt}}}
-            )
+            await talk.send(type="session.update", session={"type": "realtime", "audio": {"output": {"voice": prompt}}})
             assert "made from a prompt" in (await talk.until("error")).error.message
 
 

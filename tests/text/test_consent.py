@@ -44,7 +44,10 @@ def test_small_mistakes_are_forgiven(heard: str) -> None:
         ("", "no words"),
         ("...", "no words"),
         ("I am the owner of this voice and I don't agree that my recording is used to make a synthetic voice", "'t'"),
-        ("I am the owner of this voice and I disagree that my recording is used to make a synthetic voice", "'disagree'"),
+        (
+            "I am the owner of this voice and I disagree that my recording is used to make a synthetic voice",
+            "'disagree'",
+        ),
         ("I am the owner of this voice", "'agree'"),
         ("I am the owner of this voice and I agree to your recording", "something else"),
         (f"{ENGLISH.text} {ENGLISH.text}", "or more"),

@@ -51,7 +51,7 @@ class Leftover:
 def leftovers(environ: Mapping[str, str], data_folder: Path, config_folder: Path) -> list[Leftover]:
     """What is there, folder by folder. `data_folder` and `config_folder` are Parley's own.
 
-    Folders that `environ` names (`PARLEY_MODELS_DIR`, `PARLEY_OWN_VOICES_DIR`, `PARLEY_VOICES_DIR`) may hold files of the user: they are reported and kept.
+    Folders that `environ` names (`FOLDERS`) may hold files of the user: they are reported and kept.
     """
     found: list[Leftover] = []
     for folder, names in ((data_folder, DATA_NAMES), (config_folder, CONFIG_NAMES)):

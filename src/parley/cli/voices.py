@@ -55,7 +55,10 @@ def list_(as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def remove(names: tuple[str, ...], as_json: bool) -> None:
-    """Remove voices, by name or id, with their recordings and consents. Sessions that speak with one go on with it; new ones are refused."""
+    """Remove voices, by name or id, with their recordings and consents.
+
+    Sessions that speak with one go on with it; new ones are refused.
+    """
     store = _store()
     with files_checked():
         gone = [store.remove_voice(name, with_consent=True) for name in names]

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-CONSENT_NOTICE = (
-    "Use a person's voice with the consent of that person only, and tell listeners that the speech is made by a machine."
-)
+CONSENT_NOTICE = "Use a person's voice with the consent of that person only, and tell listeners that the speech is made by a machine."
 
 _tts_option = click.option(
     "--tts", metavar="ENGINE[:MODEL]", help="The engine that is to speak with it [default: the pipelines']."
@@ -127,7 +125,9 @@ def mix(name: str, parts: str, as_json: bool, tts: str | None, config_path: Path
 @click.argument("text", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Write this file, or - for WAV on stdout.")
 @click.option("--language", metavar="TAG", help="Language of the text, such as en, de or pt-BR.")
-@click.option("--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True, help="Times the usual speed.")
+@click.option(
+    "--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True, help="Times the usual speed."
+)
 @click.option("--device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
 @_engine_options
 def say_with(

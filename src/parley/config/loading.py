@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
@@ -32,13 +32,11 @@ from parley.config.layers import (
 )
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
-    PIPELINE_SECTION,
     ConfigSchema,
     InterpretSection,
-    ModelsSection,
-    OwnVoicesSection,
     PipelineSection,
     ServerSection,
+    known_keys,
     with_stages,
 )
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
@@ -53,20 +51,12 @@ from parley.config.values import (
 )
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
-from parley.engines.ports import aliases, stages
+from parley.engines.ports import stages
 from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
 _PATHS = frozenset({"tls_key"})
 """Settings that look like secrets and are paths."""
-
-_TABLES: Mapping[KeyPath, type[BaseModel]] = {
-    (): ConfigSchema,
-    ("server",): ServerSection,
-    ("models",): ModelsSection,
-    ("own_voices",): OwnVoicesSection,
-    ("interpret",): InterpretSection,
-}
 
 
 def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
@@ -179,17 +169,11 @@ def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
     place = places.get(key) or next((there for known, there in places.items() if known[: len(key)] == key), "")
     where = f"{place}: " if place else ""
     if fault["type"] == "extra_forbidden":
-        hint = did_you_mean(key[-1], _known_keys(key[:-1]))
+        hint = did_you_mean(key[-1], known_keys(key[:-1]))
         return f"{where}unknown setting {'.'.join(key)}. {hint}".rstrip()
     if fault["type"] in ("model_type", "dict_type"):
         return f"{where}{'.'.join(key)}: expected a table, such as [{'.'.join(key)}] with a line for each setting."
     return f"{where}{'.'.join(key)}: {fault['msg']}."
-
-
-def _known_keys(table: KeyPath) -> list[str]:
-    if section := _TABLES.get(table):
-        return list(section.model_fields)
-    return [*PIPELINE_SECTION.model_fields, *aliases()]
 
 
 def _check_default(settings: ConfigSchema, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from parley.engines.ports import Stage, stages
+from parley.engines.ports import Stage, aliases, stages
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful voice assistant. Everything you write is spoken aloud: answer in a few short sentences of plain "
@@ -245,6 +245,21 @@ class ConfigSchema(BaseSettings):
     own_voices: OwnVoicesSection = OwnVoicesSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
+
+
+_TABLES: dict[tuple[str, ...], type[BaseModel]] = {
+    (): ConfigSchema,
+    ("server",): ServerSection,
+    ("models",): ModelsSection,
+    ("own_voices",): OwnVoicesSection,
+    ("interpret",): InterpretSection,
+}
+
+
+def known_keys(table: tuple[str, ...]) -> list[str]:
+    """The keys of a table, () for the whole file."""
+    section = _TABLES.get(table)
+    return [*PIPELINE_SECTION.model_fields, *aliases()] if section is None else list(section.model_fields)
 
 
 S = TypeVar("S", bound=ConfigSchema)

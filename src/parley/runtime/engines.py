@@ -127,8 +127,8 @@ class LoadedEngines:
         create: Create = registry.create,
         voices: VoiceStore | None = None,
     ) -> LoadedEngines:
-        """Open what `configs` name. `report` hears of each engine's progress; `voices` are the user's own (None: those of the usual folder).
-        Never raises for an engine: see `failures`."""
+        """Open what `configs` name. `report` hears of each engine's progress; `voices` are the user's own (None: those of the usual
+        folder). Never raises for an engine: see `failures`."""
         configs = tuple(configs)
         openings: dict[tuple[Stage[Any], str], _Opening] = {}
         for config in configs:

@@ -127,9 +127,7 @@ class AudioRequests:
             yield Upload(file, fields)
 
     @asynccontextmanager
-    async def form(
-        self, request: Request, shape: FormShape
-    ) -> AsyncIterator[tuple[UploadFile | None, dict[str, str]]]:
+    async def form(self, request: Request, shape: FormShape) -> AsyncIterator[tuple[UploadFile | None, dict[str, str]]]:
         """The file and the fields of a form of another shape; valid while the request is. Raises `Refused`."""
         grant = self.grant(request)
         refusal = self._running.refusal(grant) or (BUSY if len(self._places) >= MAX_REQUESTS else None)

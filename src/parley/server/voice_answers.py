@@ -107,5 +107,3 @@ def answer(value: object) -> Response:
     """An answer, which no cache keeps."""
     body: bytes = msgspec.json.encode(value)
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
-
-

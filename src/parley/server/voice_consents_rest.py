@@ -74,11 +74,11 @@ class VoiceConsentsRest:
             recording = await stored(_FIELDS, clips.read_stream, file.file, "The recording", "recording")
             heard = await until_gone(request, _heard(pipeline, recording))
             if fault := consent.fault(wanted, heard):
-                message = f'The recording is not the sentence of consent: {fault}. Read aloud, word for word: "{wanted.text}"'
+                message = (
+                    f'The recording is not the sentence of consent: {fault}. Read aloud, word for word: "{wanted.text}"'
+                )
                 raise Refused(Refusal(400, "consent_not_read", message, "recording"))
-            return answer(
-                _shown(await stored(_FIELDS, self._store.add_consent, fields["name"], language, recording))
-            )
+            return answer(_shown(await stored(_FIELDS, self._store.add_consent, fields["name"], language, recording)))
 
     def _hearing(self, language: str) -> LoadedPipeline:
         """A pipeline whose recogniser understands the language, the default one first. Raises `Refused`."""

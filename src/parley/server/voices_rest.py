@@ -20,7 +20,7 @@ from parley.engines.ports import ClonesVoices, EngineError, EngineRefused
 from parley.engines.voices import clips
 from parley.engines.voices.records import OwnVoice, key_of
 from parley.engines.voices.shelf import VoiceShelf, engines_for
-from parley.server.audio_upload import AudioRequests, FormShape, no_file, until_gone
+from parley.server.audio_upload import AudioRequests, FormShape, no_file
 from parley.server.refusals import Refusal, Refused
 from parley.server.voice_answers import answer, new_name, page_of, stored
 
@@ -64,7 +64,7 @@ class VoicesRest:
             self._requests.grant(request)
             raise Refused(NO_PROMPTS)
         async with self._requests.form(request, FORM) as (file, fields):
-            return answer(_shown(await until_gone(request, self._created(file, fields))))
+            return answer(_shown(await self._created(file, fields)))
 
     async def _created(self, file: UploadFile | None, fields: dict[str, str]) -> OwnVoice:
         kind = fields.get("type", "audio_sample")
@@ -132,9 +132,7 @@ class VoicesRest:
         self._requests.grant(request)
         name = await new_name(request)
         self._refuse_engines_name(name)
-        return answer(
-            _shown(await stored(_FIELDS, self._store.rename_voice, request.path_params["voice_id"], name))
-        )
+        return answer(_shown(await stored(_FIELDS, self._store.rename_voice, request.path_params["voice_id"], name)))
 
     async def delete(self, request: Request) -> Response:
         self._requests.grant(request)

@@ -23,8 +23,8 @@ from parley.engines.ports import (
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
-    VoicesByLanguage,
     VoiceSample,
+    VoicesByLanguage,
     VoiceTensor,
 )
 

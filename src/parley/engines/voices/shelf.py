@@ -65,9 +65,7 @@ class VoiceShelf:
     def remedy(self, voice: OwnVoice) -> str:
         """Which pipelines, or else which engines, can speak with a voice."""
         voices = self.voices()
-        able = [
-            name for name, one in self.synthesizers.items() if not self.with_voices(one, voices).why_not(voice)
-        ]
+        able = [name for name, one in self.synthesizers.items() if not self.with_voices(one, voices).why_not(voice)]
         if able:
             return f"These pipelines can: {', '.join(able)}."
         return f"Engines that can: {', '.join(engines_for(voice.kind)) or 'none is installed'} (tts)."
@@ -91,5 +89,3 @@ def _able(name: str, kind: VoiceKind) -> bool:
             return isinstance(engine, ReadsVoices)
         case "mix":
             return engine.info.mixes
-
-

@@ -1,8 +1,8 @@
 """A synthesizer that also speaks with the user's own voices.
 
 Laws:
-- What it knows are the voices as they were when it was made, by name and by id: a voice that is removed later is still spoken with by whoever
-  has begun to, one that is added later is not known. So one is made for each session.
+- What it knows are the voices as they were when it was made, by name and by id: a voice that is removed later is still spoken with by
+  whoever has begun to, one that is added later is not known. So one is made for each session.
 - An own voice goes before one of the engine's that has the same name.
 - The engine is asked for its own name of the voice with each text (`ClonesVoices`, `ReadsVoices`), as it may have dropped it. The sound
   is read once, and shared with the other sessions that speak with it.
@@ -26,8 +26,8 @@ from parley.engines.ports import (
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
-    VoicesByLanguage,
     VoiceSample,
+    VoicesByLanguage,
     VoiceTensor,
 )
 from parley.engines.voices.records import OwnVoice, VoiceKind, key_of
@@ -112,7 +112,8 @@ class OwnVoiceSynthesizer:
         return voice if self._inner.resolve_voice(voice, language) is not None else None
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
-        """As the engine speaks. Raises `EngineRefused` (`voice_not_found`, `voice_damaged`) besides where the file of an own voice is gone."""
+        """As the engine speaks. Raises `EngineRefused` besides where the file of an own voice is gone (`voice_not_found`) or another
+        (`voice_damaged`)."""
         voice = await self.prepared(request.voice)
         spoken = cast("AsyncGenerator[SpeechChunk, None]", self._inner.speak(replace(request, voice=voice)))
         async with aclosing(spoken) as chunks:
@@ -120,7 +121,10 @@ class OwnVoiceSynthesizer:
                 yield chunk
 
     async def prepared(self, voice: str) -> str:
-        """What the engine is asked for, once it knows the voice: it is read, and cloned where that was not done yet. Raises `EngineError`."""
+        """What the engine is asked for, once it knows the voice: it is read, and cloned where that was not done yet.
+
+        Raises `EngineError`.
+        """
         own = self._own(voice)
         if own is not None and own.kind == "clip":
             return await cast(ClonesVoices, self._inner).clone_voice(cast(VoiceSample, await self._sound(own)))

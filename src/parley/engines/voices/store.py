@@ -366,5 +366,3 @@ def _refuse_taken(name: str, voices: tuple[OwnVoice, ...] | list[OwnVoice]) -> N
 def is_full_disk(error: OSError) -> bool:
     """Whether there was no room for what was to be written."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
