@@ -31,6 +31,7 @@ def test_the_tag_may_name_a_country() -> None:
     [
         "i am the owner of this voice and i agreed that my recordings is used to make the synthetic voice",
         "I'm the owner of this voice, and I agree that my recording is used to make a synthetic voice",
+        "i am the owner of this place and i agree that my recording is use to make a synthetic boys",
         "am the owner of this voice and i agree that my recording is used to make synthetic voice",
     ],
 )

@@ -32,37 +32,37 @@ class ConsentPhrase:
 PHRASES: Final = {
     "de": ConsentPhrase(
         "Diese Stimme gehört mir, und ich bin damit einverstanden, dass aus meiner Aufnahme eine künstliche Stimme gemacht wird.",
-        ("stimme", "einverstanden", "aufnahme"),
+        ("einverstanden", "aufnahme"),
         frozenset({"nicht", "nie", "niemals", "kein", "keine", "keiner", "keinesfalls"}),
     ),
     "en": ConsentPhrase(
         "I am the owner of this voice, and I agree that my recording is used to make a synthetic voice.",
-        ("owner", "voice", "agree", "recording"),
+        ("owner", "agree", "recording"),
         frozenset({"not", "t", "dont", "cant", "wont", "never", "no", "nor", "refuse", "disagree", "cannot"}),
     ),
     "es": ConsentPhrase(
         "Esta voz es mía, y acepto que mi grabación se use para crear una voz sintética.",
-        ("voz", "acepto", "grabacion"),
+        ("acepto", "grabacion"),
         frozenset({"no", "nunca", "jamas", "tampoco", "rechazo"}),
     ),
     "fr": ConsentPhrase(
         "Cette voix est la mienne, et j'accepte que mon enregistrement serve à créer une voix de synthèse.",
-        ("voix", "accepte", "enregistrement"),
+        ("accepte", "enregistrement"),
         frozenset({"ne", "n", "pas", "jamais", "refuse"}),
     ),
     "it": ConsentPhrase(
         "Questa voce è mia, e accetto che la mia registrazione sia usata per creare una voce sintetica.",
-        ("voce", "accetto", "registrazione"),
+        ("accetto", "registrazione"),
         frozenset({"non", "mai", "neanche", "rifiuto"}),
     ),
     "nl": ConsentPhrase(
         "Deze stem is van mij, en ik ga ermee akkoord dat mijn opname wordt gebruikt om een synthetische stem te maken.",
-        ("stem", "akkoord", "opname"),
+        ("akkoord", "opname"),
         frozenset({"niet", "geen", "nooit", "weiger"}),
     ),
     "pt": ConsentPhrase(
         "Esta voz é minha, e aceito que a minha gravação seja usada para criar uma voz sintética.",
-        ("voz", "aceito", "gravacao"),
+        ("aceito", "gravacao"),
         frozenset({"nao", "nunca", "jamais", "nem", "recuso"}),
     ),
 }
