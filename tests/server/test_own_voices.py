@@ -417,3 +417,36 @@ async def test_keys_and_pages_are_checked_as_for_every_recording(weights: Path, 
         async with server.client(secret.value) as guest:
             assert (await refused(guest.audio.voice_consents.list()))[0] == 403
     assert json.loads((rig.store.folder / f"{made.id}.json").read_text())["name"] == "carol"
+
+
+async def test_of_two_clients_that_want_one_name_at_the_same_time_one_gets_it(rig: Rig) -> None:
+    async with rig.serving() as server, server.client() as client:
+        consent = (await rig.consent(client)).id
+        asked = [
+            client.audio.voices.create(name="carol", consent=consent, audio_sample=("c.wav", tone(hertz)))
+            for hertz in (150.0, 700.0, 400.0)
+        ]
+        made = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(one) for one in made].count(Voice) == 1
+        assert {one.status_code for one in made if isinstance(one, APIStatusError)} == {409}
+        assert [one.name for one in rig.store.voices()] == ["carol"]
+        assert len(list(rig.store.folder.glob("voice_*.wav"))) == 1
+
+
+async def test_a_recording_that_gives_no_voice_leaves_nothing_behind(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parley.engines.voices.clips.MIN_SECONDS", 0.1)
+    async with rig.serving() as server, server.client() as client:
+        found = await refused(rig.voice(client, audio_sample=("c.wav", tone(150, 0.5))))
+        assert found[:3] == (400, "invalid_sample", "audio_sample")
+        assert not rig.store.voices()
+        assert not list(rig.store.folder.glob("voice_*"))
+
+
+async def test_a_server_without_an_engine_that_clones_says_which_would(weights: Path, tmp_path: Path) -> None:
+    rig = Rig(weights, tmp_path / "own")
+    tensors = replace(rig.config.pipelines["tensors"], name="default")
+    rig.config = replace(rig.config, pipelines={"default": tensors})
+    async with rig.serving() as server, server.client() as client:
+        status, code, _, said = await refused(rig.voice(client))
+        assert (status, code) == (400, "cloning_not_available")
+        assert "phonon" in said
