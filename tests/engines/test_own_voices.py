@@ -259,10 +259,9 @@ async def test_kokoro_speaks_with_own_tensors_and_mixes_in_their_language(store:
         ]
         assert differ(said[0], said[1])
         assert not differ(said[1], said[2])
-        carol = store.voice("carol")
-        assert "kokoro cannot speak" in shelf.refusal(carol, engine)
-        assert "phonon" in shelf.refusal(carol, engine)
-        assert shelf.refusal(store.voice("ef_mia"), engine) == ""
+        assert "kokoro cannot speak" in shelf.refusal("carol", engine)
+        assert "phonon" in shelf.refusal("carol", engine)
+        assert shelf.refusal("ef_mia", engine) == ""
     finally:
         await engine.close()
 
@@ -340,6 +339,19 @@ async def test_a_list_of_engines_speaks_with_the_one_that_can_and_falls_back(sto
     await spoken(own, "carol")
     assert not plain.requests, "the first engine has spoken"
     await phonon.close()
+    await spoken(own, "carol")
+    assert [request.voice for request in plain.requests] == [""], "the other one speaks while the first is away"
+
+
+async def test_a_record_that_somebody_has_changed_disturbs_no_other_voice(store: VoiceStore, tmp_path: Path) -> None:
+    store.add_tensor("af_mine", style(4))
+    mix = store.add_mix("evening", "af_bella(2)+af_mine(1)")
+    path = store.folder / f"{mix.id}.json"
+    path.write_text(path.read_text().replace("af_bella(2)", "af_bella((("))
+    engine = kokoro(tmp_path / "kokoro")
+    own = VoiceShelf(store).with_voices(engine, store.voices())
+    assert [voice.name for voice in own.spoken] == ["af_mine"]
+    assert "cannot be used" in VoiceShelf(store).refusal("evening", engine)
 
 
 async def test_the_sound_of_a_voice_is_let_go_with_the_sessions_that_use_it(store: VoiceStore, tmp_path: Path) -> None:

@@ -272,8 +272,8 @@ def _voice_fault(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> 
     if own.around(cast(SpeechSynthesizer, engine)).resolve_voice(config.voice) is not None:
         return None
     message = f"{opening.name} has no voice {config.voice!r}, which the pipeline {config.name!r} asks for."
-    if (voice := own.known(config.voice)) is not None:
-        message += f" {own.refusal(voice, cast(SpeechSynthesizer, engine))}"
+    if why := own.refusal(config.voice, cast(SpeechSynthesizer, engine)):
+        message += f" {why}"
     voices = engine.info.voices
     listed = ", ".join(voices[:MAX_VOICES_NAMED]) + (", ..." if len(voices) > MAX_VOICES_NAMED else "")
     mixes = f", mixes of them ({voice_mix.FORM})" if engine.info.mixes else ""

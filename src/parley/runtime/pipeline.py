@@ -86,7 +86,7 @@ class LoadedPipeline:
             voices=tuple(voice for voice in voices if voice),
             mixable=(*mixable, *(() if own is None else own.mixable)),
             voice_ids=() if own is None else tuple(voice.id for voice in own.spoken),
-            unspoken=() if own is None else self._unspoken(own),
+            unspoken=() if own is None or self.own is None else _unspoken(self.own, own),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
             audio=llm is not None and llm.info.audio,
@@ -97,13 +97,6 @@ class LoadedPipeline:
             languages=tuple(map(primary_tag, heard_by.languages)),
             targets=self.targets,
         )
-
-    def _unspoken(self, own: OwnVoiceSynthesizer) -> tuple[tuple[str, str], ...]:
-        """The user's voices that this synthesizer cannot speak with, by name and by id, each with the reason and the remedy."""
-        shelf = self.own
-        assert shelf is not None
-        reasons = [(voice, shelf.refusal(voice, self.engines[TTS])) for voice in own.unspoken]
-        return tuple((named, reason) for voice, reason in reasons for named in (voice.name, voice.id))
 
     def default_settings(self, kind: SessionKind, model: str) -> Settings:
         """What a session is before its client changes anything."""
@@ -139,3 +132,8 @@ class LoadedPipeline:
             interpreting=Interpreting(LAGS[config.lag], config.same_language, config.terms),
             language=config.language,
         )
+
+
+def _unspoken(shelf: VoiceShelf, own: OwnVoiceSynthesizer) -> tuple[tuple[str, str], ...]:
+    """The user's voices that this synthesizer cannot speak with, by name and by id, each with the reason and the remedy."""
+    return tuple((named, why) for voice, why in shelf.refusals(own) for named in (voice.name, voice.id))

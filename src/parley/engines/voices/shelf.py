@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
+from collections.abc import Mapping
 
 from parley.engines import registry
 from parley.engines.ports import (
@@ -43,10 +44,6 @@ class VoiceShelf:
             log.warning("the voices in %s cannot be listed: %s", self.store.folder, error)
             return ()
 
-    def known(self, voice: str) -> OwnVoice | None:
-        """The voice of this name or id, None where it is none of the user's."""
-        return next((one for one in self.voices() if voice == one.id or key_of(voice) == one.key), None)
-
     def around(self, synthesizer: SpeechSynthesizer) -> SpeechSynthesizer:
         """The synthesizer with the voices as they are now: itself, where there are none."""
         voices = self.voices()
@@ -56,19 +53,30 @@ class VoiceShelf:
         """The synthesizer with these voices."""
         return OwnVoiceSynthesizer(synthesizer, voices, self.store, self._sounds)
 
-    def refusal(self, voice: OwnVoice, synthesizer: SpeechSynthesizer) -> str:
-        """Why a synthesizer cannot speak with a voice, and what can: two sentences. "" where it can."""
-        speaking = self.with_voices(synthesizer, self.voices())
-        why = speaking.why_not(voice)
-        return f"The voice {voice.name!r} cannot be used here: {why}. {self.remedy(voice)}" if why else ""
+    def refusals(self, speaking: OwnVoiceSynthesizer) -> tuple[tuple[OwnVoice, str], ...]:
+        """The voices that a synthesizer cannot speak with, each with the reason and what can: two sentences."""
+        if not speaking.unspoken:
+            return ()
+        others = {name: self.with_voices(one, speaking.known) for name, one in self.synthesizers.items()}
+        return tuple(
+            (
+                voice,
+                f"The voice {voice.name!r} cannot be used here: {speaking.why_not(voice)}. {_remedy(voice, others)}",
+            )
+            for voice in speaking.unspoken
+        )
 
-    def remedy(self, voice: OwnVoice) -> str:
-        """Which pipelines, or else which engines, can speak with a voice."""
-        voices = self.voices()
-        able = [name for name, one in self.synthesizers.items() if not self.with_voices(one, voices).why_not(voice)]
-        if able:
-            return f"These pipelines can: {', '.join(able)}."
-        return f"Engines that can: {', '.join(engines_for(voice.kind)) or 'none is installed'} (tts)."
+    def refusal(self, voice: str, synthesizer: SpeechSynthesizer) -> str:
+        """The same of the voice of this name or id; "" where it is none of the user's, or can be spoken with."""
+        refusals = self.refusals(self.with_voices(synthesizer, self.voices()))
+        return next((why for one, why in refusals if voice == one.id or key_of(voice) == one.key), "")
+
+
+def _remedy(voice: OwnVoice, others: Mapping[str, OwnVoiceSynthesizer]) -> str:
+    able = [name for name, one in others.items() if voice in one.spoken]
+    if able:
+        return f"These pipelines can: {', '.join(able)}."
+    return f"Engines that can: {', '.join(engines_for(voice.kind)) or 'none is installed'} (tts)."
 
 
 @functools.cache

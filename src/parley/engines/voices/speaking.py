@@ -12,6 +12,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
@@ -19,7 +20,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from parley.engines.ports import (
+    Chained,
     ClonesVoices,
+    EngineError,
     EngineInfo,
     EngineRefused,
     ReadsVoices,
@@ -37,6 +40,8 @@ from parley.text.language_tags import primary_tag
 
 if TYPE_CHECKING:
     Sounds = weakref.WeakValueDictionary[str, VoiceSample | VoiceTensor]
+
+log = logging.getLogger(__name__)
 
 Parts = dict[str, float]
 
@@ -58,11 +63,11 @@ class OwnVoiceSynthesizer:
         self._store = store
         self._sounds = sounds
         self._held: dict[str, VoiceSample | VoiceTensor] = {}
-        known = tuple(voices)
-        self._by_key = {one.key: one for one in known} | {one.id: one for one in known}
-        self.spoken = tuple(one for one in known if not self.why_not(one))
+        self.known = tuple(voices)
+        self._by_key = {one.key: one for one in self.known} | {one.id: one for one in self.known}
+        self.spoken = tuple(one for one in self.known if not self.why_not(one))
         """The own voices that the engine can speak with."""
-        self.unspoken = tuple(one for one in known if one not in self.spoken)
+        self.unspoken = tuple(one for one in self.known if one not in self.spoken)
 
     @property
     def info(self) -> EngineInfo:
@@ -89,10 +94,14 @@ class OwnVoiceSynthesizer:
             case "tensor":
                 able = isinstance(self._inner, ReadsVoices) and self._inner.reads_tensors
             case "mix":
-                lacking = [part for part in _parts(voice.mix) if not self._has_part(part)]
+                try:
+                    parts = _parts(voice.mix)
+                except ValueError as error:  # somebody has changed the record
+                    return f"its mix cannot be used: {error}"
+                lacking = [part for part in parts if not self._has_part(part)]
                 if lacking:
                     return f"{name} has no voice {lacking[0]!r} to mix"
-                able = len(_parts(voice.mix)) == 1 or self._inner.info.mixes
+                able = len(parts) == 1 or self._inner.info.mixes
         return "" if able else f"{name} cannot speak with a voice that is {WHAT[voice.kind]}"
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
@@ -114,7 +123,16 @@ class OwnVoiceSynthesizer:
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """As the engine speaks. Raises `EngineRefused` besides where the file of an own voice is gone (`voice_not_found`) or another
         (`voice_damaged`)."""
-        voice = await self.prepared(request.voice)
+        try:
+            voice = await self.prepared(request.voice)
+        except EngineRefused:
+            raise
+        except EngineError as error:
+            if not isinstance(self._inner, Chained):
+                raise
+            # The engine of the list that could is away: the others speak in their own voices, as they do for any other fault of it.
+            log.warning("the voice %r is not spoken with: %s", request.voice, error)
+            voice = ""
         spoken = cast("AsyncGenerator[SpeechChunk, None]", self._inner.speak(replace(request, voice=voice)))
         async with aclosing(spoken) as chunks:
             async for chunk in chunks:
