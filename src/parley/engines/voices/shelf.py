@@ -5,6 +5,7 @@ Laws: a folder that cannot be read holds no voice, and is logged; each session g
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import weakref
@@ -14,6 +15,7 @@ from parley.engines import registry
 from parley.engines.ports import (
     TTS,
     ClonesVoices,
+    Engine,
     EngineSpec,
     EngineUnavailable,
     ReadsVoices,
@@ -73,27 +75,31 @@ class VoiceShelf:
 
 
 def _remedy(voice: OwnVoice, others: Mapping[str, OwnVoiceSynthesizer]) -> str:
-    able = [name for name, one in others.items() if voice in one.spoken]
+    able = [name for name, one in others.items() if one.can_speak(voice)]
     if able:
         return f"These pipelines can: {', '.join(able)}."
     return f"Engines that can: {', '.join(engines_for(voice.kind)) or 'none is installed'} (tts)."
 
 
-@functools.cache
 def engines_for(kind: VoiceKind) -> tuple[str, ...]:
-    """The installed engines that speak with voices of a kind, by name. Loads nothing."""
-    return tuple(name for name in registry.names(TTS) if name != "chain" and _able(name, kind))
+    """The installed engines that speak with voices of a kind, by name."""
+    return engines_by_kind()[kind]
 
 
-def _able(name: str, kind: VoiceKind) -> bool:
-    try:
-        engine = registry.create(TTS, EngineSpec(name))
-    except EngineUnavailable:
-        return False
-    match kind:
-        case "clip":
-            return isinstance(engine, ClonesVoices)
-        case "tensor":
-            return isinstance(engine, ReadsVoices)
-        case "mix":
-            return engine.info.mixes
+@functools.cache
+def engines_by_kind() -> Mapping[VoiceKind, tuple[str, ...]]:
+    """The installed engines that speak with voices of each kind. Loads no model.
+
+    The first call imports the modules of all engines of speech synthesis: a quarter of a second.
+    """
+    engines: dict[str, Engine] = {}
+    for name in registry.names(TTS):
+        with contextlib.suppress(EngineUnavailable):
+            engines[name] = registry.create(TTS, EngineSpec(name))
+    return {
+        "clip": tuple(name for name, engine in engines.items() if isinstance(engine, ClonesVoices) and engine.clones),
+        "tensor": tuple(
+            name for name, engine in engines.items() if isinstance(engine, ReadsVoices) and engine.reads_tensors
+        ),
+        "mix": tuple(name for name, engine in engines.items() if engine.info.mixes),
+    }

@@ -63,21 +63,29 @@ class OwnVoiceSynthesizer:
         self._store = store
         self._sounds = sounds
         self._held: dict[str, VoiceSample | VoiceTensor] = {}
+        self._engine = synthesizer.info
+        self._clones = isinstance(synthesizer, ClonesVoices) and synthesizer.clones
+        self._reads = isinstance(synthesizer, ReadsVoices) and synthesizer.reads_tensors
         self.known = tuple(voices)
         self._by_key = {one.key: one for one in self.known} | {one.id: one for one in self.known}
-        self.spoken = tuple(one for one in self.known if not self.why_not(one))
+        self._able = frozenset(one.id for one in self.known if not self.why_not(one))
+        self.spoken = tuple(one for one in self.known if self.can_speak(one))
         """The own voices that the engine can speak with."""
-        self.unspoken = tuple(one for one in self.known if one not in self.spoken)
+        self.unspoken = tuple(one for one in self.known if not self.can_speak(one))
+
+    def can_speak(self, voice: OwnVoice) -> bool:
+        """Whether the engine can speak with one of the voices that were there."""
+        return voice.id in self._able
 
     @property
     def info(self) -> EngineInfo:
-        own, theirs = [one.name for one in self.spoken], self._inner.info
-        return replace(theirs, voices=tuple(dict.fromkeys((*own, *theirs.voices))))
+        own = [one.name for one in self.spoken]
+        return replace(self._engine, voices=tuple(dict.fromkeys((*own, *self._engine.voices))))
 
     @property
     def mixable(self) -> tuple[str, ...]:
         """The names of own voices that may stand in a mix."""
-        return tuple(one.name for one in self.spoken if one.kind == "tensor") if self._inner.info.mixes else ()
+        return tuple(one.name for one in self.spoken if one.kind == "tensor") if self._engine.mixes else ()
 
     async def open(self) -> None:
         """Nothing to do: the engine is open."""
@@ -87,12 +95,12 @@ class OwnVoiceSynthesizer:
 
     def why_not(self, voice: OwnVoice) -> str:
         """Why the engine cannot speak with an own voice; "" where it can."""
-        name = self._inner.info.name
+        name = self._engine.name
         match voice.kind:
             case "clip":
-                able = isinstance(self._inner, ClonesVoices) and self._inner.clones
+                able = self._clones
             case "tensor":
-                able = isinstance(self._inner, ReadsVoices) and self._inner.reads_tensors
+                able = self._reads
             case "mix":
                 try:
                     parts = _parts(voice.mix)
@@ -101,7 +109,7 @@ class OwnVoiceSynthesizer:
                 lacking = [part for part in parts if not self._has_part(part)]
                 if lacking:
                     return f"{name} has no voice {lacking[0]!r} to mix"
-                able = len(parts) == 1 or self._inner.info.mixes
+                able = len(parts) == 1 or self._engine.mixes
         return "" if able else f"{name} cannot speak with a voice that is {WHAT[voice.kind]}"
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
@@ -176,7 +184,7 @@ class OwnVoiceSynthesizer:
     def _own(self, voice: str) -> OwnVoice | None:
         """The own voice of this name or id, where the engine can speak with it."""
         found = self._by_key.get(key_of(voice)) or self._by_key.get(voice)
-        return found if found is not None and found in self.spoken else None
+        return found if found is not None and self.can_speak(found) else None
 
     def _own_parts(self, voice: str) -> Parts | None:
         """The parts of a mix of which at least one is a voice of the user's; None for anything else."""
@@ -187,12 +195,11 @@ class OwnVoiceSynthesizer:
         except ValueError:
             return None
         own = any(self._tensor(part) for part in parts)
-        return parts if own and self._inner.info.mixes and all(map(self._has_part, parts)) else None
+        return parts if own and self._engine.mixes and all(map(self._has_part, parts)) else None
 
     def _tensor(self, name: str) -> OwnVoice | None:
         found = self._by_key.get(key_of(name))
-        able = isinstance(self._inner, ReadsVoices) and self._inner.reads_tensors
-        return found if found is not None and found.kind == "tensor" and able else None
+        return found if found is not None and found.kind == "tensor" and self._reads else None
 
     def _has_part(self, name: str) -> bool:
         return self._tensor(name) is not None or self._inner.resolve_voice(name) is not None
