@@ -29,6 +29,7 @@ os.environ["PARLEY_MODELS_DIR"] = os.environ.get("PARLEY_TEST_MODELS_DIR") or st
     Path(tempfile.gettempdir(), "parley-tests-no-models")
 )
 os.environ["PARLEY_VOICES_DIR"] = str(Path(tempfile.gettempdir(), "parley-tests-no-voices"))
+os.environ["PARLEY_OWN_VOICES_DIR"] = str(Path(tempfile.gettempdir(), "parley-tests-no-own-voices"))
 
 
 def pytest_collection_finish() -> None:

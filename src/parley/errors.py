@@ -8,6 +8,7 @@ ParleyError
     EngineUnavailable            engines: the engine cannot be opened (package, weights, endpoint, key)
       SocketRefused              engines: no voice server can listen at a path, or be reached there
     EngineRefused                engines: this one request cannot be served
+      VoiceRefused               engines: what was asked of the own voices is not possible
     ChildLost                    engines: a translator's process ended
     DecoderLost                  engines: a recogniser's process ended
     ConverterLost                engines: a voice server is away, or says what it may not
@@ -28,6 +29,7 @@ ParleyError
     SessionClosed                library: the session, or its pipeline, was closed
   ModelError                     models: a model is unknown, or cannot be fetched
   AudioFileError, ValueError     audio: a file cannot be read or written as audio
+    AudioTooLong                 audio: a file holds more audio than its reader takes
   ProcessingUnavailable          audio: the library for echo control and noise reduction does not load
   NotPrivate                     audio: a folder is not this user's alone (internal to what needs one)
   UnusableUrl                    client: a URL cannot be dialled

@@ -13,7 +13,14 @@ from parley.cli.interpret import SETTINGS
 from parley.cli.serve import serve
 from parley.config import load
 from parley.config.layers import PREFIX, SHORT_NAMES
-from parley.config.schema import PIPELINE_SECTION, InterpretSection, ModelsSection, PipelineSection, ServerSection
+from parley.config.schema import (
+    PIPELINE_SECTION,
+    InterpretSection,
+    ModelsSection,
+    OwnVoicesSection,
+    PipelineSection,
+    ServerSection,
+)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -29,9 +36,11 @@ def rows(page: str) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("section", [ServerSection, ModelsSection, PIPELINE_SECTION, InterpretSection])
+@pytest.mark.parametrize(
+    "section", [ServerSection, ModelsSection, OwnVoicesSection, PIPELINE_SECTION, InterpretSection]
+)
 def test_every_key_is_documented_with_its_default(
-    section: type[ServerSection | ModelsSection | PipelineSection | InterpretSection],
+    section: type[ServerSection | ModelsSection | OwnVoicesSection | PipelineSection | InterpretSection],
 ) -> None:
     documented = rows(CALL_PAGE if section is InterpretSection else PAGE)
     for key, field in section.model_fields.items():
@@ -47,6 +56,7 @@ def test_every_key_is_documented_with_its_default(
 def test_every_variable_is_documented_and_no_other() -> None:
     documented = set(re.findall(r"`(PARLEY_[A-Z_]+)`", PAGE + CALL_PAGE)) - {
         "PARLEY_CONFIG",
+        "PARLEY_OWN_VOICES_DIR",
         "PARLEY_VOICES_DIR",
         "PARLEY_MODELS_DIR",
     }

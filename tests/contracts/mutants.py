@@ -47,6 +47,8 @@ from parley.engines.ports import (
     TextDelta,
     Transcript,
     TranslationRequest,
+    VoiceSample,
+    VoiceTensor,
 )
 from parley.engines.speech.bench import BenchSpeechModel
 from parley.engines.stt.offline_turns import OfflineStream
@@ -261,6 +263,35 @@ class TakesAnyMix(EspeakSynthesizer):
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         async for chunk in super().speak(replace(request, voice=request.voice.partition("(")[0])):
             yield chunk
+
+
+class ClonesNobody(HibariSynthesizer):
+    """Says that it clones voices, and speaks with its own."""
+
+    clones = True
+
+    async def clone_voice(self, sample: VoiceSample) -> str:
+        return f"own-{sample.sha256}"
+
+    def resolve_voice(self, voice: str, language: str = "") -> str | None:
+        return voice if voice.startswith("own-") else super().resolve_voice(voice, language)
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        async for chunk in super().speak(replace(request, voice="" if "own-" in request.voice else request.voice)):
+            yield chunk
+
+
+class ReadsNoTensor(ClonesNobody):
+    """Says that it reads tensors of voices, and speaks with its own."""
+
+    clones = False
+    reads_tensors = True
+
+    def tensor_language(self, name: str) -> str:
+        return "en"
+
+    async def read_voice(self, tensor: VoiceTensor) -> str:
+        return f"own-{tensor.sha256}"
 
 
 class SpeaksAnyVoice(EspeakSynthesizer):

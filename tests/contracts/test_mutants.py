@@ -131,6 +131,8 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
     *(
         (SynthesizerContract, HibariSynthesizer, mutant, test, ())
         for mutant, test in (
+            (mutants.ClonesNobody, "test_voices_of_recordings_are_told_apart_and_not_listed_if_it_clones"),
+            (mutants.ReadsNoTensor, "test_voices_of_tensors_are_told_apart_and_not_listed_if_it_reads_them"),
             (mutants.SpeaksForAnother, "test_sixteen_at_once_get_what_each_gets_alone"),
             (mutants.DropsTheLastSound, "test_words_grow_in_order_within_the_audio_and_cover_the_text"),
         )

@@ -74,6 +74,21 @@ def test_a_mix_is_refused_if_it_is_malformed_or_names_an_unknown_voice(voice: st
     assert (error.field, error.message) == ("session.voice", why)
 
 
+def test_a_voice_of_the_users_is_accepted_by_name_and_id_and_only_its_name_is_listed() -> None:
+    can = Capabilities(voices=("alloy", "carol"), voice_ids=("voice_1",))
+    for named in ("carol", "voice_1"):
+        assert kinds(Scene(capabilities=can).happens(SessionUpdateRequested({"voice": named}))) == ["SessionUpdated"]
+    assert refusal(can, {"voice": "voice_2"}).message == "Unknown voice 'voice_2'; this pipeline has alloy, carol."
+
+
+@pytest.mark.parametrize("voices", [("alloy",), ()])
+def test_a_voice_that_this_pipeline_cannot_speak_with_is_refused_with_the_reason(voices: tuple[str, ...]) -> None:
+    can = Capabilities(voices=voices, unspoken=(("carol", "It cannot clone."), ("voice_1", "It cannot clone.")))
+    for named in ("carol", "voice_1"):
+        error = refusal(can, {"voice": named})
+        assert (error.field, error.code, error.message) == ("session.voice", "invalid_value", "It cannot clone.")
+
+
 def test_a_mix_is_a_voice_where_voices_can_be_mixed() -> None:
     mix = "marin(2)+alloy(1)"
     scene = Scene(capabilities=Capabilities(voices=("alloy", "marin"), mixable=("alloy", "marin")))

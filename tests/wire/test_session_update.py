@@ -395,6 +395,7 @@ WRONG = [
     ("audio.output.voice", "", "audio.output.voice", "invalid_value"),
     ("audio.output.voice", {}, "audio.output.voice.id", "missing_required_parameter"),
     ("audio.output.voice", 5, "audio.output.voice", "invalid_type"),
+    ("audio.output.voice", {"type": "prompt", "prompt": "calm"}, "audio.output.voice", "invalid_value"),
     ("audio.output.speed", 0.2, "audio.output.speed", "invalid_value"),
     ("audio.output.speed", 1.6, "audio.output.speed", "invalid_value"),
     ("audio.output.speed", "fast", "audio.output.speed", "invalid_type"),

@@ -217,6 +217,8 @@ def test_an_underscore_is_answered_with_the_right_tag() -> None:
         ({"voice": "marin"}, "session.voice"),
         ({"instructions": "Hi."}, "session.instructions"),
         ({"audio": {"output": {"voice": 7}}}, "session.audio.output.voice"),
+        ({"audio": {"output": {"voice": {"id": 7}}}}, "session.audio.output.voice.id"),
+        ({"audio": {"output": {"voice": {"name": "marin"}}}}, "session.audio.output.voice.id"),
         ({"audio": {"output": {"speed": 1.2}}}, "session.audio.output.speed"),
         ({"audio": {"input": {"turn_detection": {}}}}, "session.audio.input.turn_detection"),
         ({"audio": {"input": {"format": {"type": "audio/pcm"}}}}, "session.audio.input.format"),

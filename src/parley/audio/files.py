@@ -42,6 +42,10 @@ class AudioFileError(ParleyError, ValueError):
     """A file cannot be read or written as audio."""
 
 
+class AudioTooLong(AudioFileError):
+    """A file holds more audio than its reader takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """Mono audio `[n]` float32 at `sample_rate` Hz."""
@@ -79,10 +83,12 @@ class _Bounds:
 
     def check(self, seconds: float, name: str) -> None:
         if seconds > self.max_seconds:
-            raise AudioFileError(f"{name} is longer than {_duration(self.max_seconds)}.", "Cut it into pieces first.")
+            raise AudioTooLong(f"{name} is longer than {_duration(self.max_seconds)}.", "Cut it into pieces first.")
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:g} seconds"
     return f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds / 60:g} minutes"
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
     "interpret": "Interpret a call: they hear you in their language, you hear them in yours.",
     "voice": "Convert voices: files, a pipe, or the microphone, live; serve conversion to other programs.",
+    "voices": "Add voices of your own for speech synthesis, and speak with them.",
     "cables": "Make, list and remove the virtual cables of a call.",
     "keys": "Make, list and revoke the keys of a server.",
     "models": "List, fetch, verify and remove models.",

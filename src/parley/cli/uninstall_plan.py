@@ -20,6 +20,7 @@ from typing import Final
 DATA_NAMES: Final = {
     "models": "models",
     "voices": "voice profiles",
+    "own-voices": "voices of your own",
     "cables.json": "remembered cables",
     "cables.lock": "lock of the cables",
 }
@@ -28,6 +29,12 @@ CONFIG_NAMES: Final = {
     "prompt.txt": "the interpreter's prompt",
     "keys.json": "keys of the server",
     "keys.json.lock": "lock of the keys",
+}
+
+FOLDERS: Final = {
+    "PARLEY_MODELS_DIR": "models",
+    "PARLEY_OWN_VOICES_DIR": "voices of your own",
+    "PARLEY_VOICES_DIR": "voice profiles",
 }
 
 
@@ -44,7 +51,7 @@ class Leftover:
 def leftovers(environ: Mapping[str, str], data_folder: Path, config_folder: Path) -> list[Leftover]:
     """What is there, folder by folder. `data_folder` and `config_folder` are Parley's own.
 
-    Folders that `environ` names (`PARLEY_MODELS_DIR`, `PARLEY_VOICES_DIR`) may hold files of the user: they are reported and kept.
+    Folders that `environ` names (`FOLDERS`) may hold files of the user: they are reported and kept.
     """
     found: list[Leftover] = []
     for folder, names in ((data_folder, DATA_NAMES), (config_folder, CONFIG_NAMES)):
@@ -52,7 +59,7 @@ def leftovers(environ: Mapping[str, str], data_folder: Path, config_folder: Path
             found.append(Leftover("folder", folder, 0, "it is a link; remove what it leads to yourself"))
             continue
         found += [_leftover(what, folder / name) for name, what in names.items() if os.path.lexists(folder / name)]
-    for variable, what in (("PARLEY_MODELS_DIR", "models"), ("PARLEY_VOICES_DIR", "voice profiles")):
+    for variable, what in FOLDERS.items():
         if named := environ.get(variable):
             path = Path(named).expanduser()
             if path.is_dir() and path not in [each.path for each in found]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
-from parley.config.schema import PIPELINE_SECTION, InterpretSection, ModelsSection, ServerSection
+from parley.config.schema import PIPELINE_SECTION, InterpretSection, ModelsSection, OwnVoicesSection, ServerSection
 from parley.engines.ports import aliases
 
 FILE_NAME = "parley.toml"
@@ -43,6 +43,7 @@ SHORT_NAMES: dict[str, KeyPath] = {
     "api_key": ("server", "api_keys"),
     **{key: ("server", key) for key in _SERVER_KEYS},
     **{f"models_{key}": ("models", key) for key in ModelsSection.model_fields},
+    **{f"own_voices_{key}": ("own_voices", key) for key in OwnVoicesSection.model_fields},
     **{f"interpret_{key}": ("interpret", key) for key in InterpretSection.model_fields},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
     **{alias: ("pipelines", "*", name) for alias, name in aliases().items() if not name.endswith("_options")},
@@ -57,7 +58,7 @@ _OTHER_FLAGS = {"pull": "models_pull"}
 """Flags that are shorter than the short name of their setting."""
 
 PREFIX = "PARLEY_"
-NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR", "PARLEY_VOICES_DIR")
+NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR", "PARLEY_OWN_VOICES_DIR", "PARLEY_VOICES_DIR")
 OTHER_PREFIXES = ("PARLEY_TEST_", "PARLEY_BENCH_", "PARLEY_CI_")
 """Variables of the tests, the benchmark and the build; never settings."""
 

@@ -32,19 +32,26 @@ from parley.config.layers import (
 )
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
-    PIPELINE_SECTION,
     ConfigSchema,
     InterpretSection,
-    ModelsSection,
     PipelineSection,
     ServerSection,
+    known_keys,
     with_stages,
 )
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
-from parley.config.values import Config, InterpretConfig, ModelsConfig, PipelineConfig, ServerConfig, Setting
+from parley.config.values import (
+    Config,
+    InterpretConfig,
+    ModelsConfig,
+    OwnVoicesConfig,
+    PipelineConfig,
+    ServerConfig,
+    Setting,
+)
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
-from parley.engines.ports import aliases, stages
+from parley.engines.ports import stages
 from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
@@ -85,6 +92,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         settings=tuple(_explain(settings, places, keys)),
         warnings=tuple(warnings),
         models=ModelsConfig(settings.models.pull, settings.models.mirror),
+        own_voices=OwnVoicesConfig(settings.own_voices.limit),
         interpret=_interpret(settings.interpret, path),
     )
 
@@ -161,25 +169,11 @@ def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
     place = places.get(key) or next((there for known, there in places.items() if known[: len(key)] == key), "")
     where = f"{place}: " if place else ""
     if fault["type"] == "extra_forbidden":
-        hint = did_you_mean(key[-1], _known_keys(key[:-1]))
+        hint = did_you_mean(key[-1], known_keys(key[:-1]))
         return f"{where}unknown setting {'.'.join(key)}. {hint}".rstrip()
     if fault["type"] in ("model_type", "dict_type"):
         return f"{where}{'.'.join(key)}: expected a table, such as [{'.'.join(key)}] with a line for each setting."
     return f"{where}{'.'.join(key)}: {fault['msg']}."
-
-
-def _known_keys(table: KeyPath) -> list[str]:
-    match table:
-        case ():
-            return list(ConfigSchema.model_fields)
-        case ("server",):
-            return list(ServerSection.model_fields)
-        case ("models",):
-            return list(ModelsSection.model_fields)
-        case ("interpret",):
-            return list(InterpretSection.model_fields)
-        case _:
-            return [*PIPELINE_SECTION.model_fields, *aliases()]
 
 
 def _check_default(settings: ConfigSchema, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:

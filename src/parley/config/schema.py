@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from parley.engines.ports import Stage, stages
+from parley.engines.ports import Stage, aliases, stages
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful voice assistant. Everything you write is spoken aloud: answer in a few short sentences of plain "
@@ -184,6 +184,14 @@ class ModelsSection(BaseModel):
     mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
 
 
+class OwnVoicesSection(BaseModel):
+    """`[own_voices]`: voices that users bring."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    limit: int = Field(default=20, ge=0, le=1000)
+
+
 Language = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")]
 Volume = Annotated[float, Field(ge=0, le=1)]
 
@@ -234,8 +242,24 @@ class ConfigSchema(BaseSettings):
     default_pipeline: str = "default"
     server: ServerSection = ServerSection()
     models: ModelsSection = ModelsSection()
+    own_voices: OwnVoicesSection = OwnVoicesSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
+
+
+_TABLES: dict[tuple[str, ...], type[BaseModel]] = {
+    (): ConfigSchema,
+    ("server",): ServerSection,
+    ("models",): ModelsSection,
+    ("own_voices",): OwnVoicesSection,
+    ("interpret",): InterpretSection,
+}
+
+
+def known_keys(table: tuple[str, ...]) -> list[str]:
+    """The keys of a table, () for the whole file."""
+    section = _TABLES.get(table)
+    return [*PIPELINE_SECTION.model_fields, *aliases()] if section is None else list(section.model_fields)
 
 
 S = TypeVar("S", bound=ConfigSchema)

@@ -79,6 +79,13 @@ class ModelsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnVoicesConfig:
+    """The voices that users bring: how many are kept."""
+
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
 class InterpretConfig:
     """What `parley interpret` does; "" is the default device, none, or not set.
 
@@ -160,6 +167,7 @@ class Config:
     settings: tuple[Setting, ...]
     warnings: tuple[str, ...] = ()
     models: ModelsConfig = ModelsConfig()
+    own_voices: OwnVoicesConfig = OwnVoicesConfig()
     interpret: InterpretConfig = InterpretConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:

@@ -318,7 +318,7 @@ def _raised_for(failed: Failed) -> BaseException:
 def _voiced(settings: Settings, pipeline: LoadedPipeline) -> Settings:
     """The settings with the voice checked. Raises `LibraryError` for a voice that the synthesizer lacks."""
     voice = settings.voice or pipeline.config.voice
-    tts, vc = pipeline.engines.find(TTS), pipeline.engines.find(VC)
+    tts, vc = pipeline.speaking().find(TTS), pipeline.engines.find(VC)
     if (
         settings.modality == "audio"
         and voice

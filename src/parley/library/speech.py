@@ -112,7 +112,7 @@ class ClauseSpeaker:
 
     async def open(self) -> None:
         loaded = await self._pipeline._here()
-        self._tts = loaded.engines[TTS]
+        self._tts = loaded.speaking()[TTS]
         self._who = named("The speech synthesizer", self._tts)
         self._vc = loaded.engines.find(VC)
         if self._vc is not None:

@@ -6,7 +6,7 @@ the longer a segment already is, the shorter the pause that ends it, so that hou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from parley.core.policy.transcriber import Transcriber
@@ -90,15 +90,37 @@ def _segments(
             match event:
                 case PartialTranscript(text) if on_partial is not None:
                     on_partial(text)
-                case TurnEnded():
-                    if (segment := segment_of(event, rate)).text:
-                        yield segment
-                case Failed(code, message):
-                    raise EngineError(message, code=code) from event.error
                 case _:
-                    pass
+                    if (segment := _segment_in(event, rate)) is not None:
+                        yield segment
     finally:
         session.close()
+
+
+async def atranscribed(pipeline: Pipeline, pieces: Iterable[Frame], rate: int) -> AsyncGenerator[Segment, None]:
+    """The segments of frames at `rate`, on the loop where the pipeline is open. Raises as `transcribe()`."""
+    session = transcriber(pipeline, rate)
+    try:
+        for piece in pieces:
+            for event in await session.astep(piece):
+                if (segment := _segment_in(event, rate)) is not None:
+                    yield segment
+        for event in await session.aflush():
+            if (segment := _segment_in(event, rate)) is not None:
+                yield segment
+    finally:
+        await session.aclose()
+
+
+def _segment_in(event: object, rate: int) -> Segment | None:
+    match event:
+        case TurnEnded():
+            segment = segment_of(event, rate)
+            return segment if segment.text else None
+        case Failed(code, message):
+            raise EngineError(message, code=code) from event.error
+        case _:
+            return None
 
 
 def transcriber(pipeline: Pipeline, sample_rate: int) -> VoiceSession:

@@ -95,7 +95,9 @@ class Driver:
         self._unscored = unscored
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox(self)
-        engines = SessionEngines(pipeline, pipelines, self._inbox, clock=clock, sleep=sleep)
+        engines = SessionEngines(
+            pipeline, pipelines, self._inbox, clock=clock, sleep=sleep, voice=lambda: session.settings.voice
+        )
         self._performer = Performer(self._listeners, engines, tools(self._inbox.post), loudspeaker)
         self._busy = False
         self._over = False

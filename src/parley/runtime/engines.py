@@ -38,6 +38,8 @@ from parley.engines.ports import (
     Stage,
     Supervised,
 )
+from parley.engines.voices.shelf import VoiceShelf
+from parley.engines.voices.store import VoiceStore
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
@@ -106,10 +108,13 @@ class LoadedEngines:
         pipelines: Mapping[str, LoadedPipeline],
         failures: Mapping[str, tuple[EngineReport, ...]],
         engines: Iterable[Engine],
+        own: VoiceShelf | None = None,
     ) -> None:
         self.pipelines = MappingProxyType(dict(pipelines))
         self.failures = MappingProxyType(dict(failures))
         """The pipelines that are not served, each with the engines that could not be opened."""
+        self.own = own or VoiceShelf(VoiceStore())
+        """The user's own voices."""
         self._engines = list(engines)
         self._workers = list({id(pipeline.voice): pipeline.voice for pipeline in pipelines.values()}.values())
 
@@ -120,8 +125,10 @@ class LoadedEngines:
         report: Callable[[EngineReport], None] = lambda _: None,
         *,
         create: Create = registry.create,
+        voices: VoiceStore | None = None,
     ) -> LoadedEngines:
-        """Open what `configs` name. `report` hears of each engine's progress. Never raises for an engine: see `failures`."""
+        """Open what `configs` name. `report` hears of each engine's progress; `voices` are the user's own (None: those of the usual
+        folder). Never raises for an engine: see `failures`."""
         configs = tuple(configs)
         openings: dict[tuple[Stage[Any], str], _Opening] = {}
         for config in configs:
@@ -138,7 +145,7 @@ class LoadedEngines:
             await asyncio.gather(*tasks, return_exceptions=True)
             await _close(opening.engine for opening in openings.values())
             raise
-        return await cls._assembled(configs, openings, report)
+        return await cls._assembled(configs, openings, report, VoiceShelf(voices or VoiceStore()))
 
     @classmethod
     async def _assembled(
@@ -146,6 +153,7 @@ class LoadedEngines:
         configs: Iterable[PipelineConfig],
         openings: Mapping[tuple[Stage[Any], str], _Opening],
         report: Callable[[EngineReport], None],
+        own: VoiceShelf,
     ) -> LoadedEngines:
         workers: dict[int, VoiceWorker] = {}
         pipelines: dict[str, LoadedPipeline] = {}
@@ -154,7 +162,7 @@ class LoadedEngines:
             mine = {stage: openings[stage, repr(_key(spec))] for stage, spec in config.engines.items()}
             failed = [one.report for one in mine.values() if one.engine is None and one.report is not None]
             for fault in filter(
-                None, (_voice_fault(config, one) or _language_fault(config, one) for one in mine.values())
+                None, (_voice_fault(config, one, own) or _language_fault(config, one, own) for one in mine.values())
             ):
                 report(fault)
                 failed.append(fault)
@@ -166,7 +174,7 @@ class LoadedEngines:
             if id(vad) not in workers:
                 workers[id(vad)] = VoiceWorker(vad)
             try:
-                pipelines[config.name] = LoadedPipeline(config.name, engines, workers[id(vad)], config)
+                pipelines[config.name] = LoadedPipeline(config.name, engines, workers[id(vad)], config, own=own)
             except Exception as error:  # the engine boundary: the translator is asked for its pairs
                 if MT not in mine:
                     raise
@@ -176,7 +184,9 @@ class LoadedEngines:
         opened = [one for one in openings.values() if one.engine is not None]
         needed = [one.engine for one in opened if any(name in pipelines for name in one.pipelines)]
         await _close(one.engine for one in opened if one.engine not in needed)
-        return cls(pipelines, failures, [engine for engine in needed if engine is not None])
+        speakers = {name: one.engines.find(TTS) for name, one in pipelines.items()}
+        own.synthesizers = {name: tts for name, tts in speakers.items() if tts is not None}
+        return cls(pipelines, failures, [engine for engine in needed if engine is not None], own)
 
     def pipeline(self, name: str) -> LoadedPipeline:
         """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
@@ -254,13 +264,16 @@ def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
     return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
 
 
-def _voice_fault(config: PipelineConfig, opening: _Opening) -> EngineReport | None:
+def _voice_fault(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> EngineReport | None:
     """Why this synthesizer cannot speak with the pipeline's voice, which is no voice of its converter either: every reply would fail."""
     engine = opening.engine
     if opening.stage is not TTS or engine is None or not config.voice or VC in config.engines:
         return None
-    if cast(SpeechSynthesizer, engine).resolve_voice(config.voice) is not None:
+    if own.around(cast(SpeechSynthesizer, engine)).resolve_voice(config.voice) is not None:
         return None
+    message = f"{opening.name} has no voice {config.voice!r}, which the pipeline {config.name!r} asks for."
+    if why := own.refusal(config.voice, cast(SpeechSynthesizer, engine)):
+        message += f" {why}"
     voices = engine.info.voices
     listed = ", ".join(voices[:MAX_VOICES_NAMED]) + (", ..." if len(voices) > MAX_VOICES_NAMED else "")
     mixes = f", mixes of them ({voice_mix.FORM})" if engine.info.mixes else ""
@@ -269,12 +282,12 @@ def _voice_fault(config: PipelineConfig, opening: _Opening) -> EngineReport | No
         opening.name,
         (config.name,),
         "failed",
-        message=f"{opening.name} has no voice {config.voice!r}, which the pipeline {config.name!r} asks for.",
+        message=message,
         remedy=f"Set `voice` to one of {listed}{mixes}, or an OpenAI voice name.",
     )
 
 
-def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport | None:
+def _language_fault(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> EngineReport | None:
     """Why this engine cannot serve the pipeline's language: every turn, or every reply, would fail."""
     engine, language = opening.engine, config.language
     if engine is None or not language:
@@ -284,7 +297,7 @@ def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport |
         able = not known or primary_tag(language) in map(primary_tag, known)
         verb = "understand"
     elif opening.stage is TTS:
-        voices = cast(SpeechSynthesizer, engine)
+        voices = own.around(cast(SpeechSynthesizer, engine))
         able = voices.resolve_voice(config.voice, language) is not None or voices.resolve_voice(config.voice) is None
         known, verb = engine.info.languages, "speak"
     else:

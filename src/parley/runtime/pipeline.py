@@ -14,6 +14,8 @@ from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import LLM, MT, STT, TTS, VC, EngineSet
+from parley.engines.voices.shelf import VoiceShelf
+from parley.engines.voices.speaking import OwnVoiceSynthesizer
 from parley.runtime.language_chain import LanguageChain
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
@@ -37,7 +39,7 @@ class LoadedPipeline:
     """Everything that one kind of session needs. Without a turn judge, pauses are judged by their length alone; without a language
     model, a synthesizer or a translator, work for it fails. `voice` scores the frames of all its sessions with the pipeline's vad engine.
 
-    `cutter` makes, for the language of a reply ("" unknown), what cuts it into clauses.
+    `cutter` makes, for the language of a reply ("" unknown), what cuts it into clauses. `own` are the user's own voices.
     """
 
     name: str
@@ -45,6 +47,7 @@ class LoadedPipeline:
     voice: VoiceWorker
     config: PipelineConfig
     cutter: Callable[[str], Cutter] = ClauseCutter
+    own: VoiceShelf | None = None
     targets: tuple[str, ...] = field(init=False)
     """The languages (primary tags) that a translation session can speak: the translator translates into them from one that the
     recogniser understands, and the synthesizer has a voice for them. Found once, when the engines are open: a model of two hundred
@@ -60,20 +63,30 @@ class LoadedPipeline:
         voice = None if tts is None else tts.info
         return LanguageChain.of(self.engines[STT].info, self.engines.find(MT), voice, self.config.language)
 
+    def speaking(self) -> EngineSet:
+        """The engines of one session: the synthesizer knows the user's own voices, as they are now."""
+        tts = self.engines.find(TTS)
+        return self.engines if tts is None or self.own is None else self.engines.replaced({TTS: self.own.around(tts)})
+
     def capabilities(self) -> Capabilities:
-        """What a session of this pipeline can ask for."""
-        tts, llm = self.engines.find(TTS), self.engines.find(LLM)
+        """What a session of this pipeline can ask for. Own voices are those of this moment."""
+        tts, llm = self.speaking().find(TTS), self.engines.find(LLM)
+        own = tts if isinstance(tts, OwnVoiceSynthesizer) else None
         known = [] if tts is None else [voice for voice in OPENAI_VOICES if tts.resolve_voice(voice) is not None]
-        speakers = [engine for engine in (tts, self.engines.find(VC)) if engine is not None]
-        own_voices = [voice for engine in speakers for voice in engine.info.voices]
-        voices = dict.fromkeys((self.config.voice, *known, *own_voices))
-        mixable = dict.fromkeys((*known, *tts.info.voices)) if tts is not None and tts.info.mixes else {}
+        speakers = [engine for engine in (self.engines.find(TTS), self.engines.find(VC)) if engine is not None]
+        engines_voices = [voice for engine in speakers for voice in engine.info.voices]
+        users = () if own is None else tuple(voice.name for voice in own.spoken)
+        voices = dict.fromkeys((self.config.voice, *users, *known, *engines_voices))
+        mixed = self.engines[TTS].info if tts is not None else None
+        mixable = dict.fromkeys((*known, *mixed.voices)) if mixed is not None and mixed.mixes else {}
         heard_by, spec = self.engines[STT].info, self.config.engines[STT]
-        own = (heard_by.name, spec.name, f"{spec.name}:{spec.model}", self.name)
-        recognizers = dict.fromkeys((*own, *OPENAI_RECOGNIZERS))
+        names = (heard_by.name, spec.name, f"{spec.name}:{spec.model}", self.name)
+        recognizers = dict.fromkeys((*names, *OPENAI_RECOGNIZERS))
         return Capabilities(
             voices=tuple(voice for voice in voices if voice),
-            mixable=tuple(mixable),
+            mixable=(*mixable, *(() if own is None else own.mixable)),
+            voice_ids=() if own is None else tuple(voice.id for voice in own.spoken),
+            unspoken=() if own is None or self.own is None else _unspoken(self.own, own),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
             audio=llm is not None and llm.info.audio,
@@ -120,3 +133,8 @@ class LoadedPipeline:
             interpreting=Interpreting(LAGS[config.lag], config.same_language, config.terms),
             language=config.language,
         )
+
+
+def _unspoken(shelf: VoiceShelf, own: OwnVoiceSynthesizer) -> tuple[tuple[str, str], ...]:
+    """The user's voices that this synthesizer cannot speak with, by name and by id, each with the reason and the remedy."""
+    return tuple((named, why) for voice, why in shelf.refusals(own) for named in (voice.name, voice.id))

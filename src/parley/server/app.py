@@ -24,6 +24,8 @@ from starlette.types import Receive, Scope, Send
 from parley.config import Config, ServerConfig, is_loopback
 from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
+from parley.engines.voices.shelf import engines_by_kind
+from parley.engines.voices.store import VoiceStore
 from parley.runtime.chain_metrics import ChainMetrics
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.guard_metrics import GuardMetrics
@@ -182,7 +184,11 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
     listener = listen(config.server)
     try:
         with startup.loading():
-            engines = await LoadedEngines.open_all(config.pipelines.values(), startup.report)
+            # A session may be told which engines can speak with a voice; it must not wait for their modules.
+            await asyncio.to_thread(engines_by_kind)
+            engines = await LoadedEngines.open_all(
+                config.pipelines.values(), startup.report, voices=VoiceStore(limit=config.own_voices.limit)
+            )
         try:
             if config.default_pipeline in engines.failures:
                 raise EngineUnavailable(

@@ -1,7 +1,8 @@
 """Requests that bring a recording, or want one: who may send one, how many at once, and what is read of it.
 
 Laws:
-- Key, origin and room are checked before the body is read; the body is read up to `MAX_UPLOAD_BYTES`, into a file beyond 1 MB.
+- Key, origin and room are checked before the body is read; the body is read up to `MAX_UPLOAD_BYTES`, or less where the endpoint says so,
+  into a file beyond 1 MB.
 - A request holds one of `MAX_REQUESTS` places until it is answered, and is counted for its key as a session is. Where the client goes away,
   the work ends.
 - What was sent is decoded in a thread, by demuxers that open nothing but its bytes (`audio.files.read_strangers`), at most
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from starlette.datastructures import FormData, UploadFile
@@ -79,6 +80,16 @@ STOPPING = Refusal(
 GONE = Refusal(499, "client_closed_request", "The client has gone.")
 
 
+@dataclass(frozen=True, slots=True)
+class FormShape:
+    """What a form may have: the file in the field `file`, and `fields`, at most `max_bytes` in all. `optional`: it may have no file."""
+
+    fields: Collection[str]
+    file: str = "file"
+    max_bytes: int = MAX_UPLOAD_BYTES
+    optional: bool = False
+
+
 @dataclass(slots=True)
 class Upload:
     """A form with its recording. `fields` are the others, by name. It is valid while its request is."""
@@ -111,17 +122,25 @@ class AudioRequests:
     @asynccontextmanager
     async def accepted(self, request: Request, known: Collection[str]) -> AsyncIterator[Upload]:
         """The form of a request that may be served now; `known` are the fields that it may have beside `file`. Raises `Refused`."""
+        async with self.form(request, FormShape(known)) as (file, fields):
+            assert file is not None
+            yield Upload(file, fields)
+
+    @asynccontextmanager
+    async def form(self, request: Request, shape: FormShape) -> AsyncIterator[tuple[UploadFile | None, dict[str, str]]]:
+        """The file and the fields of a form of another shape; valid while the request is. Raises `Refused`."""
         async with self.admitted(request):
-            upload = await _read_form(request, known)
+            file, fields = await _read_form(request, shape)
             try:
-                yield upload
+                yield file, fields
             finally:
-                await upload.file.close()
+                if file is not None:
+                    await file.close()
 
     @asynccontextmanager
     async def admitted(self, request: Request) -> AsyncIterator[None]:
         """A place for a request that may be served now. Raises `Refused`."""
-        grant = self._grant(request)
+        grant = self.grant(request)
         refusal = self._running.refusal(grant) or (BUSY if len(self._places) >= MAX_REQUESTS else None)
         if refusal is not None:
             raise Refused(refusal)
@@ -137,7 +156,8 @@ class AudioRequests:
     def __len__(self) -> int:
         return len(self._places)
 
-    def _grant(self, request: Request) -> Grant:
+    def grant(self, request: Request) -> Grant:
+        """The grant of a request for audio, from a page that is allowed. Raises `Refused`."""
         grant = self._access.grant(key_of_request(request.headers), "audio")
         if isinstance(grant, Refusal):
             raise Refused(grant)
@@ -172,16 +192,17 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def _read_form(request: Request, known: Collection[str]) -> Upload:
+async def _read_form(request: Request, shape: FormShape) -> tuple[UploadFile | None, dict[str, str]]:
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
-        message = "Send the recording as multipart/form-data, with the fields file and model."
+        others = "model" if "model" in shape.fields else ", ".join(shape.fields)
+        message = f"Send the recording as multipart/form-data, with the fields {shape.file} and {others}."
         raise Refused(Refusal(400, "invalid_content_type", message))
     length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > MAX_UPLOAD_BYTES:
-        raise Refused(TOO_LARGE)
+    if length.isascii() and length.isdigit() and int(length) > shape.max_bytes:
+        raise Refused(_too_large(shape))
     parser = _WholeForm(
-        request.headers, _bounded(request), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+        request.headers, _bounded(request, shape), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
     )
     try:
         form = await parser.parse()
@@ -192,30 +213,43 @@ async def _read_form(request: Request, known: Collection[str]) -> Upload:
     file: UploadFile | None = None
     fields: dict[str, str] = {}
     for name, value in form.multi_items():
-        if isinstance(value, UploadFile) and name == "file":
+        if isinstance(value, UploadFile) and name == shape.file:
             file = value
             continue
-        if isinstance(value, str) and name in known and name not in fields:
+        if isinstance(value, str) and name in shape.fields and name not in fields:
             fields[name] = value
             continue
         await form.close()
-        raise Refused(_unknown(name, value, known))
-    if file is None:
-        raise Refused(
-            Refusal(400, "missing_required_parameter", "The form has no file: send it as the field file.", "file")
-        )
-    return Upload(file, fields)
+        raise Refused(_unknown(name, value, shape))
+    if file is None and not shape.optional:
+        raise Refused(no_file(shape))
+    return file, fields
 
 
-def _unknown(name: str, value: object, known: Collection[str]) -> Refusal:
+def no_file(shape: FormShape) -> Refusal:
+    """The refusal of a form without its file."""
+    message = f"The form has no file: send it as the field {shape.file}."
+    return Refusal(400, "missing_required_parameter", message, shape.file)
+
+
+def _too_large(shape: FormShape) -> Refusal:
+    if shape.max_bytes == MAX_UPLOAD_BYTES:
+        return TOO_LARGE
+    return replace(
+        TOO_LARGE, message=f"The request is larger than {shape.max_bytes / (1 << 20):.1f} MiB.", param=shape.file
+    )
+
+
+def _unknown(name: str, value: object, shape: FormShape) -> Refusal:
     shown = name[:100]
     if isinstance(value, UploadFile):
-        return Refusal(400, "invalid_value", f"{shown!r} is a file; only the field file is one.", shown)
-    if name == "file":
-        return Refusal(400, "invalid_value", "The field file has no file name, so it is no file.", "file")
-    if name in known:
+        return Refusal(400, "invalid_value", f"{shown!r} is a file; only the field {shape.file} is one.", shown)
+    if name == shape.file:
+        return Refusal(400, "invalid_value", f"The field {name} has no file name, so it is no file.", name)
+    if name in shape.fields:
         return Refusal(400, "invalid_value", f"The form has {shown!r} twice.", shown)
-    return Refusal(400, "unknown_parameter", f"There is no field {shown!r}; there are file, {', '.join(known)}.", shown)
+    listed = ", ".join((shape.file, *shape.fields))
+    return Refusal(400, "unknown_parameter", f"There is no field {shown!r}; there are {listed}.", shown)
 
 
 class _WholeForm(MultiPartParser):
@@ -235,11 +269,11 @@ class _WholeForm(MultiPartParser):
         return form
 
 
-async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
+async def _bounded(request: Request, shape: FormShape) -> AsyncGenerator[bytes, None]:
     """The body. Raises `Refused` beyond the limit."""
     received = 0
     async for piece in request.stream():
         received += len(piece)
-        if received > MAX_UPLOAD_BYTES:
-            raise Refused(TOO_LARGE)
+        if received > shape.max_bytes:
+            raise Refused(_too_large(shape))
         yield piece

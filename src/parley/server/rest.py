@@ -1,5 +1,5 @@
 """The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), translations of recordings (`translations_rest.py`), speech
-(`speech_rest.py`), health, metrics, the page (`web.py`).
+(`speech_rest.py`), own voices and consents (`voices_rest.py`, `voice_consents_rest.py`), health, metrics, the page (`web.py`).
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
@@ -42,6 +42,8 @@ from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.speech_rest import SpeechRest
 from parley.server.translations_rest import TranslationsRest
+from parley.server.voice_consents_rest import VoiceConsentsRest
+from parley.server.voices_rest import VoicesRest
 from parley.server.web import Page, PageAnswers
 
 log = logging.getLogger("parley.server")
@@ -76,6 +78,8 @@ def rest_app(
         *secrets.routes(),
         *translations.routes(),
         *speech.routes(),
+        *VoicesRest(engines.own, audio).routes(),
+        *VoiceConsentsRest(config, engines, engines.own.store, audio).routes(),
         *Page().routes(),
         *page.routes(),
     ]

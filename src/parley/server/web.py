@@ -18,6 +18,7 @@ from starlette.routing import Route
 from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.engines.openai_api.voices import OPENAI_VOICES
+from parley.engines.ports import TTS, ClonesVoices
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
@@ -27,6 +28,7 @@ from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, SessionRequest
+from parley.text.consent import PHRASES
 from parley.web import TYPES, page_files
 from parley.wire.dialects import GA, TRANSLATIONS
 
@@ -103,7 +105,8 @@ _ADMITTED = {"conversation": GA, "translation": TRANSLATIONS}
 
 
 class PageAnswers:
-    """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/sessions/{id}/turns`."""
+    """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/consent`,
+    `/parley/sessions/{id}/turns`."""
 
     def __init__(
         self,
@@ -126,6 +129,7 @@ class PageAnswers:
         answers: dict[str, Callable[[Request], object]] = {
             "/parley/pipelines": self.pipelines,
             "/parley/admission": self.admission,
+            "/parley/consent": self.consent,
             "/parley/sessions/{session_id}/turns": self.turns,
         }
         return [Route(path, self._guarded(answer), methods=["GET"]) for path, answer in answers.items()]
@@ -160,6 +164,10 @@ class PageAnswers:
             raise Refused(refusal)
         return {"open": True}
 
+    def consent(self, request: Request) -> object:
+        """What a person reads aloud who consents to a voice of theirs, by language."""
+        return {"phrases": {language: phrase.text for language, phrase in PHRASES.items()}}
+
     def turns(self, request: Request) -> object:
         """The session's last turns, oldest first; see `runtime/waterfall.py`."""
         session_id = request.path_params["session_id"]
@@ -172,7 +180,7 @@ class PageAnswers:
 def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
     config = pipeline.config
     can = pipeline.capabilities()
-    voices = can.voices
+    voices, tts = can.voices, pipeline.engines.find(TTS)
     return {
         "name": name,
         "engines": {
@@ -182,6 +190,7 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         },
         "voice": config.voice,
         "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
+        "clones": isinstance(tts, ClonesVoices) and tts.clones,
         "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
         "instructions": config.instructions,
         "language": config.language,

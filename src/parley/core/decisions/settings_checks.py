@@ -102,7 +102,12 @@ def _check_target(can: Capabilities, language: str) -> None:
 
 def check_voice(can: Capabilities, voice: str, field: str) -> None:
     """Raises `PeerError` for a voice that the pipeline does not have."""
-    if not voice or not can.voices or voice in can.voices:
+    if voice in can.voices or voice in can.voice_ids:
+        return
+    for name, reason in can.unspoken:
+        if voice == name:
+            raise PeerError(reason, code="invalid_value", field=field)
+    if not voice or not can.voices:
         return
     mixes = ""
     if can.mixable:

@@ -305,7 +305,8 @@ class Capabilities:
 
     `images` and `audio`: whether its language model sees and hears; `conversational`: whether its synthesizer uses the conversation as it
     was heard. `voices` are the accepted names (empty: any), `mixable` those of
-    them that may be mixed (`parley.text.voice_mix`); `models` the names this pipeline answers to, a trailing `*` matching any ending
+    them that may be mixed (`parley.text.voice_mix`), `voice_ids` ids that are accepted and not listed, `unspoken` voices that are known and
+    cannot be had here, each with the reason; `models` the names this pipeline answers to, a trailing `*` matching any ending
     (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it), `recognizers` the names that
     stand for it, as in `models`, and `languages` what it understands (primary tags; empty: any); `tool_server_urls` the MCP servers
     that may be named, each by its URL or the beginning of one, "*" for any; `targets` the languages into which its translator translates
@@ -314,6 +315,8 @@ class Capabilities:
 
     voices: tuple[str, ...] = ()
     mixable: tuple[str, ...] = ()
+    voice_ids: tuple[str, ...] = ()
+    unspoken: tuple[tuple[str, str], ...] = ()
     models: tuple[str, ...] = ()
     images: bool = False
     audio: bool = False

@@ -42,6 +42,7 @@ from parley.engines.ports.llm import (
 )
 from parley.engines.ports.moderation import ModerationRequest, ModerationVerdict, Moderator
 from parley.engines.ports.mt import GuardCount, Guarded, ListsPairs, Term, TranslationRequest, Translator
+from parley.engines.ports.own_voices import ClonesVoices, ReadsVoices, VoiceSample, VoiceTensor
 from parley.engines.ports.speech import DialogueEvent, DialogueRequest, SpeechModel, SpokenDelta
 from parley.engines.ports.stages import (
     BUILT_IN,
@@ -90,6 +91,7 @@ __all__ = [
     "ChatEvent",
     "ChatMessage",
     "ChatRequest",
+    "ClonesVoices",
     "ConversionSpec",
     "ConversionStream",
     "DialogueEvent",
@@ -114,6 +116,7 @@ __all__ = [
     "NeedsModels",
     "Partial",
     "PauseContext",
+    "ReadsVoices",
     "RecognitionSpec",
     "RecognizerStream",
     "Role",
@@ -141,6 +144,8 @@ __all__ = [
     "TurnJudge",
     "VoiceActivityModel",
     "VoiceConverter",
+    "VoiceSample",
+    "VoiceTensor",
     "VoicesByLanguage",
     "Word",
     "aliases",

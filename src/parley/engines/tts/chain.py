@@ -4,6 +4,7 @@ Laws:
 - Each clause is asked for anew: the next engine is asked where one fails before the clause's first audio.
 - An engine is asked in a voice that it has: the request's where it knows it, else its nearest, or its own, for the language.
   A voice that none of them knows is refused, as one engine refuses it.
+- A voice of the user's own is spoken by the first engine that can; while that one fails, the others speak in their own voices.
 - An engine that does not speak the request's language is passed over, unless none does.
 """
 
@@ -14,7 +15,18 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
-from parley.engines.ports import TTS, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage
+from parley.engines.ports import (
+    TTS,
+    ClonesVoices,
+    EngineUnavailable,
+    ReadsVoices,
+    SpeechChunk,
+    SpeechRequest,
+    SpeechSynthesizer,
+    VoiceSample,
+    VoicesByLanguage,
+    VoiceTensor,
+)
 
 
 def create(model: str, options: Mapping[str, object]) -> VoiceChain:
@@ -58,6 +70,36 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
             if _speaks(engine, language):
                 return _voice_of(engine, voice, language) or engine.resolve_voice("", language)
         return None
+
+    @property
+    def clones(self) -> bool:
+        return any(isinstance(one.engine, ClonesVoices) and one.engine.clones for one in self.members)
+
+    async def clone_voice(self, sample: VoiceSample) -> str:
+        """That of the first engine which can (see `ClonesVoices`)."""
+        for engine in self._open_engines():
+            if isinstance(engine, ClonesVoices) and engine.clones:
+                return await engine.clone_voice(sample)
+        raise EngineUnavailable("No engine of the list that clones voices is open.", code="no_cloning")
+
+    @property
+    def reads_tensors(self) -> bool:
+        return self._reader() is not None
+
+    def tensor_language(self, name: str) -> str:
+        reader = self._reader()
+        return "" if reader is None else reader.tensor_language(name)
+
+    async def read_voice(self, tensor: VoiceTensor) -> str:
+        """That of the first engine which can (see `ReadsVoices`)."""
+        reader = self._reader()
+        if reader is None:
+            raise EngineUnavailable("No engine of the list reads tensors of voices.", code="no_tensors")
+        return await reader.read_voice(tensor)
+
+    def _reader(self) -> ReadsVoices | None:
+        engines = (one.engine for one in self.members)
+        return next((one for one in engines if isinstance(one, ReadsVoices) and one.reads_tensors), None)
 
     def _open_engines(self) -> Iterable[SpeechSynthesizer]:
         return (member.engine for member in self.members if member.is_open)

@@ -29,6 +29,7 @@ from parley.engines.ports import (
     Samples,
     SpeechChunk,
     SpeechRequest,
+    VoiceTensor,
     Word,
 )
 from parley.engines.tts import kokoro_text, kokoro_voices, kokoro_weights
@@ -131,6 +132,17 @@ class KokoroSynthesizer:
 
     def voice_in(self, voice: str, language: str) -> str | None:
         return self._voices.voice_in(voice, language, self._default)
+
+    @property
+    def reads_tensors(self) -> bool:
+        return True
+
+    def tensor_language(self, name: str) -> str:
+        return primary_tag(reading_of(name.lower()))
+
+    async def read_voice(self, tensor: VoiceTensor) -> str:
+        """The engine's name of a voice of the user's own. `kokoro_voices.MAX_OWN` are kept."""
+        return self._voices.add(tensor)
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz; `words` of each chunk are all words begun so far.

@@ -4,6 +4,8 @@ Laws:
 - Names are look-ups in a listing of the folder; a file is read when its voice is first spoken with, and kept, as mixes are, up to
   `MAX_KEPT` styles.
 - A mix is the sum of its voices' styles by their shares (`parley.text.voice_mix`). It speaks the language of the voice that it names first.
+- Voices of the user's own (`VoiceTensor`) can be added to an open folder: they are found by the names that `add()` gives them and not
+  listed; the newest `MAX_OWN` stay.
 - A voice speaks the language of the first letter of its name, as the published ones do (`af_heart`: American, female); one whose name says
   nothing speaks English.
 """
@@ -15,13 +17,13 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from parley.engines.ports import EngineRefused
+from parley.engines.ports import EngineRefused, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import InvalidVoice, Style
 from parley.text import voice_mix
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 DEFAULT: Final = "af_heart"
 MAX_KEPT: Final = 32
 """Styles of half a megabyte each."""
+
+MAX_OWN: Final = 64
 
 _READINGS: Final = {
     "a": "en-us",
@@ -77,6 +81,18 @@ class VoiceFolder:
     """The voices of a folder: each one's file and its name in it, in alphabetical order but for the default, which stands first."""
 
     files: dict[str, tuple[Path, str]]
+    own: OrderedDict[str, Style] = field(default_factory=OrderedDict)
+    """The voices of the user's own that were added, the one that was asked for longest ago first."""
+
+    def add(self, tensor: VoiceTensor) -> str:
+        """The name of a voice of the user's own in this folder, which says what the voice speaks."""
+        spoken = _SEXED.match(tensor.name.lower())
+        name = f"{spoken[0] if spoken else ''}own-{tensor.sha256[:32]}"
+        self.own[name] = tensor.style
+        self.own.move_to_end(name)
+        while len(self.own) > MAX_OWN:
+            self.own.popitem(last=False)
+        return name
 
     def names(self) -> tuple[str, ...]:
         return tuple(self.files)
@@ -102,7 +118,7 @@ class VoiceFolder:
         return shares
 
     def _own(self, name: str) -> str | None:
-        if name in self.files:
+        if name in self.files or name in self.own:
             return name
         stands_for = _OPENAI.get(name)
         if stands_for is None or stands_for in self.files:
@@ -191,6 +207,10 @@ class Styles:
         return mixed
 
     def _read(self, name: str) -> Style:
+        if (own := self._voices.own.get(name)) is not None:
+            return own
+        if name not in self._voices.files:
+            raise EngineRefused(f"The voice {name!r} is not kept any more.", "Ask again.", code="unknown_voice")
         path, inside = self._voices.files[name]
         try:
             return kokoro_tensors.read(path, inside)

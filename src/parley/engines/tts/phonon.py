@@ -21,7 +21,15 @@ from typing import Final
 from parley.engines.model_worker import ModelWorker
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.options import OptionReader
-from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, SpeechChunk, SpeechRequest
+from parley.engines.ports import (
+    EngineError,
+    EngineInfo,
+    EngineRefused,
+    EngineUnavailable,
+    SpeechChunk,
+    SpeechRequest,
+    VoiceSample,
+)
 from parley.engines.tts.phonon_model import SPELT, PhononLoading, PhononModel, PhononUtterance
 from parley.engines.tts.phonon_weights import languages_of, licence_of, missing
 from parley.engines.tts.tempo import Tempo
@@ -142,7 +150,7 @@ class PhononSynthesizer:
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         if self._model is None or (language and primary_tag(language) not in self._model.languages):
             return None
-        if voice in self._model.voices:
+        if self._model.has(voice):
             return voice
         if voice and voice not in OPENAI_VOICES:
             return None
@@ -153,6 +161,20 @@ class PhononSynthesizer:
     def voice_in(self, voice: str, language: str) -> str | None:
         """Every voice speaks every language of the checkpoint."""
         return voice if self.resolve_voice("", language) is not None else None
+
+    @property
+    def clones(self) -> bool:
+        return self._model is None or self._model.clones
+
+    async def clone_voice(self, sample: VoiceSample) -> str:
+        """The engine's name of the voice of a recording, which takes about a second once; `phonon_model.MAX_LENT` voices are kept.
+
+        Raises `EngineRefused` (`invalid_sample`).
+        """
+        model, worker = self._model, self._worker
+        if model is None or worker is None:
+            raise EngineUnavailable("Phonon is not open.", code="not_open")
+        return await worker.call(partial(model.lend, sample))
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz.

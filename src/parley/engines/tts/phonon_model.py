@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from parley.audio import files, resampling
-from parley.engines.ports import EngineError, EngineUnavailable, Samples
+from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable, Samples, VoiceSample
 from parley.engines.tts import phonon_weights
 from parley.invocation import install
 
@@ -25,6 +26,10 @@ VOICE_SUFFIX: Final = ".safetensors"
 
 MAX_CLIPS: Final = 100
 """Cloning takes about a second for each, and happens at start-up."""
+
+MAX_LENT: Final = 32
+"""Voices that are cloned while the engine is open; the library keeps the state of each in memory. It cannot forget one, but a name can be
+given to another voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,9 @@ class PhononModel:
                     code="invalid_weights",
                 ) from error
         self._normalize = ptts.normalize
+        self._lent: OrderedDict[str, str] = OrderedDict()
+        self._free = [f"lent:{number}" for number in range(MAX_LENT)]
+        self._lock = threading.Lock()
         self._registered: dict[str, str | None] = {voice: voice for voice in self._tts.voices}
         self.sample_rate: int = self._tts.sample_rate
         self.languages: tuple[str, ...] = tuple(self._tts.languages) or ("en",)
@@ -119,13 +127,45 @@ class PhononModel:
             self._tts.clone_voice(name, resampling.resample(recording.audio, recording.sample_rate, rate))
         return name
 
+    @property
+    def clones(self) -> bool:
+        return bool(self._tts.supports_voice_cloning)
+
+    def has(self, voice: str) -> bool:
+        """Whether `begin()` knows the voice: one of `voices`, or one that `lend()` has named."""
+        return voice in self._registered or voice in self._lent
+
+    def lend(self, sample: VoiceSample) -> str:
+        """The name of the voice of a recording, which is worked on once. Of more than `MAX_LENT` the one that was asked for longest ago
+        goes. Raises `EngineRefused`."""
+        name = f"own-{sample.sha256[:32]}"
+        with self._lock:
+            if name not in self._lent:
+                if not self._free:
+                    self._free.append(self._lent.popitem(last=False)[1])
+                self._clone(self._free[-1], sample)
+                self._lent[name] = self._free.pop()
+            self._lent.move_to_end(name)
+        return name
+
+    def _clone(self, name: str, sample: VoiceSample) -> None:
+        rate = self._tts.voice_prompt_sample_rate
+        try:
+            self._tts.clone_voice(name, resampling.resample(sample.audio, sample.sample_rate, rate))
+        except (NotImplementedError, RuntimeError, ValueError) as error:
+            raise EngineRefused(
+                f"The recording gives no voice: {_first_line(error)}.",
+                "Give about ten seconds of one person who speaks, without noise or music.",
+                code="invalid_sample",
+            ) from error
+
     def begin(self, text: str, voice: str, language: str) -> PhononUtterance | None:
         """Begin to speak `text`, numbers and symbols of which are read as `language` does; None where it has nothing to say."""
         spoken = self._normalize(text, lang=language if language in SPELT else None, rewrites="all")
         if not any(map(str.isalnum, spoken)):
             return None
         try:
-            return PhononUtterance(self._tts.stream(spoken, voice=self._registered[voice]))
+            return PhononUtterance(self._tts.stream(spoken, voice=self._lent.get(voice) or self._registered[voice]))
         except ValueError as error:
             if "nothing to synthesize" in str(error):  # characters of which the tokenizer has none
                 return None

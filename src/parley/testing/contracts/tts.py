@@ -9,9 +9,22 @@ import numpy as np
 import pytest
 
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, Samples, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage, Word
+from parley.engines.ports import (
+    TTS,
+    ClonesVoices,
+    EngineRefused,
+    ReadsVoices,
+    Samples,
+    SpeechChunk,
+    SpeechRequest,
+    SpeechSynthesizer,
+    VoiceSample,
+    VoicesByLanguage,
+    VoiceTensor,
+    Word,
+)
 from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
-from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
+from parley.testing.contracts.material import ODD_TEXTS, SENTENCES, silence, speech
 from parley.testing.contracts.streamed import StreamedContract
 from parley.testing.contracts.watching import unblocked
 
@@ -198,6 +211,43 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
             assert engine.resolve_voice(malformed) is None, f"{malformed!r} is no mix"
             error = subject.run(refusal(self.speak(engine, "Hello.", voice=malformed)))
             assert_refused(error, "unknown_voice")
+
+    def test_voices_of_recordings_are_told_apart_and_not_listed_if_it_clones(
+        self, subject: Subject[SpeechSynthesizer]
+    ) -> None:
+        engine = subject.engine
+        if not (isinstance(engine, ClonesVoices) and engine.clones):
+            return
+        low = speech(" ".join(SENTENCES), 24_000)
+        samples = [
+            VoiceSample(audio, 24_000, sha256) for audio, sha256 in ((low, 64 * "a"), (low[::2].copy(), 64 * "b"))
+        ]
+        own = [subject.run(engine.clone_voice(sample)) for sample in (*samples, samples[0])]
+        assert own[0] == own[2], "one recording has one name"
+        self._own_voices(subject, own[:2])
+        with pytest.raises(EngineRefused) as refused:
+            subject.run(engine.clone_voice(VoiceSample(silence(0.01, 24_000), 24_000, 64 * "c")))
+        assert_refused(refused.value, "invalid_sample")
+
+    def test_voices_of_tensors_are_told_apart_and_not_listed_if_it_reads_them(
+        self, subject: Subject[SpeechSynthesizer]
+    ) -> None:
+        engine = subject.engine
+        if not (isinstance(engine, ReadsVoices) and engine.reads_tensors):
+            return
+        styles = [np.full((510, 256), level, np.float32) for level in (0.1, 0.4)]
+        tensors = [VoiceTensor("mine", style, 64 * sha256) for style, sha256 in zip(styles, "ab", strict=True)]
+        own = [subject.run(engine.read_voice(tensor)) for tensor in tensors]
+        self._own_voices(subject, own)
+        assert all(engine.resolve_voice(name, engine.tensor_language("mine")) == name for name in own)
+
+    def _own_voices(self, subject: Subject[SpeechSynthesizer], own: list[str]) -> None:
+        engine = subject.engine
+        assert not set(own) & set(engine.info.voices), "an own voice is nobody else's to see"
+        for name in own:
+            assert engine.resolve_voice(name) == name, f"it named a voice {name!r}, which it does not know"
+        said = [subject.run(self.speak(engine, SENTENCES[0], voice=name)) for name in own]
+        assert not self.same(said[0], said[1]), "two voices sound alike"
 
     def test_an_unknown_voice_is_refused_by_name(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine

@@ -75,9 +75,9 @@ export async function speech(model, voice, text) {
   throw refusal(answer, await answer.json().catch(() => null));
 }
 
-/** The user's own voices, the newest last. */
+/** The user's own voices, the newest first. */
 export async function ownVoices() {
-  return (await get("/v1/audio/voices?limit=100&order=asc")).data;
+  return (await get("/v1/audio/voices?limit=100")).data;
 }
 
 /** {phrases: {language: text}}: what is read aloud by a person who consents to a voice of theirs. */

@@ -189,6 +189,11 @@ def audio_format(value: object, path: str) -> AudioFormat:
 def voice_of(value: object, path: str) -> str:
     """A voice's name, plain or as `{"id": name}`."""
     if isinstance(value, dict):
+        if value.get("type") == "prompt":
+            raise invalid(
+                path,
+                f"Invalid '{path}': voices made from a prompt cannot be had here. Name a voice, or send {{'id': ...}}.",
+            )
         return record(lambda members: members.take("id", NAME))(value, path)
     return NAME(value, path)
 

@@ -89,8 +89,15 @@ def _read_output(members: Fields, patch: SettingsPatch) -> None:
     _refuse_format(members)
     if (tag := members.find("language", language)) is not None:
         patch["target_language"] = tag
-    if (voice := members.find("voice", _VOICE)) is not None:
+    if (voice := members.find("voice", _voice)) is not None:
         patch["voice"] = voice
+
+
+def _voice(value: object, path: str) -> str:
+    """A voice's name, plain or as `{"id": name}`."""
+    if isinstance(value, dict):
+        return record(lambda members: members.take("id", _VOICE))(value, path)
+    return _VOICE(value, path)
 
 
 def _refuse_format(members: Fields) -> None:

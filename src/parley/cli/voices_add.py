@@ -1,0 +1,294 @@
+"""`parley voices add`, `mix` and `say`: what needs to know which engines there are."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.options import config_option, load_config
+from parley.invocation import command
+
+if TYPE_CHECKING:
+    from parley.audio.files import Recording
+    from parley.config import Config
+    from parley.engines.ports import Engine
+    from parley.engines.voices.records import OwnVoice, VoiceKind
+    from parley.engines.voices.store import VoiceStore
+    from parley.text.consent import ConsentPhrase
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CONSENT_NOTICE = "Use a person's voice with the consent of that person only, and tell listeners that the speech is made by a machine."
+
+_tts_option = click.option(
+    "--tts", metavar="ENGINE[:MODEL]", help="The engine that is to speak with it [default: the pipelines']."
+)
+
+
+def _engine_options(function: Callable[P, R]) -> Callable[P, R]:
+    return config_option(_tts_option(function))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  parley voices add carol carol.wav --text "The kettle is on."
+  parley voices add carol carol.wav --consent carol-reads.wav
+  parley voices add af_mine mine.pt --tts kokoro
+  ffmpeg -i talk.mp4 -ss 60 -t 15 -f wav - | parley voices add carol -
+"""
+)
+@click.argument("name")
+@click.argument("file", metavar="FILE|-")
+@click.option("--text", default="", help="What is said in the recording; some engines speak better with it.")
+@click.option(
+    "--consent",
+    "consent_file",
+    metavar="FILE",
+    help="A recording of the person who reads the sentence of `parley voices phrase` aloud. It is checked and kept.",
+)
+@click.option("--language", metavar="TAG", default="en", show_default=True, help="Language of the consent.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_engine_options
+def add(
+    name: str,
+    file: str,
+    text: str,
+    consent_file: str | None,
+    language: str,
+    as_json: bool,
+    tts: str | None,
+    config_path: Path | None,
+) -> None:
+    """Add a voice: of a recording of one person (3 to 30 s, any audio that PyAV reads; about ten are best), or of a tensor of
+    Kokoro (.pt, .pth, .bin, .npy, .npz).
+
+    Ask the person first.
+    """
+    from parley.engines.tts import kokoro_tensors
+
+    kind: VoiceKind = "tensor" if Path(file).suffix.lower() in kokoro_tensors.SUFFIXES else "clip"
+    if kind == "tensor" and (text or consent_file):
+        raise click.UsageError("--text and --consent are for recordings.")
+    config = load_config(config_path, {"tts": tts})
+    store = _store(config)
+    kept = store.check_free(name)
+    _check_engines(config, kept, kind)
+    with files_checked():
+        if kind == "tensor":
+            voice = store.add_tensor(kept, _tensor(Path(file), kept))
+        else:
+            recording = _recording(file)
+            consent = _consent(config, store, consent_file, language, kept) if consent_file else ""
+            voice = store.add_clip(kept, recording, text, consent)
+            if not consent:
+                click.echo(CONSENT_NOTICE, err=True)
+    _tell(voice, as_json, tts)
+
+
+@click.command(epilog='\b\nExamples:\n  parley voices mix evening "af_bella(2)+af_sky(1)" --tts kokoro')
+@click.argument("name")
+@click.argument("parts", metavar="MIX")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_engine_options
+def mix(name: str, parts: str, as_json: bool, tts: str | None, config_path: Path | None) -> None:
+    """Add a mix of voices: names of the engine's voices and of your own tensors, each with its weight."""
+    from parley.text import voice_mix
+
+    config = load_config(config_path, {"tts": tts})
+    store = _store(config)
+    kept = store.check_free(name)
+    try:
+        voice_mix.parse(parts)
+    except ValueError as error:
+        raise CommandFailed(f"The mix {parts!r} cannot be used: {error}.", f"Write it as {voice_mix.FORM}.") from error
+    _check_engines(config, kept, "mix", parts)
+    with files_checked():
+        voice = store.add_mix(kept, parts)
+    _tell(voice, as_json, tts)
+
+
+@click.command(
+    "say",
+    epilog='\b\nExamples:\n  parley voices say carol "Good evening."\n  parley voices say carol "Good evening." -o evening.wav',
+)
+@click.argument("name")
+@click.argument("text", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", help="Write this file, or - for WAV on stdout.")
+@click.option("--language", metavar="TAG", help="Language of the text, such as en, de or pt-BR.")
+@click.option(
+    "--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True, help="Times the usual speed."
+)
+@click.option("--device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
+@_engine_options
+def say_with(
+    name: str,
+    text: tuple[str, ...],
+    output: str | None,
+    tts: str | None,
+    config_path: Path | None,
+    **options: Any,
+) -> None:
+    """Speak TEXT with one of your own voices, through the first pipeline that can. `parley say --voice NAME` has more options."""
+    from parley.cli.say import say
+
+    config = load_config(config_path, {"tts": tts})
+    voice = _store(config).voice(name)
+    able = [pipeline for pipeline, engine in _synthesizers(config) if not _why_not(engine, voice, config)]
+    if not able:
+        raise _nobody(voice.kind)
+    chosen = config.default_pipeline if config.default_pipeline in able else able[0]
+    click.get_current_context().invoke(
+        say, text=text, output=output, tts=tts, voice=voice.name, pipeline=chosen, config_path=config_path, **options
+    )
+
+
+def sentence(language: str) -> ConsentPhrase:
+    """The sentence of consent in a language. Raises `CommandFailed`."""
+    from parley.text import consent
+
+    found = consent.phrase(language)
+    if found is None:
+        raise CommandFailed(
+            f"There is no sentence of consent in {language!r}.", f"There is one in {', '.join(consent.PHRASES)}."
+        )
+    return found
+
+
+def _store(config: Config) -> VoiceStore:
+    from parley.engines.voices.store import VoiceStore
+
+    return VoiceStore(limit=config.own_voices.limit)
+
+
+def _tell(voice: OwnVoice, as_json: bool, tts: str | None) -> None:
+    from parley.cli.voices import described, shown
+
+    if as_json:
+        click.echo(json.dumps(shown(voice), indent=2))
+        return
+    click.echo(f"{voice.name}: {described(voice)}; {voice.id}")
+    heard = command("voices", "say", voice.name, "Good evening.", *(("--tts", tts) if tts else ()))
+    click.echo(f"Hear it: {heard}", err=True)
+
+
+# --- the engines -------------------------------------------------------------------------------------------------------
+
+
+def _synthesizers(config: Config) -> Iterator[tuple[str, Engine]]:
+    """The synthesizers of the configuration that can be made, none of them open, by pipeline."""
+    from parley.engines import registry
+    from parley.engines.ports import TTS, EngineUnavailable
+
+    for name, pipeline in config.pipelines.items():
+        if TTS in pipeline.engines and pipeline.engines[TTS].name != "bench":
+            try:
+                yield name, registry.create(TTS, pipeline.engines[TTS])
+            except EngineUnavailable:
+                continue
+
+
+def _why_not(engine: Any, voice: OwnVoice, config: Config) -> str:
+    from parley.engines.voices.shelf import VoiceShelf
+
+    store = _store(config)
+    return VoiceShelf(store).with_voices(engine, (*store.voices(), voice)).why_not(voice)
+
+
+def _check_engines(config: Config, name: str, kind: VoiceKind, parts: str = "") -> None:
+    """Raises `CommandFailed` where no pipeline can speak with such a voice, or one has a voice of that name."""
+    from parley.engines.voices.records import OwnVoice, key_of
+
+    wanted = OwnVoice(id="", name=name, kind=kind, added_ns=0, mix=parts)
+    reasons: dict[str, str] = {}
+    for pipeline, engine in _synthesizers(config):
+        if key_of(name) in map(key_of, engine.info.voices):
+            raise CommandFailed(
+                f"{name!r} is a voice of {engine.info.name} already (pipeline {pipeline!r}).", "Choose another name."
+            )
+        reasons[pipeline] = _why_not(engine, wanted, config)
+    if not reasons or all(reasons.values()):
+        why = "; ".join(dict.fromkeys(reasons.values()))
+        if kind == "mix" and why:
+            raise CommandFailed(
+                f"The mix {parts!r} cannot be spoken: {why}.",
+                f"Its parts are voices of the engine, or tensors of your own. Engines that mix: {_engines(kind)} (tts, or --tts).",
+            )
+        raise _nobody(kind, why)
+
+
+def _engines(kind: VoiceKind) -> str:
+    from parley.engines.voices.shelf import engines_for
+
+    return ", ".join(engines_for(kind)) or "none is installed"
+
+
+def _nobody(kind: VoiceKind, reasons: str = "") -> CommandFailed:
+    from parley.engines.voices.speaking import WHAT
+
+    why = f": {reasons}" if reasons else ""
+    return CommandFailed(
+        f"No pipeline of the configuration can speak with a voice that is {WHAT[kind]}{why}.",
+        f"Engines that can: {_engines(kind)}. Set tts of a pipeline to one, or name it with --tts.",
+    )
+
+
+# --- the files ---------------------------------------------------------------------------------------------------------
+
+
+def _recording(file: str, field: str = "clip") -> Recording:
+    from parley.engines.voices import clips
+
+    if file == "-":
+        return clips.read_stream(io.BytesIO(sys.stdin.buffer.read(clips.MAX_BYTES + 1)), "The recording", field)
+    with Path(file).open("rb") as stream:
+        return clips.read_stream(stream, Path(file).name, field)
+
+
+def _tensor(path: Path, name: str) -> Any:
+    """The tensor in a file: the only one, or the one that is called as the voice."""
+    from parley.engines.tts import kokoro_tensors
+    from parley.engines.tts.kokoro_tensors import InvalidVoice
+
+    try:
+        names = kokoro_tensors.names(path)
+        if len(names) > 1 and name not in names:
+            listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+            raise CommandFailed(f"{path} holds {len(names)} voices: {listed}.", "Name one of them as NAME.")
+        return kokoro_tensors.read(path, name if len(names) > 1 else names[0])
+    except InvalidVoice as error:
+        raise CommandFailed(
+            f"{path} holds no voice of Kokoro: {error.message}",
+            "A voice is a float32 tensor of the shape [510, 1, 256] or [510, 256].",
+        ) from error
+
+
+def _consent(config: Config, store: VoiceStore, file: str, language: str, name: str) -> str:
+    """The id of the consent in a recording, once the pipeline's recogniser has heard the sentence in it."""
+    from parley.cli.model_downloads import provide_models
+    from parley.engines.ports import STT
+    from parley.library.transcription import transcribe
+    from parley.text import consent
+
+    wanted = sentence(language)
+    recording = _recording(file)
+    chosen = dataclasses.replace(config.pipelines[config.default_pipeline], language=language)
+    provide_models(config, [(STT, chosen.engines[STT])])
+    if sys.stderr.isatty():
+        click.echo("Listening to the consent ...", err=True)
+    segments = transcribe(recording, stt=chosen.engines[STT], language=language)
+    if fault := consent.fault(wanted, " ".join(segment.text for segment in segments)):
+        raise CommandFailed(
+            f"{file} is not the sentence of consent: {fault}.",
+            f'Read aloud, word for word: "{wanted.text}" Another recogniser may hear better (stt).',
+        )
+    return store.add_consent(name, language, recording).id

@@ -1,0 +1,73 @@
+"""Voices that users bring: what a synthesizer is given of one, and which synthesizers can speak it.
+
+Laws:
+- An engine gives an own voice a name of its own, which its `resolve_voice()` knows from then on. Nobody sees that name but those who call
+  `speak()` with it; `info.voices` does not list it.
+- The costly part is done once for each recording: an engine keys what it computed by `sha256` and by its own model.
+- An engine keeps a bounded number of own voices and may drop the one that was used longest ago: whoever speaks asks for the name anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parley.engines.ports.engine import Samples
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class VoiceSample:
+    """A recording of one person who speaks: `audio` float32 `[n]` at `sample_rate` Hz. `text` is what is said in it, "" where that is not
+    known; `sha256` tells recordings apart."""
+
+    audio: Samples = field(repr=False, compare=False)
+    sample_rate: int
+    sha256: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class VoiceTensor:
+    """The style of a voice of Kokoro: float32 `[510, 256]`, read-only. `name` is the user's: its first letters may tell the language."""
+
+    name: str
+    style: NDArray[np.float32] = field(repr=False, compare=False)
+    sha256: str
+
+
+@runtime_checkable
+class ClonesVoices(Protocol):
+    """A synthesizer that speaks with the voice of a recording."""
+
+    @property
+    def clones(self) -> bool:
+        """Whether this model can, as far as is known: some checkpoints lack what it takes. Valid before `open()`."""
+        ...
+
+    async def clone_voice(self, sample: VoiceSample) -> str:
+        """The engine's name of that voice.
+
+        Raises `EngineRefused` (`invalid_sample`) for a recording that gives no voice, and `EngineError`.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsVoices(Protocol):
+    """A synthesizer that speaks with the tensor of a voice."""
+
+    @property
+    def reads_tensors(self) -> bool:
+        """Whether it can. Valid before `open()`."""
+        ...
+
+    def tensor_language(self, name: str) -> str:
+        """What a voice of this name speaks, as a primary language tag."""
+        ...
+
+    async def read_voice(self, tensor: VoiceTensor) -> str:
+        """The engine's name of that voice, which may stand in a mix (`parley.text.voice_mix`). Raises `EngineError`."""
+        ...

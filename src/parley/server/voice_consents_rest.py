@@ -1,0 +1,140 @@
+"""`/v1/audio/voice_consents`: recordings in which a person allows a voice to be made of theirs, as OpenAI has them.
+
+Laws:
+- The sentence (`text/consent.py`) must be read word for word, in the language that the request names: the server's own recogniser hears
+  the recording, and small mistakes of it are allowed for. Whether it is the person of the voice's recording is not checked.
+- What was heard is neither logged nor kept, the recording is.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from parley.audio.files import Recording
+from parley.config import Config
+from parley.engines.ports import STT, EngineError
+from parley.engines.voices import clips
+from parley.engines.voices.records import OwnConsent, checked_label
+from parley.engines.voices.store import VoiceStore
+from parley.library.pipeline import Pipeline
+from parley.library.recordings import frames
+from parley.library.transcription import atranscribed
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.pipeline import LoadedPipeline
+from parley.server.audio_upload import AudioRequests, FormShape, until_gone
+from parley.server.refusals import Refusal, Refused
+from parley.server.voice_answers import answer, new_name, page_of, stored
+from parley.text import consent
+from parley.text.language_tags import primary_tag
+
+FORM: Final = FormShape(("name", "language"), file="recording", max_bytes=clips.MAX_BYTES + (64 << 10))
+PIECE_MS: Final = 500.0
+
+_FIELDS: Final = {"clip": "recording", "consent": "consent_id"}
+
+
+class VoiceConsentsRest:
+    """The endpoints. `routes()` is what to mount."""
+
+    def __init__(self, config: Config, engines: LoadedEngines, store: VoiceStore, requests: AudioRequests) -> None:
+        self._config = config
+        self._engines = engines
+        self._store = store
+        self._requests = requests
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/audio/voice_consents", self.create, methods=["POST"]),
+            Route("/v1/audio/voice_consents", self.list_, methods=["GET"]),
+            Route("/v1/audio/voice_consents/{consent_id}", self.retrieve, methods=["GET"]),
+            Route("/v1/audio/voice_consents/{consent_id}", self.update, methods=["POST"]),
+            Route("/v1/audio/voice_consents/{consent_id}", self.delete, methods=["DELETE"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        async with self._requests.form(request, FORM) as (file, fields):
+            assert file is not None
+            for needed in FORM.fields:
+                if needed not in fields:
+                    message = f"The form has no {needed}."
+                    raise Refused(Refusal(400, "missing_required_parameter", message, needed))
+            await stored(_FIELDS, checked_label, fields["name"])
+            language = fields["language"].strip()
+            wanted = consent.phrase(language)
+            if wanted is None:
+                message = f"There is no sentence of consent in {language[:40]!r}; there is one in {', '.join(consent.PHRASES)}."
+                raise Refused(Refusal(400, "unsupported_language", message, "language"))
+            pipeline = self._hearing(language)
+            recording = await stored(_FIELDS, clips.read_stream, file.file, "The recording", "recording")
+            heard = await until_gone(request, _heard(pipeline, recording))
+            if fault := consent.fault(wanted, heard):
+                name = pipeline.engines[STT].info.name
+                message = (
+                    f"The recording is not the sentence of consent: {fault} (by the recogniser {name}). "
+                    f'Read aloud, word for word: "{wanted.text}"'
+                )
+                raise Refused(Refusal(400, "consent_not_read", message, "recording"))
+            return answer(_shown(await stored(_FIELDS, self._store.add_consent, fields["name"], language, recording)))
+
+    def _hearing(self, language: str) -> LoadedPipeline:
+        """A pipeline whose recogniser understands the language, the default one first. Raises `Refused`."""
+        served = self._engines.pipelines
+        first = [name for name in (self._config.default_pipeline,) if name in served]
+        for name in dict.fromkeys((*first, *served)):
+            known = served[name].engines[STT].info.languages
+            if served[name].config.engines[STT].name == "bench":
+                continue  # it hears nothing
+            if not known or primary_tag(language) in map(primary_tag, known):
+                # A recogniser that answers in the middle, for a reply that may begin early, may hear worse.
+                config = replace(served[name].config, language=language, speculation=False)
+                return replace(served[name], config=config)
+        message = f"No recogniser of this server understands {language[:40]!r}, so the consent cannot be checked."
+        raise Refused(Refusal(400, "unsupported_language", message, "language"))
+
+    async def list_(self, request: Request) -> Response:
+        self._requests.grant(request)
+        return page_of(request, await stored(_FIELDS, self._store.consents), _shown)
+
+    async def retrieve(self, request: Request) -> Response:
+        self._requests.grant(request)
+        return answer(_shown(await stored(_FIELDS, self._store.consent, request.path_params["consent_id"])))
+
+    async def update(self, request: Request) -> Response:
+        self._requests.grant(request)
+        name = await new_name(request)
+        identity = request.path_params["consent_id"]
+        return answer(_shown(await stored(_FIELDS, self._store.rename_consent, identity, name)))
+
+    async def delete(self, request: Request) -> Response:
+        self._requests.grant(request)
+        removed = await stored(_FIELDS, self._store.remove_consent, request.path_params["consent_id"])
+        return answer({"id": removed.id, "object": "audio.voice_consent", "deleted": True})
+
+
+async def _heard(loaded: LoadedPipeline, recording: Recording) -> str:
+    """The words of the recording."""
+    pipeline = Pipeline.around(loaded)
+    try:
+        pieces = frames(recording, PIECE_MS)
+        async with aclosing(atranscribed(pipeline, pieces, recording.sample_rate)) as segments:
+            return " ".join([segment.text async for segment in segments])
+    except EngineError as error:
+        raise Refused(Refusal(502, error.code, str(error), None, "server_error")) from error
+    finally:
+        await pipeline.aclose()
+
+
+def _shown(one: OwnConsent) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "object": "audio.voice_consent",
+        "name": one.name,
+        "language": one.language,
+        "created_at": one.created_at,
+    }

@@ -1,0 +1,152 @@
+"""`/v1/audio/voices`: voices that are made of a recording, as OpenAI has them; list, retrieve and rename are Parley's own.
+
+Laws:
+- A voice needs a consent that was read aloud (`voice_consents_rest.py`). It is there at once for sessions that begin from now on; sessions
+  that speak with a deleted one go on with it.
+- A recording is tried on the engines before the voice is answered: one that gives no voice leaves nothing behind.
+- Key, origin, room and size are checked as for every recording (`audio_upload.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from parley.engines.ports import ClonesVoices, EngineError, EngineRefused
+from parley.engines.voices import clips
+from parley.engines.voices.records import OwnVoice, key_of
+from parley.engines.voices.shelf import VoiceShelf, engines_for
+from parley.server.audio_upload import AudioRequests, FormShape, no_file
+from parley.server.refusals import Refusal, Refused
+from parley.server.voice_answers import answer, new_name, page_of, stored
+
+FORM: Final = FormShape(
+    ("name", "consent", "type", "text", "prompt", "model", "script_hint"),
+    file="audio_sample",
+    max_bytes=clips.MAX_BYTES + (64 << 10),
+    optional=True,
+)
+"""OpenAI's fields, and `text`: what is said in the recording."""
+
+_FIELDS: Final = {"clip": "audio_sample", "id": "voice_id"}
+
+NO_PROMPTS: Final = Refusal(
+    400,
+    "unsupported_voice_type",
+    "Voices made from a prompt cannot be had here. Send a recording of the voice (audio_sample, name, consent) as multipart/form-data.",
+    "type",
+)
+
+
+class VoicesRest:
+    """The endpoints. `routes()` is what to mount."""
+
+    def __init__(self, shelf: VoiceShelf, requests: AudioRequests) -> None:
+        self._shelf = shelf
+        self._store = shelf.store
+        self._requests = requests
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/audio/voices", self.create, methods=["POST"]),
+            Route("/v1/audio/voices", self.list_, methods=["GET"]),
+            Route("/v1/audio/voices/{voice_id}", self.retrieve, methods=["GET"]),
+            Route("/v1/audio/voices/{voice_id}", self.update, methods=["POST"]),
+            Route("/v1/audio/voices/{voice_id}", self.delete, methods=["DELETE"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+            self._requests.grant(request)
+            raise Refused(NO_PROMPTS)
+        async with self._requests.form(request, FORM) as (file, fields):
+            return answer(_shown(await self._created(file, fields)))
+
+    async def _created(self, file: UploadFile | None, fields: dict[str, str]) -> OwnVoice:
+        kind = fields.get("type", "audio_sample")
+        if kind == "prompt" or "prompt" in fields:
+            raise Refused(NO_PROMPTS)
+        if kind != "audio_sample":
+            raise Refused(Refusal(400, "invalid_value", f"type {kind[:40]!r} is not known: send audio_sample.", "type"))
+        for needed in ("name", "consent"):
+            if needed not in fields:
+                message = f"The form has no {needed}."
+                raise Refused(Refusal(400, "missing_required_parameter", message, needed))
+        if file is None:
+            raise Refused(no_file(FORM))
+        cloning = self._cloning()
+        self._refuse_engines_name(await stored(_FIELDS, self._store.check_free, fields["name"]))
+        await stored(_FIELDS, self._store.consent, fields["consent"])
+        recording = await stored(_FIELDS, clips.read_stream, file.file, "The recording")
+        voice = await stored(
+            _FIELDS, self._store.add_clip, fields["name"], recording, fields.get("text", ""), fields["consent"]
+        )
+        try:
+            await self._try(voice, cloning)
+        except BaseException:
+            await stored(_FIELDS, self._store.remove_voice, voice.id)
+            raise
+        return voice
+
+    def _cloning(self) -> list[ClonesVoices]:
+        """The synthesizers that can speak with a recording's voice. Raises `Refused` where there is none."""
+        found = {id(one): one for one in self._shelf.synthesizers.values()}.values()
+        able: list[ClonesVoices] = [one for one in found if isinstance(one, ClonesVoices) and one.clones]
+        if not able:
+            message = (
+                "No pipeline of this server can speak with the voice of a recording. On the server, set tts to an engine that can: "
+                f"{', '.join(engines_for('clip')) or 'none is installed'}."
+            )
+            raise Refused(Refusal(400, "cloning_not_available", message, "audio_sample"))
+        return able
+
+    def _refuse_engines_name(self, name: str) -> None:
+        for pipeline, one in self._shelf.synthesizers.items():
+            if key_of(name) in map(key_of, one.info.voices):
+                message = f"{name!r} is a voice of the pipeline {pipeline!r}; choose another name."
+                raise Refused(Refusal(400, "voice_reserved", message, "name"))
+
+    async def _try(self, voice: OwnVoice, cloning: list[ClonesVoices]) -> None:
+        sample = await stored(_FIELDS, self._store.sample, voice)
+        try:
+            for engine in cloning:
+                await engine.clone_voice(sample)
+        except EngineRefused as error:
+            raise Refused(Refusal(400, error.code, str(error), "audio_sample")) from error
+        except EngineError as error:
+            raise Refused(Refusal(502, error.code, str(error), None, "server_error")) from error
+
+    async def list_(self, request: Request) -> Response:
+        self._requests.grant(request)
+        return page_of(request, await stored(_FIELDS, self._store.voices), _shown)
+
+    async def retrieve(self, request: Request) -> Response:
+        self._requests.grant(request)
+        return answer(_shown(await stored(_FIELDS, self._store.voice, request.path_params["voice_id"])))
+
+    async def update(self, request: Request) -> Response:
+        self._requests.grant(request)
+        name = await new_name(request)
+        self._refuse_engines_name(name)
+        return answer(_shown(await stored(_FIELDS, self._store.rename_voice, request.path_params["voice_id"], name)))
+
+    async def delete(self, request: Request) -> Response:
+        self._requests.grant(request)
+        voice = await stored(_FIELDS, self._store.remove_voice, request.path_params["voice_id"])
+        return answer({"id": voice.id, "object": "audio.voice.deleted", "deleted": True})
+
+
+def _shown(voice: OwnVoice) -> dict[str, object]:
+    """As OpenAI has it. Voices that the server's owner has added may be tensors and mixes; `kind` says so."""
+    return {
+        "id": voice.id,
+        "object": "audio.voice",
+        "type": "audio_sample",
+        "name": voice.name,
+        "created_at": voice.created_at,
+        "kind": voice.kind,
+    }
