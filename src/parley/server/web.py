@@ -18,7 +18,7 @@ from starlette.routing import Route
 from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, ClonesVoices
+from parley.engines.ports import TTS, ClonesVoices, Engine
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
@@ -180,7 +180,7 @@ class PageAnswers:
 def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
     config = pipeline.config
     can = pipeline.capabilities()
-    voices, tts = can.voices, pipeline.engines.find(TTS)
+    voices = can.voices
     return {
         "name": name,
         "engines": {
@@ -190,7 +190,7 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         },
         "voice": config.voice,
         "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
-        "clones": isinstance(tts, ClonesVoices) and tts.clones,
+        "clones": _clones(pipeline.engines.find(TTS)),
         "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
         "instructions": config.instructions,
         "language": config.language,
@@ -199,3 +199,7 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         "speculation": config.speculation,
         "barge_in": config.barge_in,
     }
+
+
+def _clones(engine: Engine | None) -> bool:
+    return isinstance(engine, ClonesVoices) and engine.clones
