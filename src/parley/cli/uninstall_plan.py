@@ -20,6 +20,7 @@ from typing import Final
 DATA_NAMES: Final = {
     "models": "models",
     "voices": "voice profiles",
+    "speech-cache": "cached speech",
     "cables.json": "remembered cables",
     "cables.lock": "lock of the cables",
 }

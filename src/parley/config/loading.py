@@ -37,11 +37,22 @@ from parley.config.schema import (
     InterpretSection,
     ModelsSection,
     PipelineSection,
+    ResponseCacheSection,
     ServerSection,
+    SpeechCacheSection,
     with_stages,
 )
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
-from parley.config.values import Config, InterpretConfig, ModelsConfig, PipelineConfig, ServerConfig, Setting
+from parley.config.values import (
+    Config,
+    InterpretConfig,
+    ModelsConfig,
+    PipelineConfig,
+    ResponseCacheConfig,
+    ServerConfig,
+    Setting,
+    SpeechCacheConfig,
+)
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
 from parley.engines.ports import aliases, stages
@@ -85,6 +96,8 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         settings=tuple(_explain(settings, places, keys)),
         warnings=tuple(warnings),
         models=ModelsConfig(settings.models.pull, settings.models.mirror),
+        speech_cache=_speech_cache(settings.speech_cache),
+        response_cache=_response_cache(settings.response_cache),
         interpret=_interpret(settings.interpret, path),
     )
 
@@ -178,6 +191,10 @@ def _known_keys(table: KeyPath) -> list[str]:
             return list(ModelsSection.model_fields)
         case ("interpret",):
             return list(InterpretSection.model_fields)
+        case ("speech_cache",):
+            return list(SpeechCacheSection.model_fields)
+        case ("response_cache",):
+            return list(ResponseCacheSection.model_fields)
         case _:
             return [*PIPELINE_SECTION.model_fields, *aliases()]
 
@@ -338,6 +355,15 @@ def _interpret(section: InterpretSection, path: Path | None) -> InterpretConfig:
     )
 
 
+def _speech_cache(section: SpeechCacheSection) -> SpeechCacheConfig:
+    folder = Path(section.folder).expanduser() if section.folder else SpeechCacheConfig().folder
+    return SpeechCacheConfig(section.enabled == "on", folder, section.max_mib, section.varying)
+
+
+def _response_cache(section: ResponseCacheSection) -> ResponseCacheConfig:
+    return ResponseCacheConfig(section.enabled == "on", section.lifetime_s, section.max_replies)
+
+
 class _Options(dict[str, object]):
     """An engine's options, whose secrets stay out of logs and tracebacks."""
 
@@ -366,6 +392,7 @@ def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
         original_volume=section.original_volume,
         same_language=section.same_language,
         terms=tuple(section.terms.items()),
+        prewarm=section.prewarm,
     )
 
 

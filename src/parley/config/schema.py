@@ -97,6 +97,7 @@ OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
 Options = dict[str, JsonValue]
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Terms = dict[Term, Term]
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 
 class ServerSection(BaseModel):
@@ -150,6 +151,8 @@ class PipelineSection(BaseModel):
     original_volume: float | None = Field(default=None, ge=0, le=1)
     same_language: Literal["silent", "pass", "repeat"] = "silent"
     terms: Terms = Field(default={}, max_length=200)
+    # Phrases that are spoken into the speech cache at start.
+    prewarm: tuple[Phrase, ...] = Field(default=(), max_length=100)
 
     @field_validator("same_language")
     @classmethod
@@ -182,6 +185,29 @@ class ModelsSection(BaseModel):
 
     pull: Literal["ask", "always", "never"] = "ask"
     mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
+
+
+class SpeechCacheSection(BaseModel):
+    """`[speech_cache]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    # The built-in voices are faster than the ear, and what people were told would lie on the disk unasked.
+    enabled: Switch = "off"
+    folder: str = ""
+    max_mib: int = Field(default=256, ge=1, le=1_000_000)
+    # Engines that are kept although their speech differs each time.
+    varying: Annotated[tuple[EngineName, ...], BeforeValidator(_split)] = ()
+
+
+class ResponseCacheSection(BaseModel):
+    """`[response_cache]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    enabled: Switch = "off"
+    lifetime_s: float = Field(default=600, gt=0, le=86_400)
+    max_replies: int = Field(default=256, ge=1, le=100_000)
 
 
 Language = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")]
@@ -234,6 +260,8 @@ class ConfigSchema(BaseSettings):
     default_pipeline: str = "default"
     server: ServerSection = ServerSection()
     models: ModelsSection = ModelsSection()
+    speech_cache: SpeechCacheSection = SpeechCacheSection()
+    response_cache: ResponseCacheSection = ResponseCacheSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
 

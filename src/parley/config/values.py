@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from parley.config.errors import UnknownModel
 from parley.engines.ports import EngineSpec, Stage
+from parley.models.store import data_folder
 
 BargeIn = Literal["immediate", "confirmed"]
 LagName = Literal["low", "normal", "careful"]
@@ -79,6 +80,26 @@ class ModelsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechCacheConfig:
+    """Whether speech is kept in `folder`, in at most `max_mib`. `varying` are the names of engines whose speech is kept although it differs
+    each time."""
+
+    enabled: bool = False
+    folder: Path = field(default_factory=lambda: data_folder() / "speech-cache")
+    max_mib: int = 256
+    varying: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCacheConfig:
+    """Whether answers of language models are kept in memory, for how long and how many at most."""
+
+    enabled: bool = False
+    lifetime_s: float = 600.0
+    max_replies: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class InterpretConfig:
     """What `parley interpret` does; "" is the default device, none, or not set.
 
@@ -135,6 +156,8 @@ class PipelineConfig:
     original_volume: float | None = None
     same_language: SameLanguageName = "silent"
     terms: tuple[tuple[str, str], ...] = ()
+    prewarm: tuple[str, ...] = ()
+    """Phrases that are spoken into the speech cache at start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +184,8 @@ class Config:
     warnings: tuple[str, ...] = ()
     models: ModelsConfig = ModelsConfig()
     interpret: InterpretConfig = InterpretConfig()
+    speech_cache: SpeechCacheConfig = field(default_factory=SpeechCacheConfig)
+    response_cache: ResponseCacheConfig = ResponseCacheConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:
         """The pipeline that serves `model`: one of that name, or the default for "" and for OpenAI's own model names.

@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -38,6 +39,7 @@ from parley.engines.ports import (
     Stage,
     Supervised,
 )
+from parley.runtime.engine_caches import Create, EngineCaches
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
@@ -46,7 +48,7 @@ from parley.text.language_tags import primary_tag
 
 logger = logging.getLogger(__name__)
 
-Create = Callable[[Stage[Any], EngineSpec], Engine]
+NO_CACHES = EngineCaches()
 
 MAX_VOICES_NAMED = 12
 MAX_LANGUAGES_NAMED = 16
@@ -106,7 +108,10 @@ class LoadedEngines:
         pipelines: Mapping[str, LoadedPipeline],
         failures: Mapping[str, tuple[EngineReport, ...]],
         engines: Iterable[Engine],
+        caches: EngineCaches = NO_CACHES,
     ) -> None:
+        self.caches = caches
+        """What stands in front of them."""
         self.pipelines = MappingProxyType(dict(pipelines))
         self.failures = MappingProxyType(dict(failures))
         """The pipelines that are not served, each with the engines that could not be opened."""
@@ -120,9 +125,13 @@ class LoadedEngines:
         report: Callable[[EngineReport], None] = lambda _: None,
         *,
         create: Create = registry.create,
+        caches: EngineCaches = NO_CACHES,
     ) -> LoadedEngines:
-        """Open what `configs` name. `report` hears of each engine's progress. Never raises for an engine: see `failures`."""
+        """Open what `configs` name, with `caches` in front of it. `report` hears of each engine's progress. Never raises for an engine: see
+        `failures`."""
         configs = tuple(configs)
+        await caches.open()
+        create = partial(caches.create, make=create)
         openings: dict[tuple[Stage[Any], str], _Opening] = {}
         for config in configs:
             for stage, spec in config.engines.items():
@@ -137,8 +146,9 @@ class LoadedEngines:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await _close(opening.engine for opening in openings.values())
+            await caches.close()
             raise
-        return await cls._assembled(configs, openings, report)
+        return await cls._assembled(configs, openings, report, caches)
 
     @classmethod
     async def _assembled(
@@ -146,6 +156,7 @@ class LoadedEngines:
         configs: Iterable[PipelineConfig],
         openings: Mapping[tuple[Stage[Any], str], _Opening],
         report: Callable[[EngineReport], None],
+        caches: EngineCaches,
     ) -> LoadedEngines:
         workers: dict[int, VoiceWorker] = {}
         pipelines: dict[str, LoadedPipeline] = {}
@@ -176,7 +187,7 @@ class LoadedEngines:
         opened = [one for one in openings.values() if one.engine is not None]
         needed = [one.engine for one in opened if any(name in pipelines for name in one.pipelines)]
         await _close(one.engine for one in opened if one.engine not in needed)
-        return cls(pipelines, failures, [engine for engine in needed if engine is not None])
+        return cls(pipelines, failures, [engine for engine in needed if engine is not None], caches)
 
     def pipeline(self, name: str) -> LoadedPipeline:
         """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
@@ -208,6 +219,7 @@ class LoadedEngines:
         """Let go of all models; idempotent."""
         engines, self._engines = self._engines, []
         await _close(engines)
+        await self.caches.close()
 
 
 def _key(spec: EngineSpec) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from parley.engines import fingerprints
 from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -131,6 +132,16 @@ class KokoroSynthesizer:
 
     def voice_in(self, voice: str, language: str) -> str | None:
         return self._voices.voice_in(voice, language, self._default)
+
+    def fingerprint(self, voice: str, language: str) -> str:
+        """The graph, the file of each voice of a mix with its share, and what reads the text."""
+        resolved, reading = self._voice_for(SpeechRequest("", voice, language))
+        parts = [fingerprints.versions(*self.info.needs, "numpy"), reading]
+        parts.append(fingerprints.file_digest(kokoro_weights.locate(self._model)))
+        for name, share in self._voices.shares(resolved).items():
+            path, member = self._voices.files[name]
+            parts.append(f"{share:.6f} {fingerprints.file_digest(path)} {member}")
+        return "\n".join(parts)
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz; `words` of each chunk are all words begun so far.

@@ -1,0 +1,77 @@
+"""Phrases that are spoken into the speech cache before anyone wants them.
+
+Laws:
+- In the background, clause by clause, only while no session is spoken for; a clause is given up at once where one is, and begun again later.
+- What is asked for is what a session asks for (`generation.voicing`), so that the session finds it. An engine that fails is logged, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+
+from parley.engines.ports import TTS, VC, EngineError, SpeechRequest, SpeechSynthesizer
+from parley.runtime.generation.voicing import voice_for
+from parley.runtime.pipeline import LoadedPipeline
+from parley.runtime.speech_cache import PREPARING, SpeechCache, spoken
+from parley.text.spoken_form import spoken_form
+
+logger = logging.getLogger(__name__)
+
+
+def requests(pipeline: LoadedPipeline) -> Iterator[SpeechRequest]:
+    """What the pipeline's phrases ask of its synthesizer, clause by clause."""
+    config, engine = pipeline.config, pipeline.engines.find(TTS)
+    if engine is None:
+        return
+    known = pipeline.engines.find(VC) is None or engine.resolve_voice(config.voice) is not None
+    voice, language = voice_for(engine, config.voice if known else "", config.language)
+    for phrase in config.prewarm:
+        cutter = pipeline.cutter(config.language)
+        for clause in (*cutter.push(phrase), *cutter.finish()):
+            if clause.spoken:
+                text = clause.spoken
+                if not engine.info.normalizes:
+                    text = spoken_form(text, language or config.language).text
+                yield SpeechRequest(text, voice, language, share=PREPARING)
+
+
+async def prewarm(cache: SpeechCache, pipelines: Iterable[LoadedPipeline]) -> None:
+    """Speak the phrases of these pipelines into the cache. Cancel it when the server ends."""
+    wanted = [(one.engines[TTS], request) for one in pipelines for request in requests(one)]
+    if not wanted:
+        return
+    logger.info("Speech cache: %d clauses are being prepared.", len(wanted))
+    there, failed = cache.counts.hits, 0
+    for engine, request in wanted:
+        failed += not await _prepared(cache, engine, request)
+    logger.info(
+        "Speech cache: %d of %d clauses are ready, %d of them were there before.",
+        len(wanted) - failed,
+        len(wanted),
+        cache.counts.hits - there,
+    )
+
+
+async def _prepared(cache: SpeechCache, engine: SpeechSynthesizer, request: SpeechRequest) -> bool:
+    """Whether the engine has spoken the clause."""
+    while True:
+        await cache.quiet.quiet.wait()
+        speaking = asyncio.create_task(spoken(engine, request))
+        busy = asyncio.create_task(cache.quiet.busy.wait())
+        try:
+            await asyncio.wait([speaking, busy], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            given_up = not speaking.done()
+            for task in (speaking, busy):
+                task.cancel()
+            await asyncio.wait([speaking, busy])
+        if given_up:
+            continue
+        error = speaking.exception()
+        if error is not None and not isinstance(error, EngineError):
+            logger.error("Speech cache: a phrase could not be prepared", exc_info=error)
+        elif error is not None:
+            logger.warning("Speech cache: a phrase could not be prepared: %s", error)
+        return error is None
