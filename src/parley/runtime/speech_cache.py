@@ -119,12 +119,13 @@ class SpeechCache:
         self._clock = clock
         self._threads = ThreadPoolExecutor(2, "speech-cache")
         self._storing: set[asyncio.Task[None]] = set()
+        self._opened = False
         self._rests_until = 0.0
         self._warned = False
 
     async def open(self) -> None:
         """Prepare the folder; one that cannot be used is warned of."""
-        await self._asked(self._files.open, limit_s=None)
+        await self._asked(self._files.trim, limit_s=None)
 
     def cached(self, engine: SpeechSynthesizer, spec: EngineSpec) -> CachedSynthesizer:
         """The synthesizer, with the cache in front of it. `spec` is what it was made of."""
@@ -156,7 +157,10 @@ class SpeechCache:
             return None
         try:
             async with asyncio.timeout(limit_s):
-                answer = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+                if not self._opened:
+                    await self.in_thread(self._files.open)
+                    self._opened = True
+                answer = await self.in_thread(call)
         except (OSError, ParleyError) as error:  # a TimeoutError is an OSError
             self._failed(error)
             return None
@@ -165,6 +169,7 @@ class SpeechCache:
         return answer
 
     def _failed(self, error: Exception) -> None:
+        self._opened = False  # it is looked at anew before it is used again
         self._rests_until = self._clock() + REST_S
         self.counts.failures += 1
         if not self._warned:
@@ -180,10 +185,14 @@ class SpeechCache:
     async def in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
+    async def settled(self, limit_s: float) -> None:
+        """Wait until what was spoken is stored, at most so long."""
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=limit_s)
+
     async def close(self) -> None:
         """Store what is still to be stored."""
-        if self._storing:
-            await asyncio.wait(self._storing, timeout=DISK_WAIT_S)
+        await self.settled(DISK_WAIT_S)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
