@@ -41,7 +41,9 @@ class Days:
         return self.now
 
 
-def cached(model: FakeModel, *, lifetime_s: float = 60, most: int = 8) -> tuple[CachedLanguageModel, ResponseCache, Days]:
+def cached(
+    model: FakeModel, *, lifetime_s: float = 60, most: int = 8
+) -> tuple[CachedLanguageModel, ResponseCache, Days]:
     clock = Days()
     cache = ResponseCache(lifetime_s, most, clock)
     return cache.cached(model, EngineSpec("fake", "m")), cache, clock

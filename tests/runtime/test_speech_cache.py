@@ -23,8 +23,8 @@ from parley.engines.ports import (
 )
 from parley.runtime.cache_metrics import CacheMetrics
 from parley.runtime.engine_caches import EngineCaches
-from parley.runtime.generation.streams import closing
 from parley.runtime.faults import StrayCancellation
+from parley.runtime.generation.streams import closing
 from parley.runtime.speech_cache import PREPARING, CachedSynthesizer, SpeechCache
 from parley.runtime.speech_files import SpeechFiles
 from parley.testing.fakes import FakeSynthesizer, Hold

@@ -34,8 +34,10 @@ MAX_DEPTH = 32
 KeyPath = tuple[str, ...]
 
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
-_ONLY_IN_FILES = ("terms", "prewarm")
-_PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options") and key not in _ONLY_IN_FILES)
+_ONLY_IN_FILES = ("terms", "prewarm", "fillers")
+_PIPELINE_KEYS = tuple(
+    key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options") and key not in _ONLY_IN_FILES
+)
 
 ENDPOINT_ENGINES = {
     "llm": ("", "auto", "openai", "responses", "ollama"),

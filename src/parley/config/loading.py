@@ -34,6 +34,7 @@ from parley.config.schema import (
     BUILT_IN_PIPELINES,
     PIPELINE_SECTION,
     ConfigSchema,
+    FillersSection,
     InterpretSection,
     ModelsSection,
     PipelineSection,
@@ -45,6 +46,7 @@ from parley.config.schema import (
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
 from parley.config.values import (
     Config,
+    FillersConfig,
     InterpretConfig,
     ModelsConfig,
     PipelineConfig,
@@ -193,6 +195,8 @@ def _known_keys(table: KeyPath) -> list[str]:
             return list(InterpretSection.model_fields)
         case ("speech_cache",):
             return list(SpeechCacheSection.model_fields)
+        case ("pipelines", _, "fillers"):
+            return list(FillersSection.model_fields)
         case ("response_cache",):
             return list(ResponseCacheSection.model_fields)
         case _:
@@ -393,7 +397,13 @@ def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
         same_language=section.same_language,
         terms=tuple(section.terms.items()),
         prewarm=section.prewarm,
+        fillers=_fillers(section.fillers),
     )
+
+
+def _fillers(section: FillersSection) -> FillersConfig:
+    languages = tuple(section.languages.items())
+    return FillersConfig(section.phrases, languages, section.after_ms, section.interval_ms, section.most)
 
 
 def _explain(settings: ConfigSchema, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:

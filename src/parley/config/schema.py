@@ -98,6 +98,8 @@ Options = dict[str, JsonValue]
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Terms = dict[Term, Term]
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Phrases = Annotated[tuple[Phrase, ...], Field(max_length=100)]
+LanguageTag = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*$")]
 
 
 class ServerSection(BaseModel):
@@ -132,6 +134,20 @@ class ServerSection(BaseModel):
     trace_dir: str = ""
 
 
+class FillersSection(BaseModel):
+    """`[pipelines.NAME.fillers]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    phrases: Phrases = ()
+    # By language, where they differ from `phrases`.
+    languages: dict[LanguageTag, Phrases] = Field(default={}, max_length=100)
+    # A reply of a small local model begins within a second; after one and a half, people ask whether they were heard.
+    after_ms: int = Field(default=1500, ge=200, le=60_000)
+    interval_ms: int = Field(default=5000, ge=500, le=600_000)
+    most: int = Field(default=2, ge=1, le=20)
+
+
 class PipelineSection(BaseModel):
     """`[pipelines.NAME]`, beside the keys of the stages (see `pipeline_section`)."""
 
@@ -152,7 +168,8 @@ class PipelineSection(BaseModel):
     same_language: Literal["silent", "pass", "repeat"] = "silent"
     terms: Terms = Field(default={}, max_length=200)
     # Phrases that are spoken into the speech cache at start.
-    prewarm: tuple[Phrase, ...] = Field(default=(), max_length=100)
+    prewarm: Phrases = ()
+    fillers: FillersSection = FillersSection()
 
     @field_validator("same_language")
     @classmethod

@@ -138,6 +138,18 @@ class InterpretConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FillersConfig:
+    """What is said while a reply is awaited in silence for `after_ms`, again after each `interval_ms`, at most `most` times. `languages`
+    are pairs of a BCP-47 tag and its phrases; `phrases` are said where the session's language has none of its own."""
+
+    phrases: tuple[str, ...] = ()
+    languages: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    after_ms: int = 1_500
+    interval_ms: int = 5_000
+    most: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """One named set of engines with its defaults. A stage without an engine is not in `engines`; `language` "" lets the engines
     find out."""
@@ -158,6 +170,7 @@ class PipelineConfig:
     terms: tuple[tuple[str, str], ...] = ()
     prewarm: tuple[str, ...] = ()
     """Phrases that are spoken into the speech cache at start."""
+    fillers: FillersConfig = FillersConfig()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from parley.audio import processing
-from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
+from parley.config.values import HOSTED_MODEL_PREFIXES, FillersConfig, PipelineConfig
+from parley.core.words.fillers import FillerPhrases, Fillers
 from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
@@ -118,4 +119,12 @@ class LoadedPipeline:
             compaction=config.compaction,
             interpreting=Interpreting(LAGS[config.lag], config.same_language, config.terms),
             language=config.language,
+            fillers=_fillers(config.fillers),
         )
+
+
+def _fillers(config: FillersConfig) -> Fillers:
+    phrases = [FillerPhrases(language, said) for language, said in config.languages]
+    if config.phrases:
+        phrases.append(FillerPhrases("", config.phrases))
+    return Fillers(tuple(phrases), config.after_ms, config.interval_ms, config.most)

@@ -1,7 +1,8 @@
 """Phrases that are spoken into the speech cache before anyone wants them.
 
 Laws:
-- In the background, clause by clause, only while no session is spoken for; a clause is given up at once where one is, and begun again later.
+- In the background, clause by clause, only while no session is spoken for; a clause is given up at once where one is, and begun again
+  later.
 - What is asked for is what a session asks for (`generation.voicing`), so that the session finds it. An engine that fails is logged, once.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 
+from parley.config.values import PipelineConfig
 from parley.engines.ports import TTS, VC, EngineError, SpeechRequest, SpeechSynthesizer
 from parley.runtime.generation.voicing import voice_for
 from parley.runtime.pipeline import LoadedPipeline
@@ -21,20 +23,28 @@ logger = logging.getLogger(__name__)
 
 
 def requests(pipeline: LoadedPipeline) -> Iterator[SpeechRequest]:
-    """What the pipeline's phrases ask of its synthesizer, clause by clause."""
+    """What the pipeline's phrases and fillers ask of its synthesizer, clause by clause."""
     config, engine = pipeline.config, pipeline.engines.find(TTS)
     if engine is None:
         return
     known = pipeline.engines.find(VC) is None or engine.resolve_voice(config.voice) is not None
-    voice, language = voice_for(engine, config.voice if known else "", config.language)
-    for phrase in config.prewarm:
-        cutter = pipeline.cutter(config.language)
+    for phrase, asked in _phrases(config):
+        voice, language = voice_for(engine, config.voice if known else "", asked)
+        cutter = pipeline.cutter(asked)
         for clause in (*cutter.push(phrase), *cutter.finish()):
             if clause.spoken:
-                text = clause.spoken
-                if not engine.info.normalizes:
-                    text = spoken_form(text, language or config.language).text
+                normalizes = engine.info.normalizes
+                text = clause.spoken if normalizes else spoken_form(clause.spoken, language or asked).text
                 yield SpeechRequest(text, voice, language, share=PREPARING)
+
+
+def _phrases(config: PipelineConfig) -> Iterator[tuple[str, str]]:
+    """Each phrase with its language."""
+    for phrase in (*config.prewarm, *config.fillers.phrases):
+        yield phrase, config.language
+    for language, phrases in config.fillers.languages:
+        for phrase in phrases:
+            yield phrase, language
 
 
 async def prewarm(cache: SpeechCache, pipelines: Iterable[LoadedPipeline]) -> None:

@@ -1,8 +1,8 @@
 """One synthesis for everyone who wants the same speech at the same time.
 
 Laws:
-- The stream is read only as fast as its fastest listener takes it, and is closed when the last one has left; a listener that leaves disturbs
-  no other.
+- The stream is read only as fast as its fastest listener takes it, and is closed when the last one has left; a listener that leaves
+  disturbs no other.
 - Every listener gets every chunk from the first on, and the same error.
 """
 

@@ -1,8 +1,8 @@
 """Synthesizers that keep what they have said: the same clause in the same voice is played from a file.
 
 Laws:
-- Only speech that would be made again exactly so is kept: that of engines that are `deterministic` (or that the owner names), which say what
-  their sound depends on (`Fingerprinted`), and which do not speak by the conversation (`conversational`).
+- Only speech that would be made again exactly so is kept: that of engines that are `deterministic` (or that the owner names), which say
+  what their sound depends on (`Fingerprinted`), and which do not speak by the conversation (`conversational`).
 - Sessions that want the same clause at once share one synthesis (`SharedSpeech`).
 - The cache is never the reason that a reply fails: where the folder fails, a warning is logged and the engine speaks, and the folder is
   tried again later.

@@ -12,6 +12,7 @@ Does not know: engines, or who asks. Every method blocks.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -108,10 +109,8 @@ class SpeechFiles:
         if speech is None:
             path.unlink(missing_ok=True)
             return None
-        try:
+        with contextlib.suppress(OSError):  # another process has removed it meanwhile, or the folder can only be read
             os.utime(path)
-        except OSError:
-            pass  # another process has removed it meanwhile, or the folder can only be read
         return speech
 
     def store(self, key: str, speech: StoredSpeech) -> FolderUsage:
@@ -205,7 +204,13 @@ def _read(data: bytes, key: str) -> StoredSpeech | None:
         words = tuple(Word(str(text), float(start), float(end_ms)) for text, start, end_ms in head["words"])
         as_said = head["key"] == key and head["samples"] == len(audio) and MIN_RATE <= head["rate"] <= MAX_RATE
         return StoredSpeech(audio, int(head["rate"]), words) if as_said else None
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # another process of this user may write anything
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+    ):  # another process of this user may write anything
         return None
 
 

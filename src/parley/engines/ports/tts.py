@@ -75,8 +75,8 @@ class Fingerprinted(Protocol):
 
     def fingerprint(self, voice: str, language: str) -> str:
         """What the sound of this voice in this language depends on beside the text, the speed and the engine's options: versions of
-        libraries, model files by their hashes, the voice by the hash of its data and not by its name. Valid while open. May read whole files.
-        Raises `OSError`."""
+        libraries, model files by their hashes, the voice by the hash of its data and not by its name. Valid while open. May read whole
+        files. Raises `OSError`, and `EngineRefused` as `speak()` does."""
         ...
 
 

@@ -1,0 +1,89 @@
+"""Fillers: what is said while a reply is awaited, and only then.
+
+Laws kept here: a filler says one of the owner's phrases, begins in silence, after the wait that the owner set, and never over a reply
+that sounds; no more of them in a row than the owner allows.
+"""
+
+from __future__ import annotations
+
+from parley.core.words.effects import Play
+from parley.core.words.notices import (
+    InputSpeechStarted,
+    OutputAudioDelta,
+    OutputTranscriptDelta,
+    ResponseCreated,
+    ResponseDone,
+)
+from parley.core.words.settings import OwnerSettings
+from parley.testing.rules.base import Handlers, Rule, Step
+from parley.testing.rules.listener import HeardAudio
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
+
+
+class FillersInSilence(Rule):
+    """What is said while a reply is awaited."""
+
+    law = "filler"
+
+    def __init__(self, responses: ResponseLifecycle, listener: HeardAudio, owner: OwnerSettings) -> None:
+        self._responses = responses
+        self._listener = listener
+        self._owner = owner
+        self._told = 0
+        self._before_ns: int | None = None
+        self._now_ns = 0
+        self._silent = True
+
+    def before(self, step: Step) -> None:
+        self._now_ns = step.now_ns
+        self._silent = self._listener.silent
+
+    def effect_handlers(self) -> Handlers:
+        return {
+            ResponseCreated: self._created,
+            OutputTranscriptDelta: self._words,
+            OutputAudioDelta: self._sound,
+            Play: self._play,
+            ResponseDone: self._done,
+            InputSpeechStarted: self._speech,
+        }
+
+    def _created(self, notice: ResponseCreated) -> None:
+        if not self._responses.by_id[notice.response.id].filler:
+            return
+        fillers, main = self._owner.fillers, self._responses.main
+        self._told += 1
+        self.require(self._silent, f"the filler {notice.response.id} begins while something is heard")
+        self.require(self._told <= fillers.most, f"{self._told} fillers in a row, {fillers.most} are allowed")
+        if self._before_ns is not None:
+            waited_ms = (self._now_ns - self._before_ns) / 1e6
+            self.require(waited_ms >= fillers.interval_ms, f"fillers follow each other after {waited_ms:.0f} ms")
+        self._before_ns = self._now_ns
+        mode = None if main is None else main.created.modality
+        self.require(mode != "text", f"a filler for the text response {main}")
+
+    def _words(self, notice: OutputTranscriptDelta) -> None:
+        record = self._responses.by_id[notice.at.response_id]
+        if record.filler:
+            phrases = {phrase for one in self._owner.fillers.phrases for phrase in one.phrases}
+            self.require(notice.delta in phrases, f"the filler {record.id} says {notice.delta!r}")
+        elif record.in_conversation:
+            self._answered()
+
+    def _sound(self, notice: OutputAudioDelta) -> None:
+        if self._responses.by_id[notice.at.response_id].in_conversation:
+            self._answered()
+
+    def _play(self, effect: Play) -> None:
+        if self._responses.by_id[effect.response].in_conversation:
+            self._answered()
+
+    def _done(self, notice: ResponseDone) -> None:
+        if notice.response.conversation_id is not None:
+            self._answered()
+
+    def _speech(self, notice: InputSpeechStarted) -> None:
+        self._answered()
+
+    def _answered(self) -> None:
+        self._told, self._before_ns = 0, None
