@@ -48,7 +48,7 @@ async def first_audio_ms(engine: SpeechSynthesizer) -> float:
 
     generations = Generations(EngineSet({TTS: engine}), post)
     begun = time.perf_counter()
-    generations.start(StartGeneration(AttemptId("a"), Utterance(TEXT), "audio", "", 1.0, AudioFormat.PCM16, "en"))
+    generations.start(StartGeneration(AttemptId(1), Utterance(TEXT), "audio", "", 1.0, AudioFormat.PCM16, "en"))
     await done.wait()
     return 1_000 * (first[0] - begun)
 

@@ -59,7 +59,7 @@ async def said_in_a_session(engines: LoadedEngines, text: str) -> None:
     generations = Generations(engines.pipeline("desk").engines, post)
     work = Utterance(text)
     generations.start(
-        StartGeneration(AttemptId("a"), work, "audio", "alloy", 1.0, AudioFormat.PCM16, "en", ResponseId("r"))
+        StartGeneration(AttemptId(1), work, "audio", "alloy", 1.0, AudioFormat.PCM16, "en", ResponseId("r"))
     )
     await asyncio.wait_for(done.wait(), WAIT_S)
 

@@ -392,7 +392,7 @@ class Session:
         self._compaction.drop()
         st.do_all(st.playback.end(st.now))
         st.closed = True
-        for region in (st.attempts, st.pending, st.responses, st.work, st.tools, st.summaries, st.fillers):
+        for region in (st.attempts, st.pending, st.responses, st.work, st.tools, st.summaries, st.reply_wait):
             region.clear()
         st.changing = None
         st.turns.end_manual()

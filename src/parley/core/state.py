@@ -15,12 +15,12 @@ from parley.core.regions.attempt import Attempts
 from parley.core.regions.captions import Captions
 from parley.core.regions.conversation import Conversation
 from parley.core.regions.entry import Entry
-from parley.core.regions.fillers import FillerState
 from parley.core.regions.input_audio import InputBuffer
 from parley.core.regions.open_responses import OpenResponses
 from parley.core.regions.pending_turns import PendingTurns
 from parley.core.regions.playback import Playback
 from parley.core.regions.rate_limit import RateLimiter
+from parley.core.regions.reply_wait import ReplyWait
 from parley.core.regions.response import Response
 from parley.core.regions.summaries import Summaries
 from parley.core.regions.tool_servers import ToolServers
@@ -88,7 +88,7 @@ class State:
     tools: ToolServers = field(default_factory=ToolServers)
     summaries: Summaries = field(default_factory=Summaries)
     captions: Captions = field(default_factory=Captions)
-    fillers: FillerState = field(default_factory=FillerState)
+    reply_wait: ReplyWait = field(default_factory=ReplyWait)
     translated: tuple[str, ...] = ()
     """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0

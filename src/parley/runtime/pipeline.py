@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, FillersConfig, PipelineConfig
-from parley.core.words.fillers import FillerPhrases, Fillers
+from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES

@@ -20,7 +20,7 @@ from parley.core.policy import policy
 from parley.core.words import (
     errors,
     events,
-    fillers,
+    filler_phrases,
     interpreting,
     items,
     pipeline_events,
@@ -46,7 +46,7 @@ def _dataclasses(*modules: ModuleType) -> dict[str, type]:
 
 
 _READABLE = _dataclasses(
-    events, summary_events, pipeline_events, items, settings, interpreting, fillers, errors, work, policy
+    events, summary_events, pipeline_events, items, settings, interpreting, filler_phrases, errors, work, policy
 )
 _HIDDEN = "hidden:"
 _MARKS_KEY = secrets.token_bytes(16)

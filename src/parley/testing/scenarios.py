@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from parley.core.words.fillers import FillerPhrases, Fillers
+from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.settings import (
     AudioFormat,
     Capabilities,

@@ -18,7 +18,7 @@ from parley.core.regions.response import Response
 from parley.core.state import State
 from parley.core.words.effects import CancelGeneration, ReleaseGeneration
 from parley.core.words.events import GenerationEvent, GenerationFailed, GenerationFinished
-from parley.core.words.fillers import FillerPhrases
+from parley.core.words.filler_phrases import FillerPhrases
 from parley.core.words.limits import MAX_SIDE_RESPONSES
 from parley.core.words.work import ResponseParams, Utterance
 
@@ -41,17 +41,17 @@ class FillerSpeech:
         st = self.st
         if not st.owner.fillers.phrases:
             return
-        st.fillers.watch(st.responses.main)
+        st.reply_wait.watch(st.responses.main)
         if st.turns.turn is not None:
-            st.fillers.leave_client()
+            st.reply_wait.leave_client()
         if not self._reply_is_awaited():
-            st.fillers.answered()
+            st.reply_wait.answered()
             self.drop()
         elif st.turns.turn is not None or st.playback.audible(st.now):
-            st.fillers.heard()
+            st.reply_wait.heard()
             self.drop()
         else:
-            st.fillers.silent(st.now)
+            st.reply_wait.silent(st.now)
             due = self.deadline_ns()
             if due is not None and st.now >= due:
                 self._make()
@@ -65,12 +65,12 @@ class FillerSpeech:
             calling = isinstance(st.responses.position(main), AwaitingCalls)
             return main.modality == "audio" and (calling or not main.audio_samples)
         replies = any(work.plan.given is None for work in st.work.waiting)
-        return replies or st.pending.reply_follows or bool(st.tools.calls) or st.fillers.client_calls
+        return replies or st.pending.reply_follows or bool(st.tools.calls) or st.reply_wait.client_calls
 
     def deadline_ns(self) -> int | None:
         """When the next filler is due; None: none is."""
         st, fillers = self.st, self.st.owner.fillers
-        state = st.fillers
+        state = st.reply_wait
         if state.since_ns is None or state.attempt is not None or state.told >= fillers.most:
             return None
         if self._phrases() is None or len(st.responses.sides) >= MAX_SIDE_RESPONSES:
@@ -85,14 +85,14 @@ class FillerSpeech:
     def _make(self) -> None:
         st, phrases = self.st, self._phrases()
         assert phrases is not None
-        text = phrases.phrases[st.fillers.said % len(phrases.phrases)]
+        text = phrases.phrases[st.reply_wait.said % len(phrases.phrases)]
         attempt = self.prompts.draft(Plan(_PARAMS, given=Utterance(text, phrases.language)), ())
-        st.fillers.make(attempt.id, st.settings.version)
+        st.reply_wait.make(attempt.id, st.settings.version)
         self.prompts.generate(attempt, None)
 
     def generated(self, attempt: Attempt, event: GenerationEvent) -> None:
         """Keep what was made of the filler, and say it once it is whole."""
-        self.st.fillers.hold(event)
+        self.st.reply_wait.hold(event)
         match event:
             case GenerationFailed():
                 self.drop()  # the reply is still to come, and says what is wrong where it fails too
@@ -105,7 +105,7 @@ class FillerSpeech:
         """The filler is whole: let it be heard, if it is still wanted."""
         st = self.st
         silent = st.turns.turn is None and not st.playback.audible(st.now)
-        same = st.fillers.settings_version == st.settings.version
+        same = st.reply_wait.settings_version == st.settings.version
         if not (silent and same and self._reply_is_awaited() and len(st.responses.sides) < MAX_SIDE_RESPONSES):
             self.drop()
             return
@@ -114,16 +114,16 @@ class FillerSpeech:
         attempt.feed(response)
         st.do(ReleaseGeneration(attempt.id, response.id))
         st.tell(response.created())
-        for event in st.fillers.take():
+        for event in st.reply_wait.take():
             self.delivery.apply(attempt, response, event)
         for output in response.outputs:
-            st.fillers.sounds(output.entry)
+            st.reply_wait.sounds(output.entry)
 
     def drop(self) -> None:
         """Make no more of the filler; the client was told nothing of it."""
-        st, attempt_id = self.st, self.st.fillers.attempt
+        st, attempt_id = self.st, self.st.reply_wait.attempt
         if attempt_id is None:
             return
-        st.fillers.take()
+        st.reply_wait.take()
         if st.attempts.forget(attempt_id):
             st.do(CancelGeneration(attempt_id))

@@ -269,7 +269,7 @@ class Responses:
             st.late += 1
         elif attempt.response is not None:
             self.delivery.apply(attempt, attempt.response, event)
-        elif attempt.id == st.fillers.attempt:
+        elif attempt.id == st.reply_wait.attempt:
             self.fillers.generated(attempt, event)
         else:
             held = st.attempts.held
@@ -296,7 +296,7 @@ class Responses:
 
     def _interrupted(self, by: TurnId, main: Response | None, cuts: list[Heard]) -> Interrupted | None:
         """What the turn has cut: what sounded last, or, where the listener waited for more, what was said so far."""
-        cuts = [cut for cut in cuts if self.st.fillers.entry(cut.item) is None]
+        cuts = [cut for cut in cuts if self.st.reply_wait.entry(cut.item) is None]
         if cuts:
             last = self.st.conversation.entry(cuts[-1].item)
             made = main is None and last is not None and last.item.status == "completed"
@@ -341,7 +341,7 @@ class Responses:
             self._give_up(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
-        if attempt.id == self.st.fillers.attempt:
+        if attempt.id == self.st.reply_wait.attempt:
             self.fillers.drop()
             return
         if attempt.response is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, TypedDict
 
-from parley.core.words.fillers import Fillers
+from parley.core.words.filler_phrases import Fillers
 from parley.core.words.interpreting import Interpreting
 from parley.core.words.limits import FOLLOW_UP_WAIT_NS
 

@@ -19,7 +19,7 @@ REMEMBERED = 8
 
 
 @dataclass(slots=True)
-class FillerState:
+class ReplyWait:
     """The region."""
 
     since_ns: int | None = None
