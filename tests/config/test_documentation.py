@@ -13,7 +13,16 @@ from parley.cli.interpret import SETTINGS
 from parley.cli.serve import serve
 from parley.config import load
 from parley.config.layers import PREFIX, SHORT_NAMES
-from parley.config.schema import PIPELINE_SECTION, InterpretSection, ModelsSection, PipelineSection, ServerSection
+from parley.config.schema import (
+    PIPELINE_SECTION,
+    FillersSection,
+    InterpretSection,
+    ModelsSection,
+    PipelineSection,
+    ResponseCacheSection,
+    ServerSection,
+    SpeechCacheSection,
+)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -29,7 +38,18 @@ def rows(page: str) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("section", [ServerSection, ModelsSection, PIPELINE_SECTION, InterpretSection])
+@pytest.mark.parametrize(
+    "section",
+    [
+        ServerSection,
+        ModelsSection,
+        PIPELINE_SECTION,
+        InterpretSection,
+        FillersSection,
+        SpeechCacheSection,
+        ResponseCacheSection,
+    ],
+)
 def test_every_key_is_documented_with_its_default(
     section: type[ServerSection | ModelsSection | PipelineSection | InterpretSection],
 ) -> None:

@@ -172,7 +172,7 @@ def _validated(layers: tuple[Layer, ...]) -> ConfigSchema:
 
 
 def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
-    key = tuple(str(part) for part in fault["loc"] if not isinstance(part, int))
+    key = tuple(str(part) for part in fault["loc"] if not isinstance(part, int) and part != "[key]")
     place = places.get(key) or next((there for known, there in places.items() if known[: len(key)] == key), "")
     where = f"{place}: " if place else ""
     if fault["type"] == "extra_forbidden":

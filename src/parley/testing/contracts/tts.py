@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, Samples, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage, Word
+from parley.engines.ports import TTS, Fingerprinted, Samples, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage, Word
 from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
 from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
 from parley.testing.contracts.streamed import StreamedContract
@@ -198,6 +198,19 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
             assert engine.resolve_voice(malformed) is None, f"{malformed!r} is no mix"
             error = subject.run(refusal(self.speak(engine, "Hello.", voice=malformed)))
             assert_refused(error, "unknown_voice")
+
+    def test_its_fingerprint_tells_voices_apart_if_it_has_one(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        if not isinstance(engine, Fingerprinted):
+            return
+        names = engine.info.voices[:VOICES_TRIED]
+        found = [engine.fingerprint(voice, "") for voice in names]
+        assert found == [engine.fingerprint(voice, "") for voice in names], "a fingerprint has changed by itself"
+        assert len(set(found)) == len(found), "two voices have one fingerprint"
+        for name in OPENAI_VOICES:
+            own = engine.resolve_voice(name)
+            assert own, name
+            assert engine.fingerprint(name, "") == engine.fingerprint(own, ""), f"{name!r} is {own!r} by another name"
 
     def test_an_unknown_voice_is_refused_by_name(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine
