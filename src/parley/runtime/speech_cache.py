@@ -119,6 +119,7 @@ class SpeechCache:
         self._clock = clock
         self._threads = ThreadPoolExecutor(2, "speech-cache")
         self._storing: set[asyncio.Task[None]] = set()
+        self.closed = False
         self._opened = False
         self._rests_until = 0.0
         self._warned = False
@@ -153,7 +154,7 @@ class SpeechCache:
 
     async def _asked(self, call: Callable[[], T], limit_s: float | None = DISK_WAIT_S) -> T | None:
         """What the folder answers; None where it fails, or rests after that."""
-        if self._clock() < self._rests_until:
+        if self.closed or self._clock() < self._rests_until:
             return None
         try:
             async with asyncio.timeout(limit_s):
@@ -191,8 +192,9 @@ class SpeechCache:
             await asyncio.wait(self._storing, timeout=limit_s)
 
     async def close(self) -> None:
-        """Store what is still to be stored."""
+        """Store what is still to be stored; nothing is kept or found from now on."""
         await self.settled(DISK_WAIT_S)
+        self.closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -276,7 +278,7 @@ class CachedSynthesizer:
 
     async def _key(self, request: SpeechRequest) -> str:
         """The digest of what the sound of this request depends on; "" where it is not kept."""
-        if not request.text.strip() or self.why_not():
+        if not request.text.strip() or self._cache.closed or self.why_not():
             return ""
         fingerprint = await self._fingerprint(request.voice, request.language)
         if fingerprint is None:
