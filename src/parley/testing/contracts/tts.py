@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, Fingerprinted, Samples, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage, Word
+from parley.engines.ports import (
+    TTS,
+    Fingerprinted,
+    Samples,
+    SpeechChunk,
+    SpeechRequest,
+    SpeechSynthesizer,
+    VoicesByLanguage,
+    Word,
+)
 from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
 from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
 from parley.testing.contracts.streamed import StreamedContract
