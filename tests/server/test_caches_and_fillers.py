@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from parley.config import load
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.ports import LLM, MT, STT, TTS, TURN, VAD, Engine, EngineSpec, Stage
@@ -69,7 +67,6 @@ def figures(server: Running) -> str:
     return text
 
 
-@pytest.mark.proves("response.created", "response.done", state="sent")
 async def test_a_client_hears_a_filler_and_then_the_reply(tmp_path: Path) -> None:
     hold = Hold()
     llm = FakeModel([hold, "It is noon."], ["Sunny."])
