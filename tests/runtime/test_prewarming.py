@@ -144,3 +144,12 @@ async def test_every_engine_of_a_list_is_cached_by_itself(tmp_path: Path) -> Non
     assert cache.usage.files == 1
     await engine.close()
     await cache.close()
+
+
+async def test_nothing_is_spoken_by_a_voice_of_which_nothing_is_kept(tmp_path: Path) -> None:
+    voice = Voice()
+    voice.declared = False
+    engines, cache = await opened(tmp_path, voice, GREETING)
+    await prewarm(cache, engines.pipelines.values())
+    assert not voice.requests
+    await engines.close()

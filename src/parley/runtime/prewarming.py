@@ -13,10 +13,11 @@ import logging
 from collections.abc import Iterable, Iterator
 
 from parley.config.values import PipelineConfig
-from parley.engines.ports import TTS, VC, EngineError, SpeechRequest, SpeechSynthesizer
+from parley.engines.fallback import Fallback
+from parley.engines.ports import TTS, VC, Engine, EngineError, SpeechRequest, SpeechSynthesizer
 from parley.runtime.generation.voicing import voice_for
 from parley.runtime.pipeline import LoadedPipeline
-from parley.runtime.speech_cache import PREPARING, SpeechCache, spoken
+from parley.runtime.speech_cache import PREPARING, CachedSynthesizer, SpeechCache, spoken
 from parley.text.spoken_form import spoken_form
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def _phrases(config: PipelineConfig) -> Iterator[tuple[str, str]]:
 
 async def prewarm(cache: SpeechCache, pipelines: Iterable[LoadedPipeline]) -> None:
     """Speak the phrases of these pipelines into the cache. Cancel it when the server ends."""
-    wanted = [(one.engines[TTS], request) for one in pipelines for request in requests(one)]
+    wanted = [(one.engines[TTS], request) for one in pipelines for request in requests(one) if _keeps(one.engines[TTS])]
     if not wanted:
         return
     logger.info("Speech cache: %d clauses are being prepared.", len(wanted))
@@ -62,6 +63,13 @@ async def prewarm(cache: SpeechCache, pipelines: Iterable[LoadedPipeline]) -> No
         len(wanted),
         cache.counts.hits - there,
     )
+
+
+def _keeps(engine: Engine) -> bool:
+    """Whether anything that this engine says is kept."""
+    if isinstance(engine, Fallback):
+        return any(_keeps(member.engine) for member in engine.members)
+    return isinstance(engine, CachedSynthesizer) and not engine.why_not()
 
 
 async def _prepared(cache: SpeechCache, engine: SpeechSynthesizer, request: SpeechRequest) -> bool:

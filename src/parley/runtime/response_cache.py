@@ -93,7 +93,7 @@ class CachedLanguageModel:
     def __init__(self, engine: LanguageModel, spec: EngineSpec, cache: ResponseCache) -> None:
         self.engine = engine
         self._cache = cache
-        self._identity = f"{spec.name}:{spec.model}\n{sorted(spec.options.items())!r}"
+        self._identity = f"{spec.name}:{spec.model}\n{spec.options!r}"
 
     @property
     def info(self) -> EngineInfo:

@@ -61,6 +61,9 @@ DISK_WAIT_S: Final = 0.5
 REST_S: Final = 60.0
 """How long a folder that has failed is left alone."""
 
+MAX_STORING: Final = 32
+"""Clauses that wait for a slow disk; further ones are not kept."""
+
 MAX_FINGERPRINTS: Final = 512
 """Voices are named by clients, mixes among them."""
 
@@ -138,7 +141,7 @@ class SpeechCache:
     def store(self, key: str, chunks: list[SpeechChunk]) -> asyncio.Task[None] | None:
         """Keep what was spoken, beside everything else; None where it is not kept."""
         rates = {chunk.sample_rate for chunk in chunks}
-        if len(rates) != 1:
+        if len(rates) != 1 or len(self._storing) >= MAX_STORING:
             return None
         task = asyncio.create_task(self._store(key, chunks, rates.pop()))
         self._storing.add(task)
@@ -159,9 +162,9 @@ class SpeechCache:
         try:
             async with asyncio.timeout(limit_s):
                 if not self._opened:
-                    await self.in_thread(self._files.open)
+                    await self._in_thread(self._files.open)
                     self._opened = True
-                answer = await self.in_thread(call)
+                answer = await self._in_thread(call)
         except (OSError, ParleyError) as error:  # a TimeoutError is an OSError
             self._failed(error)
             return None
@@ -183,7 +186,7 @@ class SpeechCache:
                 REST_S,
             )
 
-    async def in_thread(self, call: Callable[[], T]) -> T:
+    async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def settled(self, limit_s: float) -> None:
@@ -205,7 +208,7 @@ class CachedSynthesizer:
         self.engine = engine
         self._cache = cache
         self._name = f"{spec.name}:{spec.model}" if spec.model else spec.name
-        self._identity = f"{__version__}\n{self._name}\n{sorted(spec.options.items())!r}"
+        self._identity = f"{__version__}\n{self._name}\n{spec.options!r}"
         self._varies = spec.name not in cache.varying
         self._fingerprints: dict[tuple[str, str], str] = {}
 
@@ -292,7 +295,7 @@ class CachedSynthesizer:
         if found is not None or not isinstance(self.engine, Fingerprinted):
             return found
         try:
-            found = await self._cache.in_thread(partial(self.engine.fingerprint, voice, language))
+            found = await asyncio.to_thread(self.engine.fingerprint, voice, language)
         except EngineError:
             return None
         except OSError as error:
