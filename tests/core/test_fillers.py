@@ -40,9 +40,10 @@ from parley.core.words.events import (
 from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.ids import AttemptId, CallId, ItemId
 from parley.core.words.items import FunctionCallOutput, InputText, McpTool, Message
-from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_SIDE_RESPONSES
+from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES, MAX_SIDE_RESPONSES
 from parley.core.words.notices import (
     ErrorRaised,
+    IdleTimeoutTriggered,
     ItemAdded,
     ItemTruncated,
     OutputAudioDelta,
@@ -278,6 +279,40 @@ def test_a_tool_of_a_server_is_waited_for_even_after_words() -> None:
     assert not isinstance(one.last(StartGeneration).work, Utterance), "the reply goes on"
 
 
+def test_where_the_session_speaks_unasked_nobody_waits() -> None:
+    one = scene(Settings(turn_detection=ServerVad(idle_timeout_ms=5_000)))
+    one.says("What time is it?")
+    answered(one)
+    one.happens(GenerationFinished(reply(one).attempt))
+    one.hears(7_000, 0.0)
+    assert one.notices(IdleTimeoutTriggered)
+    assert not asked(one.hears(3_000, 0.0)), "its words, which are none, are awaited"
+    one.happens(Transcribed(one.turn(), ""))
+    assert "nothing for a while" in repr(reply(one).prompt)
+    assert not asked(one.passes(10_000))
+
+
+def test_a_reply_that_takes_up_its_thread_after_a_noise_needs_none() -> None:
+    one = scene()
+    one.says("What time is it?")
+    answered(one, "It is noon, and", 2_000)
+    one.passes(500)
+    one.hears(200, 0.9)
+    one.hears(600, 0.0)
+    one.happens(Transcribed(one.turn(), ""))
+    assert "A noise cut off" in repr(reply(one).prompt)
+    assert not asked(one.passes(10_000))
+
+
+def test_a_reply_that_waits_for_words_is_waited_for() -> None:
+    one = scene(Settings(turn_detection=ServerVad(create_response=False)))
+    one.hears(640, 0.9)
+    one.hears(564, 0.0)
+    one.happens(ResponseRequested(ResponseParams()))
+    assert not one.all(StartGeneration)
+    assert asked(one.passes(2_000)) == ["One moment."]
+
+
 def test_nothing_is_said_while_a_reply_that_has_begun_writes_slowly() -> None:
     one = scene()
     one.says("Tell me a story.")
@@ -402,6 +437,21 @@ def test_a_filler_of_which_nothing_comes_is_given_up() -> None:
     one = waiting()
     one.passes(GENERATION_SILENCE_NS // MS)
     assert filler(one) in cancelled(one.effects)
+
+
+def test_a_filler_that_does_not_end_is_dropped() -> None:
+    one = waiting()
+    effects = one.happens(SpeechGenerated(filler(one), bytes(MAX_HELD_BYTES + 2)))
+    assert cancelled(effects) == [filler(one)]
+
+
+def test_a_goodbye_and_its_function_are_waited_for_no_longer() -> None:
+    one = scene(Settings(tools=(FunctionTool("hang_up", "End the call.", "{}"),)))
+    one.says("Goodbye.")
+    attempt = reply(one).attempt
+    answered(one, "Goodbye.", 500)
+    one.happens(ToolCallStarted(attempt, 0, CallId("c"), "hang_up"), GenerationFinished(attempt, "tool_calls"))
+    assert not asked(one.passes(20_000))
 
 
 def test_a_filler_that_the_shell_abandons_is_dropped() -> None:

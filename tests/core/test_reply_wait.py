@@ -9,9 +9,10 @@ import pytest
 from parley.core.regions.entry import Entry
 from parley.core.regions.reply_wait import REMEMBERED, ReplyWait
 from parley.core.regions.response import Response, new_call
-from parley.core.words.events import ClauseStarted
+from parley.core.words.events import ClauseStarted, SpeechGenerated
 from parley.core.words.ids import AttemptId, CallId, ConversationId, ItemId, ResponseId
 from parley.core.words.items import Message
+from parley.core.words.limits import MAX_HELD_BYTES
 from parley.core.words.settings import Settings
 
 FILLER = AttemptId(1)
@@ -70,6 +71,25 @@ def test_functions_of_the_client_are_awaited_once_they_were_called(
     assert wait.client_calls is calls
     wait.leave_client()
     assert not wait.client_calls
+
+
+def test_functions_behind_words_may_need_no_answer() -> None:
+    wait, spoken = ReplyWait(), response("completed")
+    spoken.audio_samples = 240
+    wait.watch(spoken)
+    wait.watch(None)
+    assert not wait.client_calls
+
+
+def test_a_filler_without_an_end_is_too_large() -> None:
+    wait = ReplyWait()
+    wait.make(FILLER, 0)
+    wait.hold(SpeechGenerated(FILLER, bytes(MAX_HELD_BYTES)))
+    assert wait.too_large is False
+    wait.hold(SpeechGenerated(FILLER, bytes(2)))
+    assert wait.bytes > MAX_HELD_BYTES
+    wait.take()
+    assert wait.bytes == 0
 
 
 def test_a_new_response_ends_the_wait_for_functions() -> None:

@@ -54,15 +54,10 @@ async def prewarm(cache: SpeechCache, pipelines: Iterable[LoadedPipeline]) -> No
     if not wanted:
         return
     logger.info("Speech cache: %d clauses are being prepared.", len(wanted))
-    there, failed = cache.counts.hits, 0
+    ready = 0
     for engine, request in wanted:
-        failed += not await _prepared(cache, engine, request)
-    logger.info(
-        "Speech cache: %d of %d clauses are ready, %d of them were there before.",
-        len(wanted) - failed,
-        len(wanted),
-        cache.counts.hits - there,
-    )
+        ready += await _prepared(cache, engine, request)
+    logger.info("Speech cache: %d of %d clauses are ready.", ready, len(wanted))
 
 
 def _keeps(engine: Engine) -> bool:

@@ -10,10 +10,12 @@ Laws:
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.open_responses import AwaitingCalls, Generating
+from parley.core.regions.open_responses import AwaitingCalls, AwaitingInput, Generating, Replaying
 from parley.core.regions.response import Response
 from parley.core.state import State
 from parley.core.words.effects import CancelGeneration, ReleaseGeneration
@@ -63,9 +65,24 @@ class FillerSpeech:
             return False
         if main is not None:
             calling = isinstance(st.responses.position(main), AwaitingCalls)
-            return main.modality == "audio" and (calling or not main.audio_samples)
-        replies = any(work.plan.given is None for work in st.work.waiting)
-        return replies or st.pending.reply_follows or bool(st.tools.calls) or st.reply_wait.client_calls
+            wanted = main.modality == "audio" and (calling or not main.audio_samples)
+            return wanted and not self._speaks_unasked(main)
+        replies = any(work.plan.given is None and work.plan.hint is None for work in st.work.waiting)
+        turns = any(pending.wants_reply and not pending.silent_prompt for pending in st.pending)
+        return replies or turns or bool(st.tools.calls) or st.reply_wait.client_calls
+
+    def _speaks_unasked(self, main: Response) -> bool:
+        """Whether the session itself has something to say, such as after a long silence: nobody waits for it."""
+        match self.st.responses.position(main):
+            case AwaitingInput(plan=plan) | AwaitingCalls(plan=plan):
+                return plan.hint is not None
+            case Generating(attempt=attempt_id):
+                attempt = self.st.attempts.get(attempt_id)
+                return attempt is not None and attempt.plan.hint is not None
+            case Replaying():
+                return True
+            case position:
+                assert_never(position)
 
     def deadline_ns(self) -> int | None:
         """When the next filler is due; None: none is."""
@@ -98,6 +115,8 @@ class FillerSpeech:
                 self.drop()  # the reply is still to come, and says what is wrong where it fails too
             case GenerationFinished():
                 self._say(attempt)
+            case _ if self.st.reply_wait.too_large:
+                self.drop()
             case _:
                 pass
 

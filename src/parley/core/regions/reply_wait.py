@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from parley.core.regions.entry import Entry
 from parley.core.regions.response import Response
-from parley.core.words.events import GenerationEvent
+from parley.core.words.events import GenerationEvent, SpeechGenerated
 from parley.core.words.ids import AttemptId, ItemId
 from parley.core.words.items import FunctionCall
+from parley.core.words.limits import MAX_HELD_BYTES
 
 REMEMBERED = 8
 """Fillers whose items are known: a client can truncate only what it still plays."""
@@ -32,10 +33,13 @@ class ReplyWait:
     """The filler that is being made."""
     settings_version: int = 0
     output: list[GenerationEvent] = field(default_factory=list)
+    bytes: int = 0
+    """Of the audio in it."""
     entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """The items of the last fillers, which are in no conversation."""
     client_calls: bool = False
-    """The last response called functions of the client, whose outcome it has not sent."""
+    """The last response only called functions of the client, and no other has followed. (One that spoke too may have meant them to be
+    done and not answered: "Goodbye", and the call is ended.)"""
     main: Response | None = None
 
     def watch(self, main: Response | None) -> None:
@@ -45,7 +49,8 @@ class ReplyWait:
             self.client_calls = False
         elif before is not None:
             calls = [output.entry.item for output in before.outputs]
-            self.client_calls = any(isinstance(item, FunctionCall) and item.status == "completed" for item in calls)
+            called = any(isinstance(item, FunctionCall) and item.status == "completed" for item in calls)
+            self.client_calls = called and not before.audio_samples
 
     def silent(self, now: int) -> int:
         """A reply is awaited in silence; returns since when."""
@@ -74,10 +79,16 @@ class ReplyWait:
     def hold(self, event: GenerationEvent) -> None:
         """Keep its output until it is whole."""
         self.output.append(event)
+        self.bytes += len(event.audio) if isinstance(event, SpeechGenerated) else 0
+
+    @property
+    def too_large(self) -> bool:
+        """Whether more was made than any phrase takes."""
+        return self.bytes > MAX_HELD_BYTES
 
     def take(self) -> list[GenerationEvent]:
         """It is whole, or dropped: returns its output."""
-        output, self.output, self.attempt = self.output, [], None
+        output, self.output, self.bytes, self.attempt = self.output, [], 0, None
         return output
 
     def sounds(self, entry: Entry) -> None:

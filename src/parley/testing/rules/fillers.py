@@ -1,13 +1,17 @@
 """Fillers: what is said while a reply is awaited, and only then.
 
 Laws kept here: a filler says one of the owner's phrases, begins in silence, after the wait that the owner set, and never over a reply
-that sounds; no more of them in a row than the owner allows.
+that sounds; no more of them for one turn than the owner allows, and none where the session speaks unasked.
 """
 
 from __future__ import annotations
 
 from parley.core.words.effects import Play
+from parley.core.words.events import ResponseRequested
+from parley.core.words.ids import ItemId
 from parley.core.words.notices import (
+    IdleTimeoutTriggered,
+    InputCommitted,
     InputSpeechStarted,
     OutputAudioDelta,
     OutputTranscriptDelta,
@@ -33,10 +37,15 @@ class FillersInSilence(Rule):
         self._before_ns: int | None = None
         self._now_ns = 0
         self._silent = True
+        self._idle: ItemId | None = None
+        """The silence that the session answers by itself."""
+        self._unasked = False
 
     def before(self, step: Step) -> None:
         self._now_ns = step.now_ns
         self._silent = self._listener.silent
+        if isinstance(step.event, ResponseRequested):
+            self._unasked = False
 
     def effect_handlers(self) -> Handlers:
         return {
@@ -45,6 +54,8 @@ class FillersInSilence(Rule):
             OutputAudioDelta: self._sound,
             Play: self._play,
             ResponseDone: self._done,
+            IdleTimeoutTriggered: self._timed_out,
+            InputCommitted: self._committed,
             InputSpeechStarted: self._speech,
         }
 
@@ -53,6 +64,7 @@ class FillersInSilence(Rule):
             return
         fillers, main = self._owner.fillers, self._responses.main
         self._told += 1
+        self.require(not self._unasked, f"the filler {notice.response.id} bridges a wait that nobody has")
         self.require(self._silent, f"the filler {notice.response.id} begins while something is heard")
         self.require(self._told <= fillers.most, f"{self._told} fillers in a row, {fillers.most} are allowed")
         if self._before_ns is not None:
@@ -82,8 +94,15 @@ class FillersInSilence(Rule):
         if notice.response.conversation_id is not None:
             self._answered()
 
+    def _timed_out(self, notice: IdleTimeoutTriggered) -> None:
+        self._idle = notice.item_id
+
+    def _committed(self, notice: InputCommitted) -> None:
+        self._answered()
+        self._unasked = notice.item_id == self._idle
+
     def _speech(self, notice: InputSpeechStarted) -> None:
         self._answered()
 
     def _answered(self) -> None:
-        self._told, self._before_ns = 0, None
+        self._told, self._before_ns, self._unasked = 0, None, False
