@@ -239,3 +239,22 @@ def test_errors_are_reported_in_the_servers_words_and_harmless_ones_are_not() ->
     assert wire.receive("error", error={"type": "invalid_request_error", "code": "response_cancel_not_active"}) == []
     done = {"id": "resp_1", "status": "failed", "status_details": {"type": "failed", "error": {"message": "no key"}}}
     assert StatusMessage("error", "The reply failed: no key") in wire.receive("response.done", response=done)
+
+
+def test_a_filler_is_played_and_is_not_the_reply() -> None:
+    wire = Wire(exact_cuts=True)
+    wire.receive("response.created", response={"id": "resp_1", "conversation_id": "conv_1"})
+    filler: dict[str, Any] = {"id": "resp_f", "conversation_id": None, "status": "completed", "output": []}
+    assert wire.receive("response.created", response=filler) == []
+    common = {"response_id": "resp_f", "item_id": "item_f", "content_index": 0, "output_index": 0}
+    audio = base64.b64encode(bytes(4_800)).decode()
+    assert wire.receive("response.output_audio.delta", **common, delta=audio) == [
+        ResponseAudio("resp_f", "item_f", 0, bytes(4_800))
+    ]
+    assert wire.receive("response.done", response=filler) == []
+    wire.sent()
+    wire.session.silenced([PlayedSpan("item_f", 0, 50, 100)])
+    assert wire.kinds() == ["conversation.item.truncate"], "there is no item of the conversation to be looked at"
+    wire.session.interrupt()
+    (cancel,) = wire.sent()
+    assert (cancel["type"], cancel["response_id"]) == ("response.cancel", "resp_1")

@@ -15,11 +15,14 @@ from parley.config import load
 from parley.config.layers import PREFIX, SHORT_NAMES
 from parley.config.schema import (
     PIPELINE_SECTION,
+    FillersSection,
     InterpretSection,
     ModelsSection,
     OwnVoicesSection,
     PipelineSection,
+    ResponseCacheSection,
     ServerSection,
+    SpeechCacheSection,
 )
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -37,7 +40,17 @@ def rows(page: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "section", [ServerSection, ModelsSection, OwnVoicesSection, PIPELINE_SECTION, InterpretSection]
+    "section",
+    [
+        ServerSection,
+        ModelsSection,
+        OwnVoicesSection,
+        PIPELINE_SECTION,
+        InterpretSection,
+        FillersSection,
+        SpeechCacheSection,
+        ResponseCacheSection,
+    ],
 )
 def test_every_key_is_documented_with_its_default(
     section: type[ServerSection | ModelsSection | OwnVoicesSection | PipelineSection | InterpretSection],

@@ -6,17 +6,20 @@ from parley.core.words.effects import Effect, OpenTranscription
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     AudioPlayed,
+    ClauseStarted,
     CommitRequested,
     Event,
     FirstTokenGenerated,
     GenerationFinished,
     ItemCreateRequested,
     ResponseRequested,
+    SpeechGenerated,
     ToolArgumentsGenerated,
     ToolCallStarted,
     Transcribed,
     TranscriptionFailed,
 )
+from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import FunctionCallOutput, InputText, Message
 from parley.core.words.settings import FunctionTool, OwnerSettings, ServerVad, Settings, Transcription
@@ -160,6 +163,29 @@ def test_where_the_server_holds_the_playback_a_turn_is_answered_when_it_was_hear
     assert scene.kinds(ReplyPlayed, TurnAnswered) == [ReplyPlayed]
     scene.happens(AudioPlayed(24 * 200))
     assert scene.kinds(ReplyPlayed, TurnAnswered) == [ReplyPlayed, TurnAnswered]
+
+
+def test_a_filler_is_neither_the_reply_nor_an_attempt_at_it() -> None:
+    fillers = Fillers((FillerPhrases("", ("One moment.",)),))
+    scene = Watched(HEARD, OwnerSettings(fillers=fillers), playback="paced")
+    scene.says("hello")
+    reply = scene.attempt()
+    scene.passes(2_000)
+    scene.answers(("One moment.", 300))
+    scene.happens(
+        ClauseStarted(reply, "Hi."),
+        SpeechGenerated(reply, bytes(48 * 200)),
+        GenerationFinished(reply),
+        AudioPlayed(24 * 100),
+    )
+    assert not scene.kinds(ReplyPlayed, SpeculationEnded), "the filler is heard"
+    scene.happens(AudioPlayed(24 * 200), AudioPlayed(24 * 100))
+    assert scene.kinds(ReplyPlayed) == [ReplyPlayed]
+    (turn,) = scene.account.turns
+    (answer,) = turn.replies
+    assert answer.written == ["Hi."]
+    assert answer.attempt is not None
+    assert answer.attempt.id == reply
 
 
 def test_no_more_turns_are_kept_than_were_asked_for() -> None:

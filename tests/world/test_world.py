@@ -59,6 +59,7 @@ def test_the_seeds_cover_the_cases_they_are_meant_for() -> None:
         "replies resumed",
         "pipelines changed",
         "interruptions",
+        "fillers heard",
         "late events",
         "silent models",
         "silent recognisers",

@@ -29,6 +29,7 @@ COMMANDS = {
     "cables": "Make, list and remove the virtual cables of a call.",
     "keys": "Make, list and revoke the keys of a server.",
     "models": "List, fetch, verify and remove models.",
+    "cache": "Show or empty the cache of speech.",
     "engines": "List the engines that can be named in a pipeline.",
     "config": "Print the effective configuration and where each value comes from.",
     "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",

@@ -94,6 +94,8 @@ class ClientSession:
         self._outgoing: deque[str] = deque()
         self._items: dict[str, _Item] = {}
         self._response = ""
+        self._fillers: deque[str] = deque(maxlen=ITEMS_KEPT)
+        """Responses that are in no conversation, and nor are their items."""
         self._user_item = ""
         self._clock = InputClock()
         self._turn_bytes = 0
@@ -165,7 +167,7 @@ class ClientSession:
             item.heard_ms = cut.heard_ms
             words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
             updates.append(ResponseCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user))
-            if self._exact_cuts:
+            if self._exact_cuts and item.response_id not in self._fillers:
                 self._send(ItemRetrieveRequested(item_id, self._next_id()))
         return updates
 
@@ -214,6 +216,9 @@ class ClientSession:
                 return self._error(object_of(event, "error"))
             case n.ItemRetrieved:
                 return self._retrieved(object_of(event, "item"))
+            case n.ResponseCreated | n.ResponseDone if _out_of_band(object_of(event, "response")):
+                self._fillers.append(text_of(object_of(event, "response"), "id"))
+                return []  # it is played, and the reply is still to come
             case n.ResponseCreated:
                 self._response = text_of(object_of(event, "response"), "id")
                 return [ResponseStarted(self._response)]
@@ -344,6 +349,11 @@ class ClientSession:
                 del self._items[next(iter(self._items))]
             item = self._items[item_id] = _Item(response_id)
         return item
+
+
+def _out_of_band(response: Json) -> bool:
+    """Whether it says itself that it is in no conversation. (Some servers leave the member out.)"""
+    return response.get("conversation_id", "") is None
 
 
 def _cut_in_proportion(text: str, share: float) -> tuple[str, str]:

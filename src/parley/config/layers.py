@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
-from parley.config.schema import PIPELINE_SECTION, InterpretSection, ModelsSection, OwnVoicesSection, ServerSection
+from parley.config.schema import (
+    PIPELINE_SECTION,
+    InterpretSection,
+    ModelsSection,
+    OwnVoicesSection,
+    ResponseCacheSection,
+    ServerSection,
+    SpeechCacheSection,
+)
 from parley.engines.ports import aliases
 
 FILE_NAME = "parley.toml"
@@ -27,7 +35,10 @@ MAX_DEPTH = 32
 KeyPath = tuple[str, ...]
 
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
-_PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options") and key != "terms")
+_ONLY_IN_FILES = ("terms", "prewarm", "fillers")
+_PIPELINE_KEYS = tuple(
+    key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options") and key not in _ONLY_IN_FILES
+)
 
 ENDPOINT_ENGINES = {
     "llm": ("", "auto", "openai", "responses", "ollama"),
@@ -44,6 +55,8 @@ SHORT_NAMES: dict[str, KeyPath] = {
     **{key: ("server", key) for key in _SERVER_KEYS},
     **{f"models_{key}": ("models", key) for key in ModelsSection.model_fields},
     **{f"own_voices_{key}": ("own_voices", key) for key in OwnVoicesSection.model_fields},
+    **{f"speech_cache_{key}": ("speech_cache", key) for key in SpeechCacheSection.model_fields},
+    **{f"response_cache_{key}": ("response_cache", key) for key in ResponseCacheSection.model_fields},
     **{f"interpret_{key}": ("interpret", key) for key in InterpretSection.model_fields},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
     **{alias: ("pipelines", "*", name) for alias, name in aliases().items() if not name.endswith("_options")},

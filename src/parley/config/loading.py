@@ -33,21 +33,27 @@ from parley.config.layers import (
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
     ConfigSchema,
+    FillersSection,
     InterpretSection,
     PipelineSection,
+    ResponseCacheSection,
     ServerSection,
+    SpeechCacheSection,
     known_keys,
     with_stages,
 )
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
 from parley.config.values import (
     Config,
+    FillersConfig,
     InterpretConfig,
     ModelsConfig,
     OwnVoicesConfig,
     PipelineConfig,
+    ResponseCacheConfig,
     ServerConfig,
     Setting,
+    SpeechCacheConfig,
 )
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
@@ -93,6 +99,8 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         warnings=tuple(warnings),
         models=ModelsConfig(settings.models.pull, settings.models.mirror),
         own_voices=OwnVoicesConfig(settings.own_voices.limit),
+        speech_cache=_speech_cache(settings.speech_cache),
+        response_cache=_response_cache(settings.response_cache),
         interpret=_interpret(settings.interpret, path),
     )
 
@@ -165,7 +173,7 @@ def _validated(layers: tuple[Layer, ...]) -> ConfigSchema:
 
 
 def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
-    key = tuple(str(part) for part in fault["loc"] if not isinstance(part, int))
+    key = tuple(str(part) for part in fault["loc"] if not isinstance(part, int) and part != "[key]")
     place = places.get(key) or next((there for known, there in places.items() if known[: len(key)] == key), "")
     where = f"{place}: " if place else ""
     if fault["type"] == "extra_forbidden":
@@ -332,6 +340,15 @@ def _interpret(section: InterpretSection, path: Path | None) -> InterpretConfig:
     )
 
 
+def _speech_cache(section: SpeechCacheSection) -> SpeechCacheConfig:
+    folder = Path(section.folder).expanduser() if section.folder else SpeechCacheConfig().folder
+    return SpeechCacheConfig(section.enabled == "on", folder, section.max_mib, section.varying)
+
+
+def _response_cache(section: ResponseCacheSection) -> ResponseCacheConfig:
+    return ResponseCacheConfig(section.enabled == "on", section.lifetime_s, section.max_replies)
+
+
 class _Options(dict[str, object]):
     """An engine's options, whose secrets stay out of logs and tracebacks."""
 
@@ -360,7 +377,14 @@ def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
         original_volume=section.original_volume,
         same_language=section.same_language,
         terms=tuple(section.terms.items()),
+        prewarm=section.prewarm,
+        fillers=_fillers(section.fillers),
     )
+
+
+def _fillers(section: FillersSection) -> FillersConfig:
+    languages = tuple(section.languages.items())
+    return FillersConfig(section.phrases, languages, section.after_ms, section.interval_ms, section.most)
 
 
 def _explain(settings: ConfigSchema, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:

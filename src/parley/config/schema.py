@@ -97,6 +97,9 @@ OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
 Options = dict[str, JsonValue]
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Terms = dict[Term, Term]
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Phrases = Annotated[tuple[Phrase, ...], Field(max_length=100)]
+LanguageTag = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*$")]
 
 
 class ServerSection(BaseModel):
@@ -131,6 +134,20 @@ class ServerSection(BaseModel):
     trace_dir: str = ""
 
 
+class FillersSection(BaseModel):
+    """`[pipelines.NAME.fillers]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    phrases: Phrases = ()
+    # By language, where they differ from `phrases`.
+    languages: dict[LanguageTag, Phrases] = Field(default={}, max_length=100)
+    # A reply of a small local model begins within a second; after one and a half, people ask whether they were heard.
+    after_ms: int = Field(default=1500, ge=200, le=60_000)
+    interval_ms: int = Field(default=5000, ge=500, le=600_000)
+    most: int = Field(default=2, ge=1, le=20)
+
+
 class PipelineSection(BaseModel):
     """`[pipelines.NAME]`, beside the keys of the stages (see `pipeline_section`)."""
 
@@ -150,6 +167,9 @@ class PipelineSection(BaseModel):
     original_volume: float | None = Field(default=None, ge=0, le=1)
     same_language: Literal["silent", "pass", "repeat"] = "silent"
     terms: Terms = Field(default={}, max_length=200)
+    # Phrases that are spoken into the speech cache at start.
+    prewarm: Phrases = ()
+    fillers: FillersSection = FillersSection()
 
     @field_validator("same_language")
     @classmethod
@@ -190,6 +210,29 @@ class OwnVoicesSection(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     limit: int = Field(default=20, ge=0, le=1000)
+
+
+class SpeechCacheSection(BaseModel):
+    """`[speech_cache]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    # The built-in voices are faster than the ear, and what people were told would lie on the disk unasked.
+    enabled: Switch = "off"
+    folder: str = ""
+    max_mib: int = Field(default=256, ge=1, le=1_000_000)
+    # Engines that are kept although their speech differs each time.
+    varying: Annotated[tuple[EngineName, ...], BeforeValidator(_split)] = ()
+
+
+class ResponseCacheSection(BaseModel):
+    """`[response_cache]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    enabled: Switch = "off"
+    lifetime_s: float = Field(default=600, gt=0, le=86_400)
+    max_replies: int = Field(default=256, ge=1, le=100_000)
 
 
 Language = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")]
@@ -243,6 +286,8 @@ class ConfigSchema(BaseSettings):
     server: ServerSection = ServerSection()
     models: ModelsSection = ModelsSection()
     own_voices: OwnVoicesSection = OwnVoicesSection()
+    speech_cache: SpeechCacheSection = SpeechCacheSection()
+    response_cache: ResponseCacheSection = ResponseCacheSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
 
@@ -252,13 +297,19 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("server",): ServerSection,
     ("models",): ModelsSection,
     ("own_voices",): OwnVoicesSection,
+    ("speech_cache",): SpeechCacheSection,
+    ("response_cache",): ResponseCacheSection,
     ("interpret",): InterpretSection,
 }
 
 
 def known_keys(table: tuple[str, ...]) -> list[str]:
     """The keys of a table, () for the whole file."""
-    section = _TABLES.get(table)
+    match table:
+        case ("pipelines", _, "fillers"):
+            return list(FillersSection.model_fields)
+        case _:
+            section = _TABLES.get(table)
     return [*PIPELINE_SECTION.model_fields, *aliases()] if section is None else list(section.model_fields)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from parley.config.errors import UnknownModel
 from parley.engines.ports import EngineSpec, Stage
+from parley.models.store import data_folder
 
 BargeIn = Literal["immediate", "confirmed"]
 LagName = Literal["low", "normal", "careful"]
@@ -86,6 +87,26 @@ class OwnVoicesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechCacheConfig:
+    """Whether speech is kept in `folder`, in at most `max_mib`. `varying` are the names of engines whose speech is kept although it differs
+    each time."""
+
+    enabled: bool = False
+    folder: Path = field(default_factory=lambda: data_folder() / "speech-cache")
+    max_mib: int = 256
+    varying: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCacheConfig:
+    """Whether answers of language models are kept in memory, for how long and how many at most."""
+
+    enabled: bool = False
+    lifetime_s: float = 600.0
+    max_replies: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class InterpretConfig:
     """What `parley interpret` does; "" is the default device, none, or not set.
 
@@ -124,6 +145,18 @@ class InterpretConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FillersConfig:
+    """What is said while a reply is awaited in silence for `after_ms`, again after each `interval_ms`, at most `most` times. `languages`
+    are pairs of a BCP-47 tag and its phrases; `phrases` are said where the session's language has none of its own."""
+
+    phrases: tuple[str, ...] = ()
+    languages: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    after_ms: int = 1_500
+    interval_ms: int = 5_000
+    most: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """One named set of engines with its defaults. A stage without an engine is not in `engines`; `language` "" lets the engines
     find out."""
@@ -142,6 +175,9 @@ class PipelineConfig:
     original_volume: float | None = None
     same_language: SameLanguageName = "silent"
     terms: tuple[tuple[str, str], ...] = ()
+    prewarm: tuple[str, ...] = ()
+    """Phrases that are spoken into the speech cache at start."""
+    fillers: FillersConfig = FillersConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +205,8 @@ class Config:
     models: ModelsConfig = ModelsConfig()
     own_voices: OwnVoicesConfig = OwnVoicesConfig()
     interpret: InterpretConfig = InterpretConfig()
+    speech_cache: SpeechCacheConfig = field(default_factory=SpeechCacheConfig)
+    response_cache: ResponseCacheConfig = ResponseCacheConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:
         """The pipeline that serves `model`: one of that name, or the default for "" and for OpenAI's own model names.

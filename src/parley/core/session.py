@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from parley.core.decisions.compaction import Compaction
+from parley.core.decisions.fillers import FillerSpeech
 from parley.core.decisions.heard import HeardSpeech
 from parley.core.decisions.interpreted import InterpretedSession
 from parley.core.decisions.output import OutputDelivery
@@ -128,7 +129,8 @@ class Session:
         calls = ToolCalls(self._st)
         delivery = OutputDelivery(self._st, self._heard, calls)
         prompts = PromptBuilder(self._st)
-        self._responses = Responses(self._st, prompts, self._heard, delivery)
+        self._fillers = FillerSpeech(self._st, prompts, delivery)
+        self._responses = Responses(self._st, prompts, self._heard, delivery, self._fillers)
         self._compaction = Compaction(self._st, prompts, self._heard)
         self._turns = Turns(self._st, self._responses)
         self._tools = ServerTools(self._st, self._responses, calls)
@@ -296,7 +298,7 @@ class Session:
         deadline = st.started_ns + st.owner.session_ms * 1_000_000
         if st.awaits_audio:
             deadline = min(deadline, st.last_heard_ns + STALLED_MICROPHONE_NS)
-        waits = [st.playback.silent_at(st.now)]
+        waits = [deadline, st.playback.silent_at(st.now), st.summaries.deadline_ns(), self._fillers.deadline_ns()]
         if st.pending.turns:
             waits.append(st.pending.deadline_ns())
         if st.attempts.alive:
@@ -305,13 +307,9 @@ class Session:
             waits.append(st.work.deadline_ns(st.now))
         if st.tools.listings or st.tools.calls:
             waits.append(st.tools.deadline_ns())
-        waits.append(st.summaries.deadline_ns())
         if st.idle is not None:
             waits.append(self._idle_at())
-        for wait in waits:
-            if wait is not None and wait < deadline:
-                deadline = wait
-        return deadline
+        return min(wait for wait in waits if wait is not None)
 
     def _idle_at(self) -> int | None:
         st, detection = self._st, self._st.settings.turn_detection
@@ -364,6 +362,7 @@ class Session:
         if self._interpreting.settle():
             self._close()
             return
+        self._fillers.consider()
         self._compaction.consider()
         self._watch_idleness()
         waits = st.work.waiting or st.pending.turns or st.tools.calls
@@ -393,7 +392,7 @@ class Session:
         self._compaction.drop()
         st.do_all(st.playback.end(st.now))
         st.closed = True
-        for region in (st.attempts, st.pending, st.responses, st.work, st.tools, st.summaries):
+        for region in (st.attempts, st.pending, st.responses, st.work, st.tools, st.summaries, st.reply_wait):
             region.clear()
         st.changing = None
         st.turns.end_manual()

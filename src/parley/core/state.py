@@ -20,6 +20,7 @@ from parley.core.regions.open_responses import OpenResponses
 from parley.core.regions.pending_turns import PendingTurns
 from parley.core.regions.playback import Playback
 from parley.core.regions.rate_limit import RateLimiter
+from parley.core.regions.reply_wait import ReplyWait
 from parley.core.regions.response import Response
 from parley.core.regions.summaries import Summaries
 from parley.core.regions.tool_servers import ToolServers
@@ -87,6 +88,7 @@ class State:
     tools: ToolServers = field(default_factory=ToolServers)
     summaries: Summaries = field(default_factory=Summaries)
     captions: Captions = field(default_factory=Captions)
+    reply_wait: ReplyWait = field(default_factory=ReplyWait)
     translated: tuple[str, ...] = ()
     """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0

@@ -17,6 +17,7 @@ from parley.core.words.events import (
     ToolCallStarted,
 )
 from parley.core.words.ids import AttemptId, ResponseId
+from parley.core.words.work import Utterance
 from parley.runtime.turn_records import AttemptRecord, AttemptSpoken, AttemptWritten, SpeculationEnded, TurnChange
 
 
@@ -57,6 +58,8 @@ class AttemptAccount:
     def on_effect(self, effect: Effect, now_ns: int) -> AttemptRecord | None:
         """What the core asks of an attempt; returns the record of one that it starts."""
         match effect:
+            case StartGeneration(work=Utterance(), response=None):
+                pass  # a filler is no attempt at a reply
             case StartGeneration(attempt=attempt_id, response=response):
                 if response is None:
                     self.drop_held()

@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -40,6 +41,7 @@ from parley.engines.ports import (
 )
 from parley.engines.voices.shelf import VoiceShelf
 from parley.engines.voices.store import VoiceStore
+from parley.runtime.engine_caches import Create, EngineCaches
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
@@ -48,7 +50,7 @@ from parley.text.language_tags import primary_tag
 
 logger = logging.getLogger(__name__)
 
-Create = Callable[[Stage[Any], EngineSpec], Engine]
+NO_CACHES = EngineCaches()
 
 MAX_VOICES_NAMED = 12
 MAX_LANGUAGES_NAMED = 16
@@ -109,7 +111,10 @@ class LoadedEngines:
         failures: Mapping[str, tuple[EngineReport, ...]],
         engines: Iterable[Engine],
         own: VoiceShelf | None = None,
+        caches: EngineCaches = NO_CACHES,
     ) -> None:
+        self.caches = caches
+        """What stands in front of them."""
         self.pipelines = MappingProxyType(dict(pipelines))
         self.failures = MappingProxyType(dict(failures))
         """The pipelines that are not served, each with the engines that could not be opened."""
@@ -126,10 +131,13 @@ class LoadedEngines:
         *,
         create: Create = registry.create,
         voices: VoiceStore | None = None,
+        caches: EngineCaches = NO_CACHES,
     ) -> LoadedEngines:
-        """Open what `configs` name. `report` hears of each engine's progress; `voices` are the user's own (None: those of the usual
-        folder). Never raises for an engine: see `failures`."""
+        """Open what `configs` name, with `caches` in front of it. `report` hears of each engine's progress; `voices` are the user's own
+        (None: those of the usual folder). Never raises for an engine: see `failures`."""
         configs = tuple(configs)
+        await caches.open()
+        create = partial(caches.create, make=create)
         openings: dict[tuple[Stage[Any], str], _Opening] = {}
         for config in configs:
             for stage, spec in config.engines.items():
@@ -144,8 +152,9 @@ class LoadedEngines:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await _close(opening.engine for opening in openings.values())
+            await caches.close()
             raise
-        return await cls._assembled(configs, openings, report, VoiceShelf(voices or VoiceStore()))
+        return await cls._assembled(configs, openings, report, VoiceShelf(voices or VoiceStore()), caches)
 
     @classmethod
     async def _assembled(
@@ -154,6 +163,7 @@ class LoadedEngines:
         openings: Mapping[tuple[Stage[Any], str], _Opening],
         report: Callable[[EngineReport], None],
         own: VoiceShelf,
+        caches: EngineCaches,
     ) -> LoadedEngines:
         workers: dict[int, VoiceWorker] = {}
         pipelines: dict[str, LoadedPipeline] = {}
@@ -186,7 +196,7 @@ class LoadedEngines:
         await _close(one.engine for one in opened if one.engine not in needed)
         speakers = {name: one.engines.find(TTS) for name, one in pipelines.items()}
         own.synthesizers = {name: tts for name, tts in speakers.items() if tts is not None}
-        return cls(pipelines, failures, [engine for engine in needed if engine is not None], own)
+        return cls(pipelines, failures, [engine for engine in needed if engine is not None], own, caches)
 
     def pipeline(self, name: str) -> LoadedPipeline:
         """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
@@ -218,6 +228,7 @@ class LoadedEngines:
         """Let go of all models; idempotent."""
         engines, self._engines = self._engines, []
         await _close(engines)
+        await self.caches.close()
 
 
 def _key(spec: EngineSpec) -> tuple[object, ...]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from parley.audio import processing
-from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
+from parley.config.values import HOSTED_MODEL_PREFIXES, FillersConfig, PipelineConfig
+from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
@@ -132,9 +133,17 @@ class LoadedPipeline:
             compaction=config.compaction,
             interpreting=Interpreting(LAGS[config.lag], config.same_language, config.terms),
             language=config.language,
+            fillers=_fillers(config.fillers),
         )
 
 
 def _unspoken(shelf: VoiceShelf, own: OwnVoiceSynthesizer) -> tuple[tuple[str, str], ...]:
     """The user's voices that this synthesizer cannot speak with, by name and by id, each with the reason and the remedy."""
     return tuple((named, why) for voice, why in shelf.refusals(own) for named in (voice.name, voice.id))
+
+
+def _fillers(config: FillersConfig) -> Fillers:
+    phrases = [FillerPhrases(language, said) for language, said in config.languages]
+    if config.phrases:
+        phrases.append(FillerPhrases("", config.phrases))
+    return Fillers(tuple(phrases), config.after_ms, config.interval_ms, config.most)

@@ -17,7 +17,17 @@ from types import ModuleType
 from typing import Any
 
 from parley.core.policy import policy
-from parley.core.words import errors, events, interpreting, items, pipeline_events, settings, summary_events, work
+from parley.core.words import (
+    errors,
+    events,
+    filler_phrases,
+    interpreting,
+    items,
+    pipeline_events,
+    settings,
+    summary_events,
+    work,
+)
 from parley.core.words.settings import AudioFormat, Credentials
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
@@ -35,7 +45,9 @@ def _dataclasses(*modules: ModuleType) -> dict[str, type]:
     }
 
 
-_READABLE = _dataclasses(events, summary_events, pipeline_events, items, settings, interpreting, errors, work, policy)
+_READABLE = _dataclasses(
+    events, summary_events, pipeline_events, items, settings, interpreting, filler_phrases, errors, work, policy
+)
 _HIDDEN = "hidden:"
 _MARKS_KEY = secrets.token_bytes(16)
 _FIELDS: dict[type, tuple[str, ...]] = {}

@@ -340,9 +340,13 @@ class TurnAccount:
 
     def _play(self, samples: int) -> None:
         turn = next((turn for turn in self.answering if _responses(turn) & self._sounding), None)
-        if samples and turn is not None and not turn.played:
+        if samples and turn is not None and not turn.played and not self._filler_sounds():
             turn.played = True
             self._out.append(ReplyPlayed(turn))
+
+    def _filler_sounds(self) -> bool:
+        """Whether something sounds that is no reply: the reply is heard behind it."""
+        return any(self.reply(response) is None for response in self._sounding)
 
     def _finish(self, response: ResponseView, now_ns: int) -> None:
         self._live.discard(response.id)

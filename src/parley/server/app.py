@@ -26,10 +26,13 @@ from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.engines.voices.shelf import engines_by_kind
 from parley.engines.voices.store import VoiceStore
+from parley.runtime.cache_metrics import CacheMetrics
 from parley.runtime.chain_metrics import ChainMetrics
+from parley.runtime.engine_caches import EngineCaches
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.guard_metrics import GuardMetrics
 from parley.runtime.metrics import Metrics
+from parley.runtime.prewarming import prewarm
 from parley.server.access.access import Access
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
@@ -68,6 +71,7 @@ class Application:
         metrics.watch_lag(engines.tick_lag_ms)
         metrics.registry.register(ChainMetrics(engines.chains()))
         metrics.registry.register(GuardMetrics(engines.guarded()))
+        metrics.registry.register(CacheMetrics(engines.caches))
         refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
@@ -186,9 +190,11 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
         with startup.loading():
             # A session may be told which engines can speak with a voice; it must not wait for their modules.
             await asyncio.to_thread(engines_by_kind)
+            caches, voices = EngineCaches.of(config), VoiceStore(limit=config.own_voices.limit)
             engines = await LoadedEngines.open_all(
-                config.pipelines.values(), startup.report, voices=VoiceStore(limit=config.own_voices.limit)
+                config.pipelines.values(), startup.report, voices=voices, caches=caches
             )
+        preparing = asyncio.create_task(_prepare_speech(engines))
         try:
             if config.default_pipeline in engines.failures:
                 raise EngineUnavailable(
@@ -198,9 +204,17 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
                 )
             yield listener, engines
         finally:
+            preparing.cancel()
+            await asyncio.wait([preparing])
             await engines.close()
     finally:
         listener.close()
+
+
+async def _prepare_speech(engines: LoadedEngines) -> None:
+    """Speak the phrases that the pipelines will need into the speech cache, where there is one."""
+    if engines.caches.speech is not None:
+        await prewarm(engines.caches.speech, engines.pipelines.values())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

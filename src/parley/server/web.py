@@ -18,7 +18,7 @@ from starlette.routing import Route
 from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, ClonesVoices, Engine
+from parley.engines.ports import TTS, ClonesVoices
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
@@ -201,5 +201,5 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
     }
 
 
-def _clones(engine: Engine | None) -> bool:
+def _clones(engine: object) -> bool:
     return isinstance(engine, ClonesVoices) and engine.clones

@@ -22,6 +22,7 @@ from parley.testing.rules.base import CheckFailed, Handlers, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
 from parley.testing.rules.buffer import BufferNotices
 from parley.testing.rules.conversation import ConversationOrder
+from parley.testing.rules.fillers import FillersInSilence
 from parley.testing.rules.heard_context import HeardContext
 from parley.testing.rules.heard_text import OnlyHeardIsKept
 from parley.testing.rules.input import Arrived, SpeechSpans
@@ -97,6 +98,7 @@ class Checker:
             ChangesOfPipeline(self.arrived, self.responses, self.attempts),
             Answers(self.responses, self.conversation, playback, lambda: self.closing.closed),
             Bounds(self.responses),
+            FillersInSilence(self.responses, self.listener, owner),
             self.closing,
         ]
         self._before = [rule.before for rule in self._rules if type(rule).before is not Rule.before]

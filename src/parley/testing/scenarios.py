@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.settings import (
     AudioFormat,
     Capabilities,
@@ -25,6 +26,9 @@ from parley.testing.actors.reply_engines import ReplyEngineTraits
 from parley.testing.actors.simulated_user import UserTraits
 from parley.testing.actors.speech_engines import SpeechEngineTraits
 from parley.testing.actors.tool_servers import ANSWERING, LIBRARY, OPEN_LIBRARY, ToolServerTraits
+
+FILLERS = Fillers((FillerPhrases("", ("One moment, please.", "I am looking.")),), 300, 700, 3)
+"""For sessions whose engines are slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,9 @@ class Scenario:
             tools=_tool_servers(rng, faults),
             ends=rng.choice(["quiet", "quiet", "quiet", "hangs_up", "winds_down"]),
         )
+        if scenario.reply_engines.first_delay_ms > 500 or scenario.speech_engines.transcript_delay_ms > 500:
+            # No draw: a seed's other scenarios stay what they were.
+            scenario = replace(scenario, owner=replace(scenario.owner, fillers=FILLERS))
         if not scenario.owner.compaction:
             return scenario
         # Only a long conversation is summed up, and only one with deletions shows whether its summary goes with them.

@@ -49,7 +49,7 @@ from parley.core.words.notices import (
     SessionUpdated,
 )
 from parley.core.words.settings import AudioFormat, FunctionTool, McpServer, Settings
-from parley.core.words.work import ResponseParams
+from parley.core.words.work import Reply, ResponseParams
 from parley.testing.rules.base import Step
 
 _WIRE_NAMES = {
@@ -196,6 +196,10 @@ class Timeline:
             self._formats[value.response.id] = value.response.output_format
         if isinstance(value, StartGeneration):
             self._formats[value.attempt] = value.format
+            if not isinstance(value.work, Reply):
+                return (
+                    f"{kind} attempt={value.attempt} {value.modality} {type(value.work).__name__}({value.work.text!r})"
+                )
             shown = ", ".join(_item(item, ids=False) for item in value.prompt.items)
             return f"{kind} attempt={value.attempt} {value.modality} prompt=[{shown}]"
         if isinstance(value, ClauseStarted):

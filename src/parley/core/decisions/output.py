@@ -171,10 +171,11 @@ class OutputDelivery:
         st.engines_used = True
         start = entry.speech.samples
         samples = entry.speech.add(event.audio, event.words)
-        if response.conversation_id is None:
+        if not response.heard:
             st.tell_all(response.sound(output, event.audio))
             return
-        st.conversation.mark_spoken()
+        if response.conversation_id is not None:
+            st.conversation.mark_spoken()
         deltas = response.sound(output, event.audio)
         sound = Sound(entry.item.id, response.id, start, samples, response.end_ms)
         st.do_all(st.playback.send(sound, event.audio, response.format, deltas, st.now, heard=not entry.by_client))

@@ -199,7 +199,7 @@ class ClientRequests:
 
     def truncate_item(self, event: ItemTruncateRequested) -> None:
         st = self.st
-        entry = st.conversation.entry(event.item_id)
+        entry = st.conversation.entry(event.item_id) or st.reply_wait.entry(event.item_id)
         if entry is None:
             raise _unknown_item(event.item_id, "item_truncate_invalid_item_id")
         if entry.speech is not None and event.content_index != 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parley.core.decisions.fillers import FillerSpeech
 from parley.core.decisions.heard import HeardSpeech
 from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
@@ -36,11 +37,19 @@ _SILENCE_HINT = "The user has said nothing for a while. Say something short that
 class Responses:
     """Owns every decision about responses. Shares the session's state."""
 
-    def __init__(self, state: State, prompts: PromptBuilder, heard: HeardSpeech, delivery: OutputDelivery) -> None:
+    def __init__(
+        self,
+        state: State,
+        prompts: PromptBuilder,
+        heard: HeardSpeech,
+        delivery: OutputDelivery,
+        fillers: FillerSpeech,
+    ) -> None:
         self.st = state
         self.prompts = prompts
         self.heard = heard
         self.delivery = delivery
+        self.fillers = fillers
 
     # --- starting ------------------------------------------------------------------------------------------------------------
 
@@ -261,6 +270,8 @@ class Responses:
             st.late += 1
         elif attempt.response is not None:
             self.delivery.apply(attempt, attempt.response, event)
+        elif attempt.id == st.reply_wait.attempt:
+            self.fillers.generated(attempt, event)
         else:
             held = st.attempts.held
             assert held is not None, "an attempt without a response is held"
@@ -286,6 +297,7 @@ class Responses:
 
     def _interrupted(self, by: TurnId, main: Response | None, cuts: list[Heard]) -> Interrupted | None:
         """What the turn has cut: what sounded last, or, where the listener waited for more, what was said so far."""
+        cuts = [cut for cut in cuts if self.st.reply_wait.entry(cut.item) is None]
         if cuts:
             last = self.st.conversation.entry(cuts[-1].item)
             made = main is None and last is not None and last.item.status == "completed"
@@ -330,6 +342,9 @@ class Responses:
             self._give_up(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
+        if attempt.id == self.st.reply_wait.attempt:
+            self.fillers.drop()
+            return
         if attempt.response is None:
             self.drop_speculation()
             return

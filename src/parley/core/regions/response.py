@@ -104,6 +104,8 @@ class Response:
     temperature: float | None = None
     end_ms: int = 0
     """As `PartAt.elapsed_ms`."""
+    heard: bool = True
+    """Whether its audio is played to the listener: that of a client's out-of-band response is the client's alone."""
 
     @classmethod
     def begin(
@@ -114,8 +116,10 @@ class Response:
         params: ResponseParams = AS_THE_SESSION,
         format: AudioFormat | None = None,
         end_ms: int = 0,
+        *,
+        heard: bool = False,
     ) -> Response:
-        """What `params` ask for goes over the session's settings; `format` over both."""
+        """What `params` ask for goes over the session's settings; `format` over both. One in the conversation is heard in any case."""
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
         parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
         return cls(
@@ -129,6 +133,7 @@ class Response:
             parallel is not False,
             temperature=settings.temperature if params.temperature is None else params.temperature,
             end_ms=end_ms,
+            heard=heard or conversation_id is not None,
         )
 
     # --- what has been sent ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, TypedDict
 
+from parley.core.words.filler_phrases import Fillers
 from parley.core.words.interpreting import Interpreting
 from parley.core.words.limits import FOLLOW_UP_WAIT_NS
 
@@ -363,7 +364,7 @@ class OwnerSettings:
     model's input holds; with `compaction` the model sums up the older items before they exceed it; `responses_per_minute` the session's
     rate limit (None: none). `language` (BCP 47) is what is spoken where the client names none and none is heard; "" is unknown.
     `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a tool has answered. `interpreting` is for translation
-    sessions.
+    sessions. `fillers` are said while a reply is awaited.
     """
 
     language: str = ""
@@ -378,3 +379,4 @@ class OwnerSettings:
     pinned: PinnedSettings = PinnedSettings()
     follow_up_wait_ns: int = FOLLOW_UP_WAIT_NS
     interpreting: Interpreting = Interpreting()  # noqa: RUF009 - frozen
+    fillers: Fillers = Fillers()  # noqa: RUF009 - frozen

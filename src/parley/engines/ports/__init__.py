@@ -68,7 +68,14 @@ from parley.engines.ports.stt import (
     TokenLogprob,
     Transcript,
 )
-from parley.engines.ports.tts import SpeechChunk, SpeechRequest, SpeechSynthesizer, SpokenTurn, VoicesByLanguage
+from parley.engines.ports.tts import (
+    Fingerprinted,
+    SpeechChunk,
+    SpeechRequest,
+    SpeechSynthesizer,
+    SpokenTurn,
+    VoicesByLanguage,
+)
 from parley.engines.ports.turn import PauseContext, TurnJudge
 from parley.engines.ports.vad import VoiceActivityModel
 from parley.engines.ports.vc import ConversionSpec, ConversionStream, VoiceConverter
@@ -104,6 +111,7 @@ __all__ = [
     "EngineSet",
     "EngineSpec",
     "EngineUnavailable",
+    "Fingerprinted",
     "ForceTool",
     "GuardCount",
     "Guarded",

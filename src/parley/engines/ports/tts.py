@@ -70,6 +70,17 @@ class SpeechSynthesizer(Engine, Protocol):
 
 
 @runtime_checkable
+class Fingerprinted(Protocol):
+    """A synthesizer that says what its sound depends on: only the speech of such a one can be kept for later."""
+
+    def fingerprint(self, voice: str, language: str) -> str:
+        """What the sound of this voice in this language depends on beside the text, the speed and the engine's options: versions of
+        libraries, model files by their hashes, the voice by the hash of its data and not by its name. Valid while open. May read whole
+        files. Raises `OSError`, and `EngineRefused` as `speak()` does."""
+        ...
+
+
+@runtime_checkable
 class VoicesByLanguage(Protocol):
     """A synthesizer some of whose voices speak only some of its languages."""
 

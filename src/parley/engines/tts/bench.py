@@ -76,6 +76,10 @@ class BenchSynthesizer:
             yield SpeechChunk(audio, SAMPLE_RATE)
             due += self._step_s
 
+    def fingerprint(self, voice: str, language: str) -> str:
+        """The tone is always the same."""
+        return f"tone at {SAMPLE_RATE}"
+
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         """Every voice is the tone: clients name voices, and a benchmark must not stumble over them."""
         return "tone"

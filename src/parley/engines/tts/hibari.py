@@ -18,7 +18,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Final
 
-from parley.engines import weights
+from parley.engines import fingerprints, weights
 from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -118,6 +118,11 @@ class HibariSynthesizer:
 
     def voice_in(self, voice: str, language: str) -> str | None:
         return voice if self.resolve_voice("", language) is not None else None
+
+    def fingerprint(self, voice: str, language: str) -> str:
+        """The voice is a whole model in a file of its own."""
+        _, path = self._catalogue.files[self._voice_for(SpeechRequest("", voice, language))]
+        return f"{fingerprints.versions('hibari-tts', 'onnxruntime', 'numpy')} {fingerprints.file_digest(path)}"
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz; `words` of each chunk are all words begun so far.

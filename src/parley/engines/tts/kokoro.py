@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from parley.engines import fingerprints
 from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -143,6 +144,18 @@ class KokoroSynthesizer:
     async def read_voice(self, tensor: VoiceTensor) -> str:
         """The engine's name of a voice of the user's own. `kokoro_voices.MAX_OWN` are kept."""
         return self._voices.add(tensor)
+
+    def fingerprint(self, voice: str, language: str) -> str:
+        """The graph, the file of each voice of a mix with its share, and what reads the text."""
+        resolved, reading = self._voice_for(SpeechRequest("", voice, language))
+        parts = [fingerprints.versions(*self.info.needs, "numpy"), reading]
+        parts.append(fingerprints.file_digest(kokoro_weights.locate(self._model)))
+        for name, share in self._voices.shares(resolved).items():
+            # The name of a voice of the user's own holds its digest.
+            path, member = self._voices.files.get(name, (None, name))
+            digest = "" if path is None else fingerprints.file_digest(path)
+            parts.append(f"{share:.6f} {digest} {member}")
+        return "\n".join(parts)
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz; `words` of each chunk are all words begun so far.

@@ -182,6 +182,12 @@ class OpenAISynthesizer:
             return voice
         return self._default_voice() if voice in OPENAI_VOICES else self._mix(voice)
 
+    def fingerprint(self, voice: str, language: str) -> str:
+        """What is asked for: the server may change its model without a word, so its speech is kept only where the owner wants it."""
+        connection = self._connection
+        asked = self._voice_for(SpeechRequest("", voice, language))
+        return f"{connection.endpoint.shown_url}\n{connection.model}\n{asked}"
+
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio; a blank text has none, and nothing is sent.
 

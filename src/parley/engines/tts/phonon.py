@@ -16,8 +16,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Final
 
+from parley.engines import fingerprints
 from parley.engines.model_worker import ModelWorker
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.options import OptionReader
@@ -31,7 +33,7 @@ from parley.engines.ports import (
     VoiceSample,
 )
 from parley.engines.tts.phonon_model import SPELT, PhononLoading, PhononModel, PhononUtterance
-from parley.engines.tts.phonon_weights import languages_of, licence_of, missing
+from parley.engines.tts.phonon_weights import languages_of, licence_of, locate, missing
 from parley.engines.tts.tempo import Tempo
 from parley.text.language_tags import primary_tag
 
@@ -176,6 +178,17 @@ class PhononSynthesizer:
             raise EngineUnavailable("Phonon is not open.", code="not_open")
         return await worker.call(partial(model.lend, sample))
 
+    def fingerprint(self, voice: str, language: str) -> str:
+        """Every file of the checkpoint and of the clips: voices lie in either."""
+        if self._model is None:
+            raise EngineUnavailable("Phonon is not open.", code="not_open")
+        resolved = self._voice_for(self._model, SpeechRequest("", voice, language))
+        files = _files_of(locate(self._loading.model))
+        if self._loading.clips:
+            files += _files_of(Path(self._loading.clips).expanduser())
+        digests = (f"{fingerprints.file_digest(file)} {file.name}" for file in files)
+        return "\n".join((fingerprints.versions("ptts"), resolved, *digests))
+
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz.
 
@@ -225,3 +238,7 @@ class PhononSynthesizer:
             f"It speaks {', '.join(model.languages)}.",
             code="unsupported_language",
         )
+
+
+def _files_of(where: Path) -> list[Path]:
+    return sorted(file for file in where.rglob("*") if file.is_file()) if where.is_dir() else [where]

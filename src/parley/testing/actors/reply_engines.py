@@ -28,6 +28,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import AttemptId, CallId, SummaryId
 from parley.core.words.settings import AudioFormat, ForceFunction
+from parley.core.words.work import Utterance
 from parley.testing.actors.world import SimulatedWorld, piece
 
 _SENTENCES = (
@@ -150,7 +151,12 @@ class Model:
         return bool(effect.prompt.tools) and effect.prompt.tool_choice != "none"
 
     def _content(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
-        rng, prompt = self._world.rng, effect.prompt
+        rng = self._world.rng
+        if isinstance(effect.work, Utterance):
+            yield 20, ClauseStarted(effect.attempt, effect.work.text)
+            yield from self._voice(effect, effect.work.text)
+            return
+        prompt = effect.prompt
         forced = prompt.tool_choice == "required" or isinstance(prompt.tool_choice, ForceFunction)
         tools = self._calls(effect) and (forced or rng.random() < self._traits.tools)
         if not tools or rng.random() < 0.3:

@@ -13,6 +13,7 @@ from parley.engines.ports import (
     TTS,
     ClonesVoices,
     EngineRefused,
+    Fingerprinted,
     ReadsVoices,
     Samples,
     SpeechChunk,
@@ -248,6 +249,19 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
             assert engine.resolve_voice(name) == name, f"it named a voice {name!r}, which it does not know"
         said = [subject.run(self.speak(engine, SENTENCES[0], voice=name)) for name in own]
         assert not self.same(said[0], said[1]), "two voices sound alike"
+
+    def test_its_fingerprint_tells_voices_apart_if_it_has_one(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        if not isinstance(engine, Fingerprinted):
+            return
+        names = engine.info.voices[:VOICES_TRIED]
+        found = [engine.fingerprint(voice, "") for voice in names]
+        assert found == [engine.fingerprint(voice, "") for voice in names], "a fingerprint has changed by itself"
+        assert len(set(found)) == len(found), "two voices have one fingerprint"
+        for name in OPENAI_VOICES:
+            own = engine.resolve_voice(name)
+            assert own, name
+            assert engine.fingerprint(name, "") == engine.fingerprint(own, ""), f"{name!r} is {own!r} by another name"
 
     def test_an_unknown_voice_is_refused_by_name(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine

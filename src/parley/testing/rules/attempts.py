@@ -29,6 +29,7 @@ from parley.core.words.notices import (
     ResponseDone,
 )
 from parley.core.words.settings import ServerVad
+from parley.core.words.work import Utterance
 from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.response_lifecycle import ResponseLifecycle
@@ -96,8 +97,18 @@ class StartedAttempt:
         return self.end is End.NOT_YET
 
     @property
+    def filler(self) -> bool:
+        """Whether it says something while a reply is awaited."""
+        return is_filler(self.started)
+
+    @property
     def samples(self) -> int:
         return self.started.format.samples(len(self.audio))
+
+
+def is_filler(effect: StartGeneration) -> bool:
+    """Whether this work says something while a reply is awaited."""
+    return effect.response is None and isinstance(effect.work, Utterance)
 
 
 class AttemptLifecycle(Rule):
@@ -122,6 +133,8 @@ class AttemptLifecycle(Rule):
         self._created_now: ResponseId | None = None
         self._fresh: list[StartedAttempt] = []
         """Attempts without a response that may still get one."""
+        self._fillers: list[StartedAttempt] = []
+        """The filler that was begun last."""
 
     @property
     def held(self) -> list[StartedAttempt]:
@@ -133,7 +146,8 @@ class AttemptLifecycle(Rule):
         self.linked.clear()
         self._committing = False
         self._created_now = None
-        self._coming = [effect.attempt for effect in step.effects if isinstance(effect, StartGeneration)]
+        started = (effect for effect in step.effects if isinstance(effect, StartGeneration))
+        self._coming = [effect.attempt for effect in started if not is_filler(effect)]
 
     def event_handlers(self) -> Handlers:
         return {
@@ -215,6 +229,11 @@ class AttemptLifecycle(Rule):
         self.require(effect.attempt not in self.by_id, f"attempt {effect.attempt} is started twice")
         attempt = StartedAttempt(effect, self._changes.changes, self._arrived.settings.version)
         self.by_id[effect.attempt] = attempt
+        if attempt.filler:
+            running = [one.id for one in self._fillers if one.alive]
+            self.require(not running, f"the filler {attempt.id} is begun beside {running}", "filler")
+            self._fillers = [attempt]
+            return
         if effect.attempt in self._coming:
             self._coming.remove(effect.attempt)
             response = self._response_for(effect)
@@ -249,6 +268,15 @@ class AttemptLifecycle(Rule):
 
     def _created(self, notice: ResponseCreated) -> None:
         response = notice.response.id
+        if self._responses.by_id[response].filler:
+            self.require(
+                bool(self._fillers) and self._fillers[0].end is End.FINISHED and self._fillers[0].response is None,
+                f"response {response} is a filler that was not made",
+                "filler",
+            )
+            self.seen["fillers heard"] += 1
+            self._link(self._fillers[0], response)
+            return
         self._created_now = response
         candidates = [attempt for attempt in self._fresh if attempt.end in (End.NOT_YET, End.FINISHED)]
         speculative = self._committing and self._responses.by_id[response].in_conversation

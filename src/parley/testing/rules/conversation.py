@@ -157,6 +157,9 @@ class ConversationOrder(Rule):
         self.changes += 1
 
     def _on_truncated(self, notice: ItemTruncated) -> None:
+        of = self._responses.items.get(notice.item_id)
+        if of is not None and of[0].filler:
+            return  # it is played to the listener, and is in no conversation
         self.require(
             notice.item_id in self.items, f"truncated {notice.item_id}, which is not in the conversation", "13"
         )

@@ -9,6 +9,9 @@ from parley.core.words.items import Item
 from parley.core.words.notices import ResponseView
 from parley.core.words.settings import Modality
 
+FILLER = ("parley", "filler")
+"""The metadata of a response that says something while a reply is awaited."""
+
 
 @dataclass(slots=True)
 class PartEntry:
@@ -57,6 +60,16 @@ class ResponseRecord:
     @property
     def in_conversation(self) -> bool:
         return self.created.conversation_id is not None
+
+    @property
+    def filler(self) -> bool:
+        """Whether it says something while a reply is awaited."""
+        return not self.in_conversation and FILLER in (self.created.metadata or ())
+
+    @property
+    def heard(self) -> bool:
+        """Whether its audio is played to the listener."""
+        return self.in_conversation or self.filler
 
     @property
     def sent_text(self) -> str:

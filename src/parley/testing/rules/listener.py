@@ -102,6 +102,11 @@ class HeardAudio(Rule):
             ItemTruncated: self._truncated,
         }
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is heard at this moment."""
+        return not self._queue if self.paced else self._free_ns <= self.now_ns
+
     def record_of(self, item: ItemId) -> ResponseRecord | None:
         """The response that the item belongs to."""
         known = self._responses.items.get(item)
@@ -133,8 +138,8 @@ class HeardAudio(Rule):
 
     def _delta(self, notice: OutputAudioDelta) -> None:
         record = self._responses.by_id[notice.at.response_id]
-        self.require(not (self.paced and record.in_conversation), "an audio delta where the server plays")
-        track = self._track(notice.at.response_id, notice.at.item_id) if record.in_conversation else None
+        self.require(not (self.paced and record.heard), "an audio delta where the server plays")
+        track = self._track(notice.at.response_id, notice.at.item_id) if record.heard else None
         if track is None:
             return
         align(track.attempt, notice.audio)

@@ -108,6 +108,8 @@ class Prompts(Rule):
     # --- every prompt
 
     def _check(self, attempt: StartedAttempt) -> None:
+        if attempt.filler:
+            return
         items = attempt.started.prompt.items
         for item in items:
             if isinstance(item, Message) and item.role == "assistant":

@@ -73,6 +73,8 @@ class OwnOutput(Rule):
             return  # the client truncated it while it was being generated; the rest is not played
         withheld = len(attempt.audio) - attempt.sent_bytes
         self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
+        if attempt.filler:
+            return
         made = [
             (call.call_id, call.name, call.arguments if call.arguments.strip() else "{}")
             for _, call in sorted(attempt.calls.items())

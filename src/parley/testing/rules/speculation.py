@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parley.core.words.effects import CallTool, Play, Tell
-from parley.core.words.events import GenerationEvent, VoiceScored
+from parley.core.words.events import GenerationEvent, GenerationFinished, VoiceScored
 from parley.core.words.ids import AttemptId
 from parley.core.words.limits import MAX_HELD_BYTES
 from parley.core.words.notices import (
@@ -93,6 +93,8 @@ class HeldIsSilent(Rule):
         if isinstance(event, GenerationEvent):
             attempt = self._attempts.by_id.get(event.attempt)
             if attempt is None or attempt.response is None or attempt.end is End.CANCELLED:
+                if attempt is not None and attempt.filler and isinstance(event, GenerationFinished):
+                    return  # it is whole, and begins to be heard
                 self._check(step, event.attempt, known=attempt is not None and attempt.alive)
 
     def _check(self, step: Step, attempt: AttemptId, *, known: bool) -> None:

@@ -53,7 +53,7 @@ class SummarizedMessages(Rule):
         self.require(self._compaction, "a conversation is summed up although compaction is off")
         self.require(effect.summary not in self._begun, f"summary {effect.summary} is begun twice")
         self.require(self._running is None, f"summary {effect.summary} is begun while another is written")
-        working = [attempt.id for attempt in self._attempts.by_id.values() if attempt.alive]
+        working = [attempt.id for attempt in self._attempts.by_id.values() if attempt.alive and not attempt.filler]
         self.require(not working, f"summary {effect.summary} is begun while the model works on {working}")
         self._check_summary(effect.prompt.summary)
         for item in effect.prompt.items:

@@ -1,0 +1,219 @@
+"""The folder of the speech cache: one file for each piece of speech, by the digest of everything that it depends on.
+
+Laws:
+- A file is whole or it is not there: it is written under another name and renamed, and its checksum, key and length are compared when it is
+  read. What is damaged, unfinished or of another version is removed.
+- The files together take at most `max_bytes`: the least recently used go first. Processes share the folder without locks: whichever writes
+  last wins, with the same bytes.
+- The folder is this user's alone (0700), its names tell nothing, and no file but the cache's own is touched.
+
+Does not know: engines, or who asks. Every method blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from parley.audio import pcm
+from parley.audio.private_files import NotPrivate, make_private_folder
+from parley.audio.types import Samples
+from parley.engines.ports import Word
+from parley.runtime.engine_results import MAX_RATE, MIN_RATE
+
+VERSION: Final = b"parley speech 1\n"
+SUFFIX: Final = ".speech"
+PART: Final = ".part"
+_OWN: Final = re.compile(rf"[0-9a-f]{{64}}({SUFFIX}|\.[0-9a-z_]+{PART})")
+
+MAX_FILE_BYTES: Final = 8 << 20
+"""Nearly three minutes at 24 kHz: a clause lasts seconds."""
+
+STALE_S: Final = 60.0
+"""A file is written within milliseconds; one that is unfinished for so long was left by a process that ended."""
+
+_DIGEST_BYTES: Final = hashlib.sha256().digest_size
+_LENGTH_BYTES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpeech:
+    """The audio of one clause, float32 `[n]` at `sample_rate` Hz, and its words."""
+
+    audio: Samples
+    sample_rate: int
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FolderUsage:
+    """What the folder holds of the cache, and how many files were removed to stay within its bound."""
+
+    files: int
+    bytes: int
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    path: Path
+    used_s: float
+    size: int
+
+    @property
+    def unfinished(self) -> bool:
+        return self.path.suffix == PART
+
+
+class SpeechFiles:
+    """The files of one folder. Call `open()` first."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder
+        self._max_bytes = max_bytes
+
+    def open(self) -> FolderUsage:
+        """Create the folder where it is missing, and remove what was left unfinished.
+
+        Raises `NotPrivate` for a folder that others may use, `OSError` where it cannot be used.
+        """
+        make_private_folder(self.folder)
+        found = os.lstat(self.folder)
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(f"{self.folder} is no folder")
+        if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+            raise NotPrivate(self.folder)
+        return self.trim()
+
+    def load(self, key: str) -> StoredSpeech | None:
+        """The speech of this key (64 hexadecimal digits); None where it is not there as a whole. Raises `OSError`."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        speech = _read(data, key)
+        if speech is None:
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):  # another process has removed it meanwhile, or the folder can only be read
+            os.utime(path)
+        return speech
+
+    def store(self, key: str, speech: StoredSpeech) -> FolderUsage:
+        """Keep the speech, and remove what was used least recently where there is too much. Raises `OSError`."""
+        data = _written(key, speech)
+        if len(data) <= min(MAX_FILE_BYTES, self._max_bytes):
+            descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f"{key}.", suffix=PART)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                os.replace(name, self._path(key))
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+        return self.trim()
+
+    def trim(self) -> FolderUsage:
+        """Remove what is stale, and the least recently used files beyond the bound. Raises `OSError`."""
+        kept, removed = [], 0
+        for found in self._own_files():
+            if found.unfinished and time.time() - found.used_s > STALE_S:
+                removed += _remove(found)
+            else:
+                kept.append(found)
+        size, count = sum(found.size for found in kept), len(kept)
+        for found in sorted(kept, key=lambda one: one.used_s):
+            if size <= self._max_bytes:
+                break
+            removed += _remove(found)
+            size, count = size - found.size, count - 1
+        return FolderUsage(count, size, removed)
+
+    def usage(self) -> FolderUsage:
+        """What is there; nothing where there is no folder. Raises `OSError`."""
+        sizes = [found.size for found in self._own_files()]
+        return FolderUsage(len(sizes), sum(sizes))
+
+    def clear(self) -> FolderUsage:
+        """Remove every file of the cache. Returns what was there. Raises `OSError`."""
+        there = list(self._own_files())
+        removed = [found for found in there if _remove(found)]
+        return FolderUsage(len(there), sum(found.size for found in there), len(removed))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}{SUFFIX}"
+
+    def _own_files(self) -> Iterator[_Found]:
+        try:
+            entries = os.scandir(self.folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                if not _OWN.fullmatch(entry.name):
+                    continue
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # another process has removed it meanwhile
+                if stat.S_ISREG(found.st_mode):
+                    yield _Found(Path(entry.path), found.st_mtime, found.st_size)
+
+
+def _remove(found: _Found) -> int:
+    """How many files were removed."""
+    try:
+        found.path.unlink()
+    except FileNotFoundError:
+        return 0
+    return 1
+
+
+def _written(key: str, speech: StoredSpeech) -> bytes:
+    words = [[word.text, word.start_ms, word.end_ms] for word in speech.words]
+    head = {"key": key, "rate": speech.sample_rate, "samples": len(speech.audio), "words": words}
+    header = json.dumps(head).encode("ascii")
+    body = len(header).to_bytes(_LENGTH_BYTES, "little") + header + pcm.to_bytes(speech.audio)
+    return VERSION + hashlib.sha256(body).digest() + body
+
+
+def _read(data: bytes, key: str) -> StoredSpeech | None:
+    """The speech in a file's bytes; None where they are damaged, or of another key or version."""
+    begin = len(VERSION) + _DIGEST_BYTES
+    body = data[begin:]
+    if not data.startswith(VERSION) or hashlib.sha256(body).digest() != data[len(VERSION) : begin]:
+        return None
+    end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "little")
+    try:
+        head = json.loads(body[_LENGTH_BYTES:end])
+        audio = pcm.to_float(body[end:])
+        words = tuple(Word(str(text), float(start), float(end_ms)) for text, start, end_ms in head["words"])
+        as_said = head["key"] == key and head["samples"] == len(audio) and MIN_RATE <= head["rate"] <= MAX_RATE
+        return StoredSpeech(audio, int(head["rate"]), words) if as_said else None
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+    ):  # another process of this user may write anything
+        return None
+
+
+def joined(pieces: list[Samples]) -> Samples:
+    """Pieces of audio as one."""
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
