@@ -29,7 +29,7 @@ THINKS: Final = 3
 LATE: Final = 3
 """Frames by which its output lags."""
 
-SAYS: Final = 4
+SAYS: Final = 2
 """Frames for each word."""
 
 
@@ -52,19 +52,24 @@ def spoken(words: list[str], loudness: float = 0.2) -> list[Step]:
 
 
 class Parrot:
-    """Says how many frames of voice it heard, as loud as it heard them. `stubborn`: it does not stop when the user speaks."""
+    """Says how many frames of voice it heard, as loud as it heard them.
 
-    def __init__(self, greeting: list[str] | None = None, stubborn: bool = False, words: int = 1) -> None:
+    `stubborn`: it does not stop when the user speaks; `hears`: the loudness of a voice. Opus and a resampler spread a sound by 15 ms: a frame
+    counts where most of it sounds.
+    """
+
+    def __init__(self, greeting: list[str] | None = None, stubborn: bool = False, words: int = 1, hears: float = 0.12) -> None:
         self.saying = spoken(greeting or [])
         self._stubborn = stubborn
         self._words = words
+        self._hears = hears
         self._heard: list[float] = []
         self._quiet = 0
 
     def step(self, frame: Samples) -> Step:
         """The next frame of the model's, for one of the user's."""
         rms = float(np.sqrt(np.mean(frame**2)))
-        if rms > 0.003:
+        if rms > self._hears:
             self._heard.append(rms)
             self._quiet = 0
             if not self._stubborn:
@@ -88,7 +93,6 @@ class Talk:
     headers: Headers
     frames: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    writer: OpusWriter = field(default_factory=lambda: OpusWriter(42))
 
     async def send(self, kind: int, payload: bytes = b"") -> None:
         await self.socket.send(bytes([kind]) + payload)
@@ -111,6 +115,7 @@ class MoshiServer:
     after_frames: dict[int, Script] = field(default_factory=dict)
     metadata: bool = False
     cuts: int = 0
+    late: int = LATE
     refuses: int = 0
     talks: list[Talk] = field(default_factory=list)
     most: int = 0
@@ -160,8 +165,8 @@ class MoshiServer:
             await talk.send(Kind.HANDSHAKE, bytes(8))
         else:
             await talk.send(Kind.HANDSHAKE)
-        model, reader = self.model(talk.query), OpusReader()
-        await self._audio(talk, talk.writer.head())
+        model, reader, writer = self.model(talk.query), OpusReader(), OpusWriter(42)
+        await self._audio(talk, writer.head())
         heard = np.zeros(0, np.float32)
         async for message in talk.socket:
             assert isinstance(message, bytes)
@@ -170,11 +175,11 @@ class MoshiServer:
             while len(heard) >= FRAME:
                 frame, heard = heard[:FRAME], heard[FRAME:]
                 talk.frames += 1
-                if (script := self.after_frames.pop(talk.frames, None)) is not None:
+                if (script := self.after_frames.get(talk.frames)) is not None:
                     await script(talk)
                 text, sound = model.step(frame)
-                if talk.frames > LATE:
-                    await self._audio(talk, talk.writer.push(sound))
+                if talk.frames > self.late:
+                    await self._audio(talk, writer.push(sound))
                 if text:
                     await talk.send(Kind.TEXT, text.encode())
 

@@ -36,7 +36,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -63,6 +63,9 @@ from parley.text.language_tags import primary_tag
 
 if TYPE_CHECKING:
     import ssl
+
+CHECK_S: Final = 5.0
+"""How long `open()` waits for a handshake."""
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +110,7 @@ class MoshiSpeechModel:
         self._tls = await asyncio.to_thread(self._load)
         query = self._query(config.voice, standing_prompt((), config.prompt))
         try:
-            link = await connect(self._faults, query, config.handshake_s, self._tls)
+            link = await connect(self._faults, query, min(CHECK_S, config.handshake_s), self._tls)
         except EngineError as error:
             if error.code != "server_busy":
                 raise EngineUnavailable(error.message, error.remedy, code=error.code) from None

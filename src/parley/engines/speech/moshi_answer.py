@@ -58,6 +58,7 @@ class AnswerFinder:
         self._spoke = False
         self._quiet = 0
         self._given = 0
+        self._shown = False
 
     @property
     def over(self) -> bool:
@@ -72,7 +73,7 @@ class AnswerFinder:
         """Text that goes with the audio that comes next: the model writes a word as it begins to say it."""
         if self._position < self._start:
             return  # (of the turn before)
-        if not self._text and not self._given:
+        if not self._text and not self._shown:
             text = text.lstrip()
         self._text += text
         self._wrote = self._wrote or bool(text.strip())
@@ -96,6 +97,7 @@ class AnswerFinder:
             return None
         given = np.concatenate(pieces)
         self._given += len(given)
+        self._shown = self._shown or bool(text)
         if self._given >= self._limits.longest_s * RATE:
             self.state = "cut"
         return SpokenDelta(given, RATE, text)

@@ -43,8 +43,8 @@ class MoshiLink:
         self.got = 0
         self._socket = socket
         self._faults = faults
-        self._writer = OpusWriter(_SERIAL)
-        self._reader = OpusReader()
+        self._writer: OpusWriter | None = OpusWriter(_SERIAL)
+        self._reader: OpusReader | None = OpusReader()
         self._text = TokenText()
         self._leaving: asyncio.Task[None] | None = None
 
@@ -55,6 +55,8 @@ class MoshiLink:
 
     async def send(self, frame: Samples) -> None:
         """Send `FRAME` samples. Raises `MoshiLinkLost`."""
+        if self._writer is None:
+            raise self._faults.lost("it was closed here")
         await self._send(self._writer.push(frame))
         self.sent += len(frame)
 
@@ -64,6 +66,8 @@ class MoshiLink:
             kind, payload = await self._message()
             match kind:
                 case Kind.AUDIO:
+                    if self._reader is None:
+                        raise self._faults.lost("it was closed here")
                     try:
                         audio = self._reader.push(payload)
                     except InvalidStream as error:
@@ -78,6 +82,7 @@ class MoshiLink:
     def leave(self) -> asyncio.Task[None]:
         """End the connection; whoever waits for it gets `connection_lost`. The task is done when it is closed."""
         if self._leaving is None:
+            self._writer = self._reader = None  # FFmpeg's threads end with them
             self._leaving = asyncio.get_running_loop().create_task(self._close())
         return self._leaving
 
@@ -102,6 +107,7 @@ class MoshiLink:
                         raise self._faults.no_handshake("it sent an answer before its handshake")
         except TimeoutError:
             raise self._faults.busy(f"it took the connection and sent no handshake within {limit_s:g} s") from None
+        assert self._writer is not None
         await self._send(self._writer.head())
 
     async def _send(self, data: bytes) -> None:
