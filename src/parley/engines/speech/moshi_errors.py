@@ -52,7 +52,11 @@ class MoshiFaults:
                 "Is it running and reachable? The option connect_timeout_s sets how long it may take.",
                 code="connection_failed",
             )
-        return failure_of(error, self.endpoint.endpoint(SERVICE, "")).error
+        failure = failure_of(error, self.endpoint.endpoint(SERVICE, "")).error
+        if isinstance(error, ConnectionResetError):  # (what a server without TLS does to a client with it, and the other way round)
+            remedy = f"Does {SERVICE.base_url_flag} begin with the right one of http:// and https://? {failure.remedy}"
+            return EngineUnavailable(failure.message, remedy, code=failure.code)
+        return failure
 
     def refused_status(self, status: int) -> EngineError:
         """An HTTP status instead of a WebSocket."""

@@ -41,6 +41,7 @@ class MoshiLink:
         self.query = query
         self.sent = 0
         self.got = 0
+        self._lag: int | None = None
         self._socket = socket
         self._faults = faults
         self._writer: OpusWriter | None = OpusWriter(_SERIAL)
@@ -52,6 +53,11 @@ class MoshiLink:
     def usable(self) -> bool:
         """False once the connection is known to have ended."""
         return self._leaving is None and self._socket.state.name == "OPEN"
+
+    @property
+    def lag(self) -> int:
+        """Samples by which the model answers late: the fewest that were ever on their way. 0 before it has answered."""
+        return max(0, self._lag or 0)
 
     async def send(self, frame: Samples) -> None:
         """Send `FRAME` samples. Raises `MoshiLinkLost`."""
@@ -73,6 +79,7 @@ class MoshiLink:
                     except InvalidStream as error:
                         raise self._faults.invalid(str(error)) from None
                     self.got += len(audio)
+                    self._lag = self.sent - self.got if self._lag is None else min(self._lag, self.sent - self.got)
                     return audio
                 case Kind.TEXT:
                     return self._text.push(payload)

@@ -36,7 +36,8 @@ FRAME_S: Final = FRAME / RATE
 def finder_for(link: MoshiLink, audio: Samples, limits: AnswerLimits) -> AnswerFinder:
     """What finds the answer to a turn that is sent next."""
     frames = -(-len(audio) // FRAME)
-    return AnswerFinder(link.got, link.sent, link.sent + frames * FRAME, limits)
+    start = link.sent - link.lag
+    return AnswerFinder(link.got, start, start + frames * FRAME, limits)
 
 
 async def talk(
