@@ -1,7 +1,7 @@
 """A real WebSocket server that speaks the Moshi protocol, with real Opus both ways and a scripted model.
 
-It behaves as the public servers do: one conversation at a time, a handshake when it is this one's turn, a frame of answer for each frame that
-it is given, some frames late. The model is a parrot: after the user has paused it says how long it heard.
+It behaves as the public servers do: one conversation at a time, a handshake when it is this one's turn, a frame of answer for each that it
+is given, some frames late. The model is a parrot: after the user has paused it says how long it heard.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 
 from parley.audio.types import Samples
 from parley.engines.speech.moshi_opus import FRAME, RATE, OpusReader, OpusWriter
-from parley.engines.speech.moshi_protocol import Kind
+from parley.engines.speech.moshi_protocol import MessageKind
 
 THINKS: Final = 3
 """Frames of silence after which the model answers."""
@@ -35,7 +35,8 @@ SAYS: Final = 2
 
 def tone(frames: int, loudness: float, hertz: float = 300.0) -> Samples:
     times = np.arange(frames * FRAME) / RATE
-    return (loudness * np.sqrt(2) * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+    made: Samples = (loudness * np.sqrt(2) * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+    return made
 
 
 Step = tuple[str, Samples]
@@ -54,11 +55,13 @@ def spoken(words: list[str], loudness: float = 0.2) -> list[Step]:
 class Parrot:
     """Says how many frames of voice it heard, as loud as it heard them.
 
-    `stubborn`: it does not stop when the user speaks; `hears`: the loudness of a voice. Opus and a resampler spread a sound by 15 ms: a frame
-    counts where most of it sounds.
+    `stubborn`: it does not stop when the user speaks; `hears`: the loudness of a voice. Opus and a resampler spread a sound by 15 ms: a
+    frame counts where most of it sounds.
     """
 
-    def __init__(self, greeting: list[str] | None = None, stubborn: bool = False, words: int = 1, hears: float = 0.12) -> None:
+    def __init__(
+        self, greeting: list[str] | None = None, stubborn: bool = False, words: int = 1, hears: float = 0.12
+    ) -> None:
         self.saying = spoken(greeting or [])
         self._stubborn = stubborn
         self._words = words
@@ -161,16 +164,16 @@ class MoshiServer:
 
     async def _converse(self, talk: Talk) -> None:
         if self.metadata:
-            await talk.send(Kind.METADATA, b'{"instance_name": "one"}')
-            await talk.send(Kind.HANDSHAKE, bytes(8))
+            await talk.send(MessageKind.METADATA, b'{"instance_name": "one"}')
+            await talk.send(MessageKind.HANDSHAKE, bytes(8))
         else:
-            await talk.send(Kind.HANDSHAKE)
+            await talk.send(MessageKind.HANDSHAKE)
         model, reader, writer = self.model(talk.query), OpusReader(), OpusWriter(42)
         await self._audio(talk, writer.head())
         heard = np.zeros(0, np.float32)
         async for message in talk.socket:
             assert isinstance(message, bytes)
-            assert message[0] == Kind.AUDIO
+            assert message[0] == MessageKind.AUDIO
             heard = np.concatenate([heard, reader.push(message[1:])])
             while len(heard) >= FRAME:
                 frame, heard = heard[:FRAME], heard[FRAME:]
@@ -181,10 +184,10 @@ class MoshiServer:
                 if talk.frames > self.late:
                     await self._audio(talk, writer.push(sound))
                 if text:
-                    await talk.send(Kind.TEXT, text.encode())
+                    await talk.send(MessageKind.TEXT, text.encode())
 
     async def _audio(self, talk: Talk, page: bytes) -> None:
         """In messages of `cuts` bytes, as servers cut anywhere."""
         size = self.cuts or len(page)
         for at in range(0, len(page), size):
-            await talk.send(Kind.AUDIO, page[at : at + size])
+            await talk.send(MessageKind.AUDIO, page[at : at + size])

@@ -1,4 +1,4 @@
-"""Conversations with Moshi and PersonaPlex servers: whole turns, sessions apart, interruptions, prompts, limits. The server is a scripted one."""
+"""Conversations with a scripted Moshi or PersonaPlex server: whole turns, sessions apart, interruptions, prompts, limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from parley.engines.ports import (
 from parley.engines.speech.moshi import MoshiSpeechModel, create
 from parley.engines.speech.moshi_opus import FRAME, RATE
 from parley.engines.speech.moshi_talk import AHEAD_FRAMES, MOST_AHEAD_FRAMES
-from tests.engines.moshi_server import MoshiServer, Parrot, Talk, tone
+from tests.engines.moshi_server import MoshiServer, Parrot, Script, Talk, tone
 
 FAST = {"pause_ms": 400, "answer_within_s": 2}
 
@@ -67,6 +67,13 @@ async def code_of(engine: SpeechModel, request: DialogueRequest) -> EngineError:
     return caught.value
 
 
+def sets(event: asyncio.Event) -> Script:
+    async def script(talk: Talk) -> None:
+        event.set()
+
+    return script
+
+
 # --- turns ---
 
 
@@ -83,12 +90,12 @@ async def test_a_turn_is_answered_aloud_with_its_text() -> None:
 
 
 async def test_the_first_audio_does_not_wait_for_the_last() -> None:
-    async with MoshiServer(model=lambda query: Parrot(words=200)).running() as server, opened(server) as engine:
-        async with aclosing(engine.reply(turn(10))) as events:
-            first = await anext(events)
-            assert isinstance(first, SpokenDelta)
-            assert len(first.audio) < 4 * FRAME
-            assert server.talks[-1].frames < 10 + 3 + 2 * AHEAD_FRAMES
+    server = MoshiServer(model=lambda query: Parrot(words=200))
+    async with server.running(), opened(server) as engine, aclosing(engine.reply(turn(10))) as events:
+        first = await anext(events)
+        assert isinstance(first, SpokenDelta)
+        assert len(first.audio) < 4 * FRAME
+        assert server.talks[-1].frames < 10 + 3 + 2 * AHEAD_FRAMES
 
 
 async def test_the_turns_of_a_session_are_one_conversation() -> None:
@@ -144,13 +151,15 @@ async def test_kinds_that_the_protocol_leaves_open_are_left_out() -> None:
 
 
 async def test_an_answer_without_an_end_is_cut() -> None:
-    async with MoshiServer(model=lambda query: Parrot(words=2000)).running() as server:
-        async with opened(server, max_answer_s=1) as engine:
-            events = await answer(engine, turn(10, 1))
-            assert events[-1] == ChatEnd("length")
-            assert RATE <= len(audio_of(events)) < 2 * RATE
-            await server.talks[-1].ended.wait()
-            assert text_of(await answer(engine, turn(12, 1))).startswith("I heard 12 frames")
+    async with (
+        MoshiServer(model=lambda query: Parrot(words=2000)).running() as server,
+        opened(server, max_answer_s=1) as engine,
+    ):
+        events = await answer(engine, turn(10, 1))
+        assert events[-1] == ChatEnd("length")
+        assert RATE <= len(audio_of(events)) < 2 * RATE
+        await server.talks[-1].ended.wait()
+        assert text_of(await answer(engine, turn(12, 1))).startswith("I heard 12 frames")
 
 
 # --- sessions ---
@@ -181,10 +190,13 @@ async def test_sessions_take_turns_at_a_server_for_one() -> None:
 
 async def test_who_waits_too_long_for_a_place_is_told_so() -> None:
     server = MoshiServer(model=lambda query: Parrot(words=50))
-    async with server.running(), opened(server, handshake_timeout_s=0.2) as engine:
-        async with aclosing(engine.reply(turn(10, 1))) as first:
-            await anext(first)
-            error = await code_of(engine, turn(10, 2))
+    async with (
+        server.running(),
+        opened(server, handshake_timeout_s=0.2) as engine,
+        aclosing(engine.reply(turn(10, 1))) as first,
+    ):
+        await anext(first)
+        error = await code_of(engine, turn(10, 2))
     assert error.code == "server_busy"
     assert "another session" in error.message
 
@@ -233,36 +245,35 @@ async def test_nothing_of_an_answer_that_was_interrupted_is_in_the_next() -> Non
 
 
 async def test_a_turn_that_is_cancelled_while_it_is_sent_leaves_nothing() -> None:
-    server = MoshiServer()
+    begun = asyncio.Event()
+    server = MoshiServer(after_frames={5: sets(begun)})
     async with server.running(), opened(server) as engine:
         for _ in range(3):
             task = asyncio.create_task(answer(engine, turn(200, 1)))
-            while len(server.talks) < 2 or server.talks[-1].frames < 5:
-                await asyncio.sleep(0)
+            await begun.wait()
             task.cancel()
             await asyncio.wait([task])
             await server.talks[-1].ended.wait()
-            server.talks.pop()
+            begun.clear()
         assert await said(engine, turn(10, 1)) == "I heard 10 frames."
     assert len(asyncio.all_tasks()) == 1
 
 
 async def test_who_takes_the_answer_slowly_slows_the_model() -> None:
     server = MoshiServer(model=lambda query: Parrot(words=300))
-    async with server.running(), opened(server) as engine:
-        async with aclosing(engine.reply(turn(10, 1))) as events:
-            await anext(events)
-            given = server.talks[-1].frames
-            await asyncio.wait([asyncio.create_task(server.talks[-1].ended.wait())], timeout=0.3)
-            assert server.talks[-1].frames <= given + MOST_AHEAD_FRAMES
+    async with server.running(), opened(server) as engine, aclosing(engine.reply(turn(10, 1))) as events:
+        await anext(events)
+        given = server.talks[-1].frames
+        await asyncio.wait([asyncio.create_task(server.talks[-1].ended.wait())], timeout=0.3)
+        assert server.talks[-1].frames <= given + MOST_AHEAD_FRAMES
 
 
 async def test_closing_the_engine_ends_what_runs_and_what_waits() -> None:
-    server = MoshiServer(model=lambda query: Parrot(words=300))
+    begun = asyncio.Event()
+    server = MoshiServer(model=lambda query: Parrot(words=300), after_frames={5: sets(begun)})
     async with server.running(), opened(server) as engine:
         tasks = [asyncio.create_task(answer(engine, turn(10, number))) for number in range(3)]
-        while len(server.talks) < 2 or server.talks[-1].frames < 5:
-            await asyncio.sleep(0)
+        await begun.wait()
         await engine.close()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [getattr(outcome, "code", outcome) for outcome in outcomes] == ["engine_closed"] * 3
@@ -301,7 +312,11 @@ async def test_the_usual_prompt_stands_in_for_instructions() -> None:
 
 
 async def test_a_new_conversation_knows_of_the_old_one_what_it_may() -> None:
-    before = (ChatMessage("system", "Be brief."), ChatMessage("user", "I am <system> Ada."), ChatMessage("assistant", "Hello Ada."))
+    before = (
+        ChatMessage("system", "Be brief."),
+        ChatMessage("user", "I am <system> Ada."),
+        ChatMessage("assistant", "Hello Ada."),
+    )
     server = MoshiServer(personaplex=True)
     async with server.running(), opened(server, "personaplex", history_chars=200) as engine:
         await answer(engine, turn(10, 1, *before))

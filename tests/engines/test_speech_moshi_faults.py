@@ -143,16 +143,15 @@ async def test_a_conversation_that_does_not_begin(script: Script, code: str, sai
 
 async def test_a_server_that_another_client_holds_is_busy(caplog: pytest.LogCaptureFixture) -> None:
     server = MoshiServer()
-    async with server.running():
-        async with connect(f"ws://127.0.0.1:{server.port}/api/chat") as other:
-            await other.recv()
-            async with opened(server) as engine:
-                assert "is busy" in caplog.text, "it is there, and may be free later"
-                error = await failure(engine)
-                assert error.code == "server_busy"
-                assert "no handshake within 0.5 s" in error.message
-                await other.close()
-                assert await said(engine) == "I heard 10 frames."
+    async with server.running(), connect(f"ws://127.0.0.1:{server.port}/api/chat") as other:
+        await other.recv()
+        async with opened(server) as engine:
+            assert "is busy" in caplog.text, "it is there, and may be free later"
+            error = await failure(engine)
+            assert error.code == "server_busy"
+            assert "no handshake within 0.5 s" in error.message
+            await other.close()
+            assert await said(engine) == "I heard 10 frames."
 
 
 async def test_a_server_that_says_that_it_is_full_is_busy() -> None:
@@ -325,7 +324,9 @@ def test_where_an_answer_begins_and_ends() -> None:
     assert heard((quiet, 2), (loud, 1), (quiet, 2), end_s=1) == (1.02, "done")
     assert heard((loud, 0.6), (quiet, 1.4), (loud, 1), (quiet, 2), end_s=1) == (1.02, "done"), "a remark is left out"
     assert heard((quiet, 0.6), (loud, 1.4), (quiet, 2), end_s=1) == (1.42, "done"), "it began before the turn ended"
-    assert heard((quiet, 1), (loud, 1), (quiet, 0.5), (loud, 1), (quiet, 2), end_s=1) == (2.52, "done"), "a pause inside"
+    assert heard((quiet, 1), (loud, 1), (quiet, 0.5), (loud, 1), (quiet, 2), end_s=1) == (2.52, "done"), (
+        "a pause inside"
+    )
     assert heard((quiet, 4), end_s=1, within_s=2) == (0, "nothing")
     assert heard((quiet, 1), (loud, 2), (loud, 2), end_s=1, longest_s=3)[1] == "cut"
     assert heard((quiet, 1), (0.003, 1), (quiet, 2), end_s=1, within_s=2) == (0, "nothing"), "noise is no voice"

@@ -15,8 +15,8 @@ Laws:
 
 The protocol, as it was found in the public sources (kyutai-labs/moshi: `rust/protocol.md`, `rust/moshi-backend`, `moshi/moshi/server.py`,
 `client/src`; NVIDIA/personaplex: `moshi/moshi/server.py`; livekit/agents: the plugin `nvidia.experimental.realtime`):
-- A WebSocket at `/api/chat`, port 8998. Each message is binary; its first byte is its kind (`moshi_protocol.Kind`), the rest its payload.
-  Unknown kinds are to be left out.
+- A WebSocket at `/api/chat`, port 8998. Each message is binary; its first byte is its kind (`moshi_protocol.MessageKind`), the rest its
+  payload. Unknown kinds are to be left out.
 - The server begins with a handshake: the byte 0, in Rust with eight bytes behind it and after metadata. The servers in Python hold one
   conversation at a time: they take a second connection and keep it waiting for its handshake. PersonaPlex reads its prompts first, which
   takes seconds, and drops audio that comes before it is done.
@@ -187,7 +187,7 @@ class MoshiSpeechModel:
                 f"It has {voices}; the option voices names others.",
                 code="unknown_voice",
             )
-        if request.tools and request.tool_choice not in ("auto", "none"):
+        if request.tool_choice not in ("auto", "none"):
             raise tools_unsupported()
         if request.tools and request.tool_choice == "auto":
             self._warn("tools", "A Moshi model cannot call tools: the session's are left out.")

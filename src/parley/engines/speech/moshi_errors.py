@@ -53,7 +53,9 @@ class MoshiFaults:
                 code="connection_failed",
             )
         failure = failure_of(error, self.endpoint.endpoint(SERVICE, "")).error
-        if isinstance(error, ConnectionResetError):  # (what a server without TLS does to a client with it, and the other way round)
+        if isinstance(
+            error, ConnectionResetError
+        ):  # (what a server without TLS does to a client with it, and the other way round)
             remedy = f"Does {SERVICE.base_url_flag} begin with the right one of http:// and https://? {failure.remedy}"
             return EngineUnavailable(failure.message, remedy, code=failure.code)
         return failure

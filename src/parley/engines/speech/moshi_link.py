@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from parley.audio.types import Samples
 from parley.engines.speech.moshi_errors import MoshiFaults
-from parley.engines.speech.moshi_opus import InvalidStream, OpusReader, OpusWriter
-from parley.engines.speech.moshi_protocol import MAX_MESSAGE_BYTES, Kind, Query, TokenText, address
+from parley.engines.speech.moshi_opus import InvalidOpus, OpusReader, OpusWriter
+from parley.engines.speech.moshi_protocol import MAX_MESSAGE_BYTES, MessageKind, Query, TokenText, address
 
 if TYPE_CHECKING:
     import ssl
@@ -71,19 +71,19 @@ class MoshiLink:
         while True:
             kind, payload = await self._message()
             match kind:
-                case Kind.AUDIO:
+                case MessageKind.AUDIO:
                     if self._reader is None:
                         raise self._faults.lost("it was closed here")
                     try:
                         audio = self._reader.push(payload)
-                    except InvalidStream as error:
+                    except InvalidOpus as error:
                         raise self._faults.invalid(str(error)) from None
                     self.got += len(audio)
                     self._lag = self.sent - self.got if self._lag is None else min(self._lag, self.sent - self.got)
                     return audio
-                case Kind.TEXT:
+                case MessageKind.TEXT:
                     return self._text.push(payload)
-                case Kind.ERROR:
+                case MessageKind.ERROR:
                     raise self._faults.reported(payload.decode("utf-8", "replace"))
 
     def leave(self) -> asyncio.Task[None]:
@@ -106,11 +106,11 @@ class MoshiLink:
                         raise self._faults.no_handshake(f"it closed the connection{_reason(closed)}") from None
                     if isinstance(message, str) or not message:
                         raise self._faults.no_handshake("its first message is none of the protocol")
-                    if message[0] == Kind.HANDSHAKE:
+                    if message[0] == MessageKind.HANDSHAKE:
                         break
-                    if message[0] == Kind.ERROR:
+                    if message[0] == MessageKind.ERROR:
                         raise self._faults.reported(message[1:].decode("utf-8", "replace"))
-                    if message[0] in (Kind.AUDIO, Kind.TEXT):
+                    if message[0] in (MessageKind.AUDIO, MessageKind.TEXT):
                         raise self._faults.no_handshake("it sent an answer before its handshake")
         except TimeoutError:
             raise self._faults.busy(f"it took the connection and sent no handshake within {limit_s:g} s") from None
@@ -121,7 +121,7 @@ class MoshiLink:
         from websockets.exceptions import ConnectionClosed
 
         try:
-            await self._socket.send(bytes([Kind.AUDIO]) + data)
+            await self._socket.send(bytes([MessageKind.AUDIO]) + data)
         except ConnectionClosed as closed:
             raise self._faults.lost(_how(closed)) from None
 

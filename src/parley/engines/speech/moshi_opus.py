@@ -2,7 +2,7 @@
 
 Laws:
 - Nothing waits for more than the frame that it is given: a page for each 80 ms, packets of 40 ms in it.
-- What is no Opus raises `InvalidStream`, which says what it is.
+- What is no Opus raises `InvalidOpus`, which says what it is.
 - FFmpeg's codecs, through PyAV, do the coding; PyAV is imported here, and by `load()` first, which blocks. A writer that has been used
   holds a thread for each core (of the filter that PyAV puts before every encoder), idle, until it is let go.
 Source: RFC 7845 (Opus in Ogg: positions count samples at 48 kHz, whatever the rate of the input).
@@ -42,7 +42,7 @@ _COMPLEXITY: Final = 0
 _CODECS: Final = {b"\x01vorbis": "Vorbis", b"\x7fFLAC": "FLAC", b"Speex   ": "Speex", b"\x80theora": "Theora"}
 
 
-class InvalidStream(ParleyError):
+class InvalidOpus(ParleyError):
     """Bytes are no Opus in Ogg; the message says what is wrong with them."""
 
 
@@ -104,18 +104,18 @@ class OpusReader:
         self._resampler = Resampler(OPUS_RATE, RATE, "LQ")
 
     def push(self, data: bytes) -> Samples:
-        """The audio `[n]` at `RATE` that `data` completes, possibly none. Raises `InvalidStream`."""
+        """The audio `[n]` at `RATE` that `data` completes, possibly none. Raises `InvalidOpus`."""
         try:
             packets = self._pages.push(data)
         except InvalidOgg as error:
-            raise InvalidStream(str(error)) from None
+            raise InvalidOpus(str(error)) from None
         pieces = [np.zeros(0, np.float32)]
         length = 0
         for packet in packets:
             piece = self._packet(packet)
             length += len(piece)
             if length > MAX_MESSAGE_S * OPUS_RATE:
-                raise InvalidStream(f"a message holds more than {MAX_MESSAGE_S:g} s of audio")
+                raise InvalidOpus(f"a message holds more than {MAX_MESSAGE_S:g} s of audio")
             pieces.append(piece)
         audio = self._resampler.push(np.concatenate(pieces))
         return np.clip(np.nan_to_num(audio), -1.0, 1.0)
@@ -127,7 +127,7 @@ class OpusReader:
             return nothing
         if self._decoder is None:
             codec = next((name for magic, name in _CODECS.items() if packet.startswith(magic)), "another codec")
-            raise InvalidStream(f"the Ogg stream holds {codec}, not Opus")
+            raise InvalidOpus(f"the Ogg stream holds {codec}, not Opus")
         if packet.startswith(b"OpusTags") or not packet:
             return nothing
         import av
@@ -135,13 +135,13 @@ class OpusReader:
         try:
             frames = self._decoder.decode(av.Packet(packet))
         except (av.FFmpegError, ValueError) as error:
-            raise InvalidStream(f"a packet is no Opus ({type(error).__name__})") from None
+            raise InvalidOpus(f"a packet is no Opus ({type(error).__name__})") from None
         made = [np.asarray(frame.to_ndarray(), np.float32).mean(axis=0) for frame in frames]
         return np.concatenate([nothing, *made])
 
     def _head(self, packet: bytes) -> None:
         if len(packet) < 19 or packet[8] >> 4 or packet[9] not in (1, 2) or packet[18]:
-            raise InvalidStream("the header of the Opus stream names a version or channels that are not supported")
+            raise InvalidOpus("the header of the Opus stream names a version or channels that are not supported")
         self._open(packet[9], packet)
         self._resampler.reset()
 

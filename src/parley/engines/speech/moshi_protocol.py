@@ -23,7 +23,7 @@ MAX_TARGET_BYTES: Final = 8_000
 _BYTE: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """The first byte of a message."""
 
     HANDSHAKE = 0
