@@ -68,11 +68,11 @@ class TestPersonaPlex(SpeechModelContract):
 
 
 class TestMoshi(SpeechModelContract):
-    """Several conversations, as Kyutai's server in Rust has them."""
+    """Several conversations, as Kyutai's server in Rust has them; at most three are kept."""
 
     @pytest.fixture
     def make_engine(self, moshi_url: str) -> Make:
-        options = {"base_url": moshi_url, "answer_within_s": 2, "pause_ms": 300, "max_sessions": 4}
+        options = {"base_url": moshi_url, "answer_within_s": 2, "pause_ms": 300, "max_sessions": 3}
         return partial(create, SPEECH, EngineSpec.parse("moshi", options))
 
     @pytest.mark.xfail(reason="its protocol has no way to give the model text: what is typed is refused")
