@@ -7,6 +7,7 @@ is given, some frames late. The model is a parrot: after the user has paused it 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -123,16 +124,17 @@ class MoshiServer:
     talks: list[Talk] = field(default_factory=list)
     most: int = 0
     port: int = 0
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[MoshiServer]:
         self._places = asyncio.Semaphore(self.at_once)
         self._now = 0
-        async with serve(self._talk, "127.0.0.1", self.port, process_request=self._greet, compression=None) as server:
+        async with serve(self._talk, "127.0.0.1", self.port, process_request=self._greet, ssl=self.tls) as server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             yield self
 

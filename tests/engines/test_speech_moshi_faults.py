@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from parley.engines.speech.moshi_ogg import PageWriter
 from parley.engines.speech.moshi_opus import FRAME, RATE
 from parley.engines.speech.moshi_protocol import MAX_TARGET_BYTES, TokenText, address
 from tests.engines.moshi_server import MoshiServer, Parrot, Script, Talk, tone
+from tests.server.certificates import certificate
 
 KEY = "very-secret-key"
 FAST = {"pause_ms": 400, "answer_within_s": 2, "handshake_timeout_s": 0.5, "timeout_s": 0.5, "api_key": KEY}
@@ -99,6 +101,19 @@ async def test_tls_that_is_none_is_named() -> None:
         error = await unopened(server.url.replace("http:", "https:"))
     assert error.code == "connection_failed"
     assert "http:// and https://" in error.remedy
+
+
+async def test_a_server_with_its_own_certificate_is_reached_where_it_is_trusted(tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made.cert, made.key)
+    server = MoshiServer(tls=tls)
+    async with server.running():
+        async with opened(server, ca_file=str(made.cert)) as engine:
+            assert await said(engine) == "I heard 10 frames."
+        error = await unopened(server.url)
+    assert error.code == "connection_failed"
+    assert "TLS" in error.message
 
 
 async def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:

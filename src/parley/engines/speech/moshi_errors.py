@@ -1,6 +1,6 @@
 """What goes wrong with a Moshi server, each with its name and its remedy.
 
-Laws: pure; neither a key nor a prompt is part of a message, not even where the server repeats it.
+Laws: pure; no key is part of a message, not even where the server repeats it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MoshiLinkLost(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class MoshiFaults:
-    """Makes the errors of one server. `prompts` are what else may not be quoted."""
+    """Makes the errors of one server. `where` is its address for messages, without what may be secret in it."""
 
     endpoint: EndpointConfig
     where: str = field(init=False)

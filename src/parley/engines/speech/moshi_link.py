@@ -140,9 +140,8 @@ class MoshiLink:
 
     async def _close(self) -> None:
         closing = asyncio.get_running_loop().create_task(self._socket.close())
-        with contextlib.suppress(
-            Exception
-        ):  # what is still in its queue would keep the end of the connection from being read
+        # What is still in its queue would keep the end of the connection from being read.
+        with contextlib.suppress(Exception):
             while True:
                 await self._socket.recv()
         await closing
