@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from parley.engines.ports import DialogueRequest, EngineError, EngineRefused, EngineUnavailable, SpokenDelta
+from parley.engines.speech import moshi_talk
 from parley.engines.speech.moshi import MoshiSpeechModel, create
 from parley.engines.speech.moshi_answer import AnswerFinder, AnswerLimits
 from parley.engines.speech.moshi_ogg import PageWriter
@@ -243,6 +244,21 @@ async def test_a_fault_in_the_middle_has_its_name(script: Script, code: str, wor
         assert words in error.message
         server.after_frames.clear()
         assert await said(engine, 1) == "I heard 10 frames.", "the next turn is served"
+
+
+async def test_what_is_on_its_way_to_a_server_that_does_not_answer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moshi_talk, "FRAME_S", 0.002)
+    given = 0
+
+    async def listens(talk: Talk) -> None:
+        nonlocal given
+        async for _ in talk.socket:
+            given += 1
+
+    server = MoshiServer(after_frames={5: listens})
+    async with server.running(), opened(server) as engine:
+        assert (await failure(engine)).code == "timeout"
+    assert 10 < given <= moshi_talk.MOST_AHEAD_FRAMES
 
 
 async def test_a_model_that_says_nothing_is_named() -> None:

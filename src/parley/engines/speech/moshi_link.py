@@ -156,12 +156,12 @@ async def connect(faults: MoshiFaults, query: Query, handshake_s: float, tls: ss
     endpoint = faults.endpoint
     url = address(endpoint.base_url, query)
 
-    class Opening(open_socket):
+    class _Opening(open_socket):
         def process_redirect(self, exc: Exception) -> Exception:
             return exc  # a redirect would carry the key and the instructions elsewhere
 
     try:
-        socket = await Opening(
+        socket = await _Opening(
             url,
             additional_headers=endpoint.request_headers(),
             open_timeout=endpoint.connect_timeout_s,
