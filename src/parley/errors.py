@@ -19,7 +19,8 @@ ParleyError
   EventTooLarge                  engines: a server-sent event is over its limit (internal to remote engines)
   InvalidAudio                   engines: bytes are not the audio they should be (internal to remote engines)
     NoAudio                      engines: an answer ended without a sample (internal to remote engines)
-  InvalidOgg, InvalidOpus        engines: a Moshi server's bytes are no Ogg, or no Opus in it (internal to that engine)
+  InvalidOgg                     engines: a Moshi server's bytes are no Ogg (internal to that engine)
+  InvalidOpus                    engines: a Moshi server's Ogg holds no Opus (internal to that engine)
   InvalidVoice                   engines: a file holds no voice of Kokoro (internal to that engine)
   ToolServerError                engines: an MCP server or its tool failed
   StrayCancellation              runtime: an engine's code raised CancelledError (internal to the runtime)
