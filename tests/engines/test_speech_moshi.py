@@ -17,6 +17,7 @@ from parley.engines.ports import (
     DialogueRequest,
     EngineError,
     EngineRefused,
+    EngineUnavailable,
     Samples,
     SpeechModel,
     SpokenDelta,
@@ -362,6 +363,8 @@ async def test_instructions_that_no_address_holds_are_refused() -> None:
     async with server.running(), opened(server, "personaplex") as engine:
         assert (await code_of(engine, turn(10, 1, ChatMessage("system", "long " * 2000)))).code == "prompt_too_long"
         assert await said(engine, turn(10, 1)) == "I heard 10 frames."
+    with pytest.raises(EngineUnavailable, match="longer than"):
+        await create("personaplex", {"prompt": "long " * 2000}).open()
 
 
 async def test_kyutais_server_is_given_the_sampling() -> None:

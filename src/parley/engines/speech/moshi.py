@@ -115,6 +115,9 @@ class MoshiSpeechModel:
             if error.code != "server_busy":
                 raise EngineUnavailable(error.message, error.remedy, code=error.code) from None
             logger.warning("%s", error.message)
+        except ValueError:
+            refused = prompt_too_long()
+            raise EngineUnavailable(refused.message, refused.remedy, code=refused.code) from None
         else:
             await link.leave()
         self._links = MoshiLinks(self._connect, self._faults, config.max_sessions, config.keep_s, config.handshake_s)
