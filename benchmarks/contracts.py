@@ -24,7 +24,7 @@ from parley.engines.registry import create
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "contracts.json"
-TESTS = ("test_engines.py", "test_remote_engines.py", "test_llama.py")
+TESTS = ("test_engines.py", "test_remote_engines.py", "test_llama.py", "test_moshi.py")
 PUBLISHED = (
     "stt.whisper:tiny.en",
     "stt.moonshine:tiny-v1",

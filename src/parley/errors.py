@@ -12,6 +12,7 @@ ParleyError
     ChildLost                    engines: a translator's process ended
     DecoderLost                  engines: a recogniser's process ended
     ConverterLost                engines: a voice server is away, or says what it may not
+    MoshiLinkLost                engines: a conversation with a Moshi server broke off
   FrameInvalid                   engines: bytes are no frame of a voice server's protocol
   StatusError                    engines: an HTTP status other than 2xx (internal to remote engines)
   StreamError                    engines: a failure reported inside an answer's stream (internal to remote engines)
@@ -19,6 +20,8 @@ ParleyError
   EventTooLarge                  engines: a server-sent event is over its limit (internal to remote engines)
   InvalidAudio                   engines: bytes are not the audio they should be (internal to remote engines)
     NoAudio                      engines: an answer ended without a sample (internal to remote engines)
+  InvalidOgg                     engines: a Moshi server's bytes are no Ogg (internal to that engine)
+  InvalidOpus                    engines: a Moshi server's Ogg holds no Opus (internal to that engine)
   InvalidVoice                   engines: a file holds no voice of Kokoro (internal to that engine)
   ToolServerError                engines: an MCP server or its tool failed
   StrayCancellation              runtime: an engine's code raised CancelledError (internal to the runtime)
