@@ -1,24 +1,22 @@
 """A checkpoint of CSM's architecture and format in 1 MB: its weights are random, its codebooks too, so it babbles, but transformers loads it, and what
 it babbles depends on every token and code before it.
 
-Codec: the real frames (1920 samples at 24 kHz), a window of 8 frames. Language model: 8 codebooks of 32 codes, 512 positions. Importing this needs torch and transformers.
+Codec: the real frames (1920 samples at 24 kHz), a window of 8 frames. Language model: 8 codebooks of 32 codes, 512 positions.
 """
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, models
 
+from parley.engines.tts.csm import libraries
+
 CODEBOOKS, CODES, POSITIONS = 8, 32, 512
 MARKS = ("<|begin_of_text|>", "<|end_of_text|>", "<|AUDIO|>", "<|audio_eos|>")
 BEGIN, END, AUDIO, AUDIO_EOS = range(4)
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,!?'-[]<|>_"
-
-torch: Any = importlib.import_module("torch")
-transformers: Any = importlib.import_module("transformers")
 
 
 def csm_folder(folder: Path, seed: int = 1, *, ends: bool = False, shard_size: str = "1GB") -> Path:
@@ -35,8 +33,8 @@ def csm_folder(folder: Path, seed: int = 1, *, ends: bool = False, shard_size: s
 
 
 def tiny_network(seed: int = 1) -> Any:
-    torch.manual_seed(seed)
-    network = transformers.CsmForConditionalGeneration(config()).eval()
+    libraries.torch().manual_seed(seed)
+    network = libraries.transformers().CsmForConditionalGeneration(config()).eval()
     fill_codebooks(network.codec_model, seed)
     # The vocabulary's last entries are padding, which the codec cannot play: never the likeliest.
     network.lm_head.weight.data[CODES:] = 0
@@ -46,6 +44,7 @@ def tiny_network(seed: int = 1) -> Any:
 
 def fill_codebooks(codec: Any, seed: int) -> None:
     """transformers leaves codebooks at zero, with which the sound does not depend on the codes."""
+    torch = libraries.torch()
     chance = torch.Generator().manual_seed(seed)
     for name, buffer in codec.named_buffers():
         if name.endswith("embed_sum"):
@@ -55,7 +54,7 @@ def fill_codebooks(codec: Any, seed: int) -> None:
 
 
 def config() -> Any:
-    return transformers.CsmConfig(
+    return libraries.transformers().CsmConfig(
         num_codebooks=CODEBOOKS,
         vocab_size=CODES + 3,
         text_vocab_size=len(MARKS) + len(CHARACTERS),
