@@ -8,7 +8,7 @@ Not run yet: no CUDA device was at hand when this was written. `benchmarks/csm.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from parley.engines.tts.csm import libraries
@@ -17,12 +17,16 @@ _WARM_UP: Final = 3
 """Calls before the capture, in which libraries choose and allocate what must not be allocated while it runs."""
 
 
+Key = tuple[str | int, ...]
+"""The name of a function, and the sizes of its inputs."""
+
+
 class Replays(Protocol):
     """Functions that are captured under a key, and then replayed on other inputs of the same shapes."""
 
-    def capture(self, key: Hashable, function: Callable[..., Any], *inputs: Any) -> Any: ...
+    def capture(self, key: Key, function: Callable[..., Any], *inputs: Any) -> Any: ...
 
-    def replay(self, key: Hashable, *inputs: Any) -> Any: ...
+    def replay(self, key: Key, *inputs: Any) -> Any: ...
 
 
 class Graphs:
@@ -31,9 +35,9 @@ class Graphs:
     def __init__(self) -> None:
         self._torch = libraries.torch()
         self._pool = self._torch.cuda.graph_pool_handle()
-        self._captured: dict[Hashable, tuple[Any, tuple[Any, ...], Any]] = {}
+        self._captured: dict[Key, tuple[Any, tuple[Any, ...], Any]] = {}
 
-    def capture(self, key: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:
+    def capture(self, key: Key, function: Callable[..., Any], *inputs: Any) -> Any:
         """Capture `function`, on copies of these inputs; what it does to other tensors happens several times. Its output, not yet a
         result."""
         torch = self._torch
@@ -50,7 +54,7 @@ class Graphs:
         self._captured[key] = (graph, held, output)
         return output
 
-    def replay(self, key: Hashable, *inputs: Any) -> Any:
+    def replay(self, key: Key, *inputs: Any) -> Any:
         """The output for these inputs, valid until the next replay under this key. Raises `KeyError` for what was not captured."""
         graph, held, output = self._captured[key]
         for kept, given in zip(held, inputs, strict=True):

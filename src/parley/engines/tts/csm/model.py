@@ -17,7 +17,7 @@ import collections.abc as abc
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,8 @@ _TOKEN, _FRAME, _END = 1, 2, 3
 Codes = NDArray[np.int64]
 """Speech as codes of Mimi, shape `[frames, codebooks]`: 12.5 frames a second, each code in `0..2047` (the codec's codebook)."""
 
-Piece = abc.Sequence[int] | Codes
-"""Of a prefix: the tokens of a text (`CsmModel.tokenize`), or the codes of its sound."""
+Piece = abc.Sequence[int] | NDArray[np.integer[Any]]
+"""Of a prefix: the tokens of a text (`CsmModel.tokenize`), or the codes of its sound (`Codes`, or the same in fewer bits)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,7 @@ class CsmModel:
             sequence.closed = True
             self._free.append(sequence.slot)
 
-    def _checked_codes(self, codes: Codes) -> Codes:
+    def _checked_codes(self, codes: NDArray[np.integer[Any]]) -> Codes:
         right = codes.ndim == 2 and codes.shape[1] == self.codebooks and np.issubdtype(codes.dtype, np.integer)
         if not right or (codes.size and not (codes.min() >= 0 and codes.max() < self._codebook_size)):
             raise EngineRefused(
