@@ -28,13 +28,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from parley.engines.tts.csm import libraries
-from parley.engines.tts.csm.model import FRAMES_PER_S, SAMPLE_RATE, CsmModel, Piece, Sampling, Sequence
+from parley.engines.tts.csm.model import FRAMES_PER_S, SAMPLE_RATE, CsmModel, Frame, Piece, Sampling, Sequence
 from tests.engines.csm.tiny_csm import csm_folder, fill_codebooks, tokenizer
 
 FRAME_MS: Final = 1000 / FRAMES_PER_S
@@ -165,12 +166,15 @@ def loop_row(model: CsmModel, row: str, batch: int, context_s: float, frames: in
     reset_memory(model.device)
     members = [model.open(Sampling(seed=number)) for number in range(batch + 1)]
     prefix = conversation(model, context_s, frames)
-    prefill = [timed(lambda member=member: model.append(member, prefix)) for member in members]
+    prefill = [timed(partial(model.append, member, prefix)) for member in members]
     *speaking, joining = members
     times, _ = speak(model, speaking, frames)
-    join = timed(lambda: (start(model, joining), model.step(members)))
+    begun = time.perf_counter()
+    start(model, joining)
+    go_on(model, members)
+    join_ms = (time.perf_counter() - begun) * 1000
     model.close(joining)
-    leave = timed(lambda: model.step(speaking))
+    leave_ms = timed(partial(go_on, model, speaking))
     for member in speaking:
         model.close(member)
     return Figures(
@@ -180,8 +184,8 @@ def loop_row(model: CsmModel, row: str, batch: int, context_s: float, frames: in
         *summary(times),
         memory_mb(model.device),
         prefill_ms=min(prefill) if prefix else 0.0,
-        join_ms=join,
-        leave_ms=leave,
+        join_ms=join_ms,
+        leave_ms=leave_ms,
     )
 
 
@@ -199,19 +203,24 @@ def speak(
     for member in members:
         start(model, member)
     for _ in range(frames):
-        made = model.step(members)
+        made = go_on(model, members)
         now = time.perf_counter()
         times.append((now - begun) * 1000)
         begun = now
         codes.append(made[0].codes.tolist())
-        # Chance may end the speech, which a measurement goes past.
-        for member, frame in zip(members, made, strict=True):
-            if frame.ended:
-                start(model, member)
     if close:
         for member in members:
             model.close(member)
     return times, codes
+
+
+def go_on(model: CsmModel, members: list[Sequence]) -> list[Frame]:
+    """A step; who has ended begins again."""
+    made = model.step(members)
+    for member, frame in zip(members, made, strict=True):
+        if frame.ended:
+            start(model, member)
+    return made
 
 
 def conversation(model: CsmModel, seconds: float, frames: int) -> list[Piece]:
@@ -260,9 +269,9 @@ def generate_figures(
         for batch in options.batches:
             reset_memory(device)
             times, whole = generated(network, batch, context, options.frames)
-            first, *rest = summary(times)
+            _, p50_ms, p99_ms, rtf = summary(times)
             # There is no sound before the last code.
-            yield Figures(row, batch, context, (whole,) * len(first), *rest, memory_mb(device))
+            yield Figures(row, batch, context, (whole,) * 3, p50_ms, p99_ms, rtf, memory_mb(device))
     del network
     gc.collect()
 

@@ -105,6 +105,18 @@ def test_weights_as_a_pickle_are_refused_and_not_executed(own: Path, tmp_path: P
     assert not (tmp_path / "executed").exists()
 
 
+def test_code_that_the_folder_brings_is_not_executed(own: Path, tmp_path: Path) -> None:
+    (own / "modeling_own.py").write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'executed')!r}).touch()\n")
+    configure(
+        own,
+        lambda config: config.update(
+            auto_map={"AutoModel": "modeling_own.Own", "AutoConfig": "modeling_own.OwnConfig"}
+        ),
+    )
+    assert greedy(CsmModel(own, device="cpu", slots=1)) == greedy(CsmModel(own, device="cpu", slots=1))
+    assert not (tmp_path / "executed").exists()
+
+
 def test_another_architecture_is_named(own: Path) -> None:
     configure(own, lambda config: config.update(model_type="llama"))
     error = refusal(own)
@@ -159,6 +171,12 @@ def test_the_tokenizer_of_another_model_is_refused(own: Path) -> None:
     error = refusal(own)
     assert error.code == "invalid_weights"
     assert "tokenizer.json" in error.message
+
+
+def test_a_cache_that_does_not_fit_is_refused_by_its_size(folder: Path) -> None:
+    error = refusal(folder, slots=10**10)
+    assert error.code == "out_of_memory"
+    assert "slots" in error.message
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ class Replays(Protocol):
 class Graphs:
     """`Replays` of CUDA. All share one pool of memory, because they run one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: Any) -> None:
         self._torch = libraries.torch()
+        self._device = device
         self._pool = self._torch.cuda.graph_pool_handle()
         self._captured: dict[Key, tuple[Any, tuple[Any, ...], Any]] = {}
 
@@ -41,16 +42,17 @@ class Graphs:
         """Capture `function`, on copies of these inputs; what it does to other tensors happens several times. Its output, not yet a
         result."""
         torch = self._torch
-        held = tuple(tensor.clone() for tensor in inputs)
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(_WARM_UP):
-                function(*held)
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            output = function(*held)
+        with torch.cuda.device(self._device):
+            held = tuple(tensor.clone() for tensor in inputs)
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(_WARM_UP):
+                    function(*held)
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool):
+                output = function(*held)
         self._captured[key] = (graph, held, output)
         return output
 
@@ -59,5 +61,6 @@ class Graphs:
         graph, held, output = self._captured[key]
         for kept, given in zip(held, inputs, strict=True):
             kept.copy_(given)
-        graph.replay()
+        with self._torch.cuda.device(self._device):
+            graph.replay()
         return output

@@ -3,6 +3,7 @@
 Laws:
 - A prefix only grows or is cut; what stays is never computed again.
 - A step makes one frame of 80 ms for each of its sequences, which do not influence each other. They join and leave between two steps.
+  (In bfloat16 a batch of another size is rounded otherwise, which may decide between two codes that are nearly as likely.)
 - What a sequence says depends on its prefix, its sampling and its seed, not on what was cut from it.
 - Nothing is downloaded, and only safetensors are read: no file of the folder is executed.
 
@@ -68,7 +69,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """80 ms of speech: `codes` `[codebooks]`, `audio` float32 `[1920]` at 24 kHz.
+    """80 ms of speech: `codes` `[codebooks]`, `audio` float32 `[1920]` at 24 kHz, as the codec makes it: peaks may go beyond 1.
 
     `ended`: the speech has ended before this frame (every code is 0, `audio` is silence and not to be played).
     """
@@ -177,9 +178,11 @@ class CsmModel:
                     slots=slots,
                     max_context=self.max_context,
                     device=where,
-                    graphs=Graphs() if with_graphs else None,
+                    graphs=Graphs(where) if with_graphs else None,
                 )
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
             raise EngineUnavailable(
                 f"CSM with {slots} slots of {max_context} positions does not fit into the memory of {where}.",
                 "Lower the number of sessions or of positions, or use a device with more memory.",
