@@ -16,7 +16,6 @@ from parley.engines.tts.csm import libraries
 _WARM_UP: Final = 3
 """Calls before the capture, in which libraries choose and allocate what must not be allocated while it runs."""
 
-
 Key = tuple[str | int, ...]
 """The name of a function, and the sizes of its inputs."""
 

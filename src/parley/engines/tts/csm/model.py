@@ -148,7 +148,7 @@ class CsmModel:
         `device` is "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N"; `dtype` "auto" (bfloat16 on CUDA, float32 on
         the CPU), "float32" or "bfloat16", of the language model; the codec is always float32. `graphs`: CUDA graphs, None where there is
         a CUDA device. `slots` sequences may be open at once, of `max_context` positions each, at most what the model was trained for.
-        CSM-1B needs 64 MiB a slot in bfloat16.
+        CSM-1B needs 64 MiB a slot in bfloat16, twice as much in float32. Capturing the graphs takes a while.
 
         Raises `EngineUnavailable`: `missing_package`, `missing_weights`, `unsafe_weights`, `wrong_architecture`, `invalid_weights`,
         `no_device`, `invalid_dtype`, `out_of_memory`; `ValueError` where `slots` or `max_context` is below 1.
