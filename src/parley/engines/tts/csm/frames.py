@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parley.engines.tts.csm import libraries
-from parley.engines.tts.csm.graphs import Graphs
+from parley.engines.tts.csm.graphs import Replays
 from parley.engines.tts.csm.mimi_stream import MimiStream
 from parley.engines.tts.csm.sampler import Draw
 from parley.engines.tts.csm.speech_loop import SpeechLoop
@@ -47,18 +47,18 @@ class FrameMaker:
     """The loaded parts put together. `slots` sequences at most; the parts have one row more, which no sequence has."""
 
     def __init__(
-        self, loop: SpeechLoop, stream: MimiStream, *, slots: int, max_context: int, device: Any, graphs: bool
+        self, loop: SpeechLoop, stream: MimiStream, *, slots: int, max_context: int, device: Any, graphs: Replays | None
     ) -> None:
         self._torch = libraries.torch()
         self._loop = loop
         self._stream = stream
         self._spare = slots
         self._device = device
-        self._graphs = Graphs() if graphs else None
+        self._graphs = graphs
         self._sizes = _doubling(1, slots)
         self._contexts = _doubling(_SMALLEST_CONTEXT, max_context)
-        if self._graphs is not None:
-            self._capture(self._graphs)
+        if graphs is not None:
+            self._capture(graphs)
 
     def prefill(self, inputs: NDArray[np.int64], texts: NDArray[np.bool_], slot: int, start: int) -> None:
         """Compute positions `start...` of a slot: see `SpeechLoop.prefill`."""
@@ -93,7 +93,7 @@ class FrameMaker:
             sound = self._graphs.replay(("sound", size), codes, whole)
         return self._torch.cat((codes.float(), sound), 1)
 
-    def _capture(self, graphs: Graphs) -> None:
+    def _capture(self, graphs: Replays) -> None:
         torch = self._torch
         with torch.inference_mode():
             for size in self._sizes:

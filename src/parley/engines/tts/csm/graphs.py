@@ -9,7 +9,7 @@ Not run yet: no CUDA device was at hand when this was written. `benchmarks/csm.p
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from parley.engines.tts.csm import libraries
 
@@ -17,8 +17,16 @@ _WARM_UP: Final = 3
 """Calls before the capture, in which libraries choose and allocate what must not be allocated while it runs."""
 
 
+class Replays(Protocol):
+    """Functions that are captured under a key, and then replayed on other inputs of the same shapes."""
+
+    def capture(self, key: Hashable, function: Callable[..., Any], *inputs: Any) -> Any: ...
+
+    def replay(self, key: Hashable, *inputs: Any) -> Any: ...
+
+
 class Graphs:
-    """Functions captured by key: the function's name and the shapes. All share one pool of memory, because they run one after the other."""
+    """`Replays` of CUDA. All share one pool of memory, because they run one after the other."""
 
     def __init__(self) -> None:
         self._torch = libraries.torch()

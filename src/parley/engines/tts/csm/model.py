@@ -26,6 +26,7 @@ from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable, 
 from parley.engines.tts.csm import folder as layout
 from parley.engines.tts.csm import libraries, loading
 from parley.engines.tts.csm.frames import FrameMaker, Row
+from parley.engines.tts.csm.graphs import Graphs
 from parley.engines.tts.csm.mimi_stream import MimiStream
 from parley.engines.tts.csm.sampler import MAX_TOP_K
 from parley.engines.tts.csm.speech_loop import SpeechLoop
@@ -171,7 +172,12 @@ class CsmModel:
                 loop = SpeechLoop(network, slots + 1, self.max_context)
                 stream = MimiStream(self._codec, slots + 1)
                 self._frames = FrameMaker(
-                    loop, stream, slots=slots, max_context=self.max_context, device=where, graphs=with_graphs
+                    loop,
+                    stream,
+                    slots=slots,
+                    max_context=self.max_context,
+                    device=where,
+                    graphs=Graphs() if with_graphs else None,
                 )
         except torch.OutOfMemoryError as error:
             raise EngineUnavailable(
