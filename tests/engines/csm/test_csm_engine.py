@@ -3,109 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from parley.engines.ports import (
-    TTS,
-    EngineError,
-    EngineRefused,
-    EngineSpec,
-    Samples,
-    SpeechRequest,
-    SpokenTurn,
-)
-from parley.engines.registry import create
-from parley.engines.tts.csm import scheduler as scheduling
-from parley.engines.tts.csm.engine import CsmSynthesizer
-from parley.engines.tts.csm.model import CsmModel, Frame, Sampling
-from parley.engines.tts.csm.speech import MAX_AHEAD_FRAMES
+from parley.engines.ports import SpokenTurn
+from parley.engines.tts.csm import spoken_text
+from parley.engines.tts.csm.model import CsmModel, Sampling
+from tests.engines.csm.talking import FRAME, Calls, opened, ours, quickened, say, sound, user
 
 pytest.importorskip("torch", reason="torch (the extra `csm`) is not installed")
 pytest.importorskip("transformers", reason="transformers (the extra `csm`) is not installed")
 
-FRAME = 1920
-OPTIONS: dict[str, object] = {"device": "cpu", "sessions": 4, "batch": 4, "eos_bias": -20, "seed": 1}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.engines.csm.tiny_csm import csm_folder
-
-    return csm_folder(tmp_path_factory.mktemp("csm") / "tiny")
-
 
 @pytest.fixture(autouse=True)
-def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return tmp_path / "data"
-
-
-def csm(folder: object, **options: object) -> CsmSynthesizer:
-    engine = create(TTS, EngineSpec("csm", str(folder), {**OPTIONS, **options}))
-    assert isinstance(engine, CsmSynthesizer)
-    return engine
-
-
-@asynccontextmanager
-async def opened(folder: object, **options: object) -> AsyncIterator[CsmSynthesizer]:
-    engine = csm(folder, **options)
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
-
-
-async def say(engine: CsmSynthesizer, text: str = "Yes.", **request: Any) -> Samples:
-    chunks = [chunk.audio async for chunk in engine.speak(SpeechRequest(text, **request))]
-    return np.concatenate([np.zeros(0, np.float32), *chunks])
-
-
-def sound(seconds: float, seed: int = 0, rate: int = 24_000) -> Samples:
-    noise = np.random.default_rng(seed).standard_normal(round(seconds * rate))
-    return (0.1 * noise).astype(np.float32)
-
-
-def user(name: str, text: str = "What is it?", seconds: float = 0.8, seed: int = 0) -> SpokenTurn:
-    return SpokenTurn(name, "user", text, sound(seconds, seed), 24_000)
-
-
-def ours(name: str, text: str, audio: Samples) -> SpokenTurn:
-    return SpokenTurn(name, "assistant", text, audio, 24_000)
-
-
-class Calls:
-    """What the model was asked to do, while it does it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.encoded: list[int] = []
-        self.appended: list[list[Any]] = []
-        self.stepped: list[int] = []
-        self.before_step: Callable[[Sequence[Any]], None] = lambda sequences: None
-        encode, append, step = CsmModel.encode, CsmModel.append, CsmModel.step
-
-        def encoding(model: CsmModel, audio: Samples) -> Any:
-            self.encoded.append(len(audio))
-            return encode(model, audio)
-
-        def appending(model: CsmModel, sequence: Any, pieces: Any) -> None:
-            self.appended.append(list(pieces))
-            append(model, sequence, pieces)
-
-        def stepping(model: CsmModel, sequences: Sequence[Any]) -> list[Frame]:
-            self.before_step(sequences)
-            self.stepped.append(len(sequences))
-            return step(model, sequences)
-
-        monkeypatch.setattr(CsmModel, "encode", encoding)
-        monkeypatch.setattr(CsmModel, "append", appending)
-        monkeypatch.setattr(CsmModel, "step", stepping)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    quickened(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -113,11 +27,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return Calls(monkeypatch)
 
 
-# --- the conversation ---
-
-
-async def test_the_sound_of_the_conversation_changes_what_is_spoken(weights: Path) -> None:
-    async with opened(weights) as engine:
+async def test_the_sound_of_the_conversation_changes_what_is_spoken(folder: Path) -> None:
+    async with opened(folder) as engine:
         contexts = [(user("u", seed=seed),) for seed in (1, 2)]
         one, other = [await say(engine, share=n, id="r", context=context) for n, context in enumerate(contexts)]
         again = await say(engine, share=2, id="r", context=contexts[0])
@@ -126,8 +37,8 @@ async def test_the_sound_of_the_conversation_changes_what_is_spoken(weights: Pat
         assert np.array_equal(one, again)
 
 
-async def test_a_growing_conversation_is_appended_to_and_no_turn_is_encoded_twice(weights: Path, calls: Calls) -> None:
-    async with opened(weights) as engine:
+async def test_a_growing_conversation_is_appended_to_and_no_turn_is_encoded_twice(folder: Path, calls: Calls) -> None:
+    async with opened(folder) as engine:
         assert engine.scheduler is not None
         context: tuple[SpokenTurn, ...] = ()
         for number in range(4):
@@ -139,8 +50,8 @@ async def test_a_growing_conversation_is_appended_to_and_no_turn_is_encoded_twic
         assert engine.scheduler.counts.reused == 0 + 2 + 4 + 6
 
 
-async def test_a_reply_that_was_cut_off_stands_there_with_the_codes_that_were_heard(weights: Path, calls: Calls) -> None:
-    async with opened(weights) as engine:
+async def test_a_reply_that_was_cut_off_stands_there_with_the_codes_that_were_heard(folder: Path, calls: Calls) -> None:
+    async with opened(folder) as engine:
         whole = await say(engine, "One two three four.", share="s", id="r", context=(user("u"),))
         heard = whole[: 10 * FRAME + 300]
         context = (user("u"), ours("r", "One two", heard), user("v", "Stop.", seed=3))
@@ -152,7 +63,7 @@ async def test_a_reply_that_was_cut_off_stands_there_with_the_codes_that_were_he
         assert len(calls.encoded) == 2
 
     # The model itself, given the same turns, says the same.
-    model = CsmModel(weights, device="cpu", slots=1)
+    model = CsmModel(folder, device="cpu", slots=1)
     sequence = model.open(Sampling(seed=1, eos_bias=-20))
     model.append(sequence, [model.tokenize("What is it?", 1), model.encode(sound(0.8))])
     model.append(sequence, [tokens, codes])
@@ -163,9 +74,9 @@ async def test_a_reply_that_was_cut_off_stands_there_with_the_codes_that_were_he
     assert np.abs(np.clip(alone, -1, 1) - said).max() < 1e-3
 
 
-async def test_what_was_spoken_lies_there_as_if_it_had_been_appended(weights: Path) -> None:
+async def test_what_was_spoken_lies_there_as_if_it_had_been_appended(folder: Path) -> None:
     """Keys and values that speaking left are those of the codes it made."""
-    async with opened(weights) as engine:
+    async with opened(folder) as engine:
         audio = await say(engine, "Hello.", share="s", id="r")
         context = (ours("r", "Hello.", audio),)
         stayed = await say(engine, "Yes.", share="s", id="q", context=context)
@@ -178,8 +89,8 @@ async def test_what_was_spoken_lies_there_as_if_it_had_been_appended(weights: Pa
         assert np.abs(stayed - again).max() < 1e-3
 
 
-async def test_a_long_conversation_is_trimmed_and_its_beginning_then_stays(weights: Path, calls: Calls) -> None:
-    async with opened(weights, context_s=8) as engine:
+async def test_a_long_conversation_is_trimmed_and_its_beginning_then_stays(folder: Path, calls: Calls) -> None:
+    async with opened(folder, context_s=8) as engine:
         assert engine.scheduler is not None
         turns = [user(f"u{number}", seconds=1.6, seed=number) for number in range(8)]
         costs = []
@@ -192,14 +103,14 @@ async def test_a_long_conversation_is_trimmed_and_its_beginning_then_stays(weigh
 
 
 async def test_a_turn_that_is_longer_than_the_context_is_left_out_without_being_encoded(
-    weights: Path, calls: Calls
+    folder: Path, calls: Calls
 ) -> None:
-    async with opened(weights, context_s=2) as engine:
+    async with opened(folder, context_s=2) as engine:
         assert len(await say(engine, share="s", context=(user("u", seconds=3),)))
         assert calls.encoded == []
 
 
-async def test_odd_turns_do_no_harm(weights: Path) -> None:
+async def test_odd_turns_do_no_harm(folder: Path) -> None:
     nothing = np.zeros(0, np.float32)
     broken = np.full(9_000, np.nan, np.float32)
     context = (
@@ -209,13 +120,13 @@ async def test_odd_turns_do_no_harm(weights: Path) -> None:
         SpokenTurn("d", "user", "x" * 600, sound(0.2), 24_000),
         SpokenTurn("e", "user", "short", sound(0.001), 48_000),
     )
-    async with opened(weights) as engine:
+    async with opened(folder) as engine:
         for _ in range(2):
             assert len(await say(engine, share="s", id="r", context=context))
 
 
-async def test_sessions_never_hear_each_other(weights: Path) -> None:
-    async with opened(weights) as engine:
+async def test_sessions_never_hear_each_other(folder: Path) -> None:
+    async with opened(folder) as engine:
         alone = await say(engine, share="one", id="r")
         await say(engine, share="two", id="r", context=(user("u"),))
         await say(engine, share="two", id="r2", context=(user("u"), ours("r", "Yes.", alone)))
@@ -224,33 +135,41 @@ async def test_sessions_never_hear_each_other(weights: Path) -> None:
         assert np.array_equal(alone, await say(engine)), "a request without an owner"
 
 
-async def test_more_sessions_than_slots_take_turns_and_lose_nothing(weights: Path, calls: Calls) -> None:
-    async with opened(weights, sessions=2, batch=2) as engine:
+async def test_more_sessions_than_slots_take_turns_and_lose_nothing(folder: Path, calls: Calls) -> None:
+    async with opened(folder, sessions=2, batch=2) as engine:
         first = [await say(engine, share=n, id="r", context=(user("u", seed=n),)) for n in range(4)]
         again = [await say(engine, share=n, id="q", context=(user("u", seed=n),)) for n in range(4)]
         assert all(map(np.array_equal, first, again))
         assert len(calls.encoded) == 4, "the codes stay when the slot goes"
 
 
-async def test_a_second_request_of_a_session_waits_for_nothing(weights: Path, calls: Calls) -> None:
-    async with opened(weights) as engine:
+async def test_a_second_request_of_a_session_waits_for_nothing(folder: Path, calls: Calls) -> None:
+    async with opened(folder) as engine:
         both = await asyncio.gather(
             *(say(engine, share="s", id=name, context=(user("u"),)) for name in ("r", "q")),
         )
-        assert np.array_equal(*both)
+        assert np.array_equal(both[0], both[1])
         assert len(calls.encoded) == 1
         assert 2 in calls.stepped
 
 
-async def test_a_text_of_many_sentences_is_spoken_in_pieces_with_one_voice(weights: Path, calls: Calls) -> None:
-    text = " ".join(["The quick brown fox jumps over the lazy dog."] * 6)
-    async with opened(weights) as engine:
-        audio = await say(engine, text, share="s", id="r")
-        texts = [pieces[0] for pieces in calls.appended]
-        assert len(texts) == 3, "the warm-up is not counted: two pieces, and the first again where the second has no room"
-        assert len(audio) > 20 * 24_000
+async def test_a_long_text_is_spoken_in_pieces_of_which_each_goes_on_from_the_last(
+    folder: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spoken_text, "MAX_PIECE_CHARS", 16)
+    async with opened(folder) as engine:
+        assert engine.scheduler is not None
+        calls.appended.clear()
+        audio = await say(engine, "One two three. Four five six.", share="s", id="r")
+        assert [len(pieces) for pieces in calls.appended] == [1, 1], "two texts, and nothing else"
+        assert engine.scheduler.counts.reused == 1
+        half = len(audio) // FRAME // 2
+        context = (ours("r", "One two three. Four five six.", audio[: (half + 5) * FRAME]),)
+        calls.appended.clear()
+        await say(engine, share="s", id="q", context=context)
+        assert [len(pieces[1]) for pieces in calls.appended[:-1]] == [5], "the first piece stays where it is"
 
 
-async def test_nothing_to_say_is_silence(weights: Path) -> None:
-    async with opened(weights) as engine:
+async def test_nothing_to_say_is_silence(folder: Path) -> None:
+    async with opened(folder) as engine:
         assert len(await say(engine, " … ")) == 0

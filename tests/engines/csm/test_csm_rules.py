@@ -111,7 +111,9 @@ def test_a_context_is_trimmed_deep_and_then_grows_again() -> None:
 
 def test_the_latest_turn_stays_where_it_fits_at_all() -> None:
     assert first_kept([10, 10, 90], 0, 100) == 2
-    assert first_kept([10, 10, 190], 0, 100) == 3, "a turn that is longer than the budget is left out with all before it"
+    assert first_kept([10, 10, 190], 0, 100) == 3, (
+        "a turn that is longer than the budget is left out with all before it"
+    )
     assert first_kept([], 0, 100) == 0
     assert first_kept([5], 0, 0) == 1
 

@@ -1,8 +1,8 @@
 """Makes the frames of all requests together, on one thread: who is in the next step, and what becomes of a fault.
 
 Laws:
-- A round is one part of one request's preparation (a turn encoded, or appended), then one frame of every request that is ready and whose
-  consumer is not behind. Requests join and leave between two rounds.
+- A round is a short time of preparation (a turn encoded, or appended), then one frame of every request that is ready and whose consumer is
+  not behind. Requests join and leave between two rounds.
 - Where more are ready than one step may hold, those come first whose listeners run out of speech first.
 - What the model raises for one request ends that request. Where it works for none any more, all that were begun fail, and it is loaded
   again; while that fails, `fault` says why.
@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Final
 
 from parley.engines.fair_queue import Backlog, FairQueue
@@ -35,11 +36,16 @@ STUCK_S: Final = 120.0
 MAX_WAITING: Final = 256
 """Requests that wait for a slot: later ones would wait longer than any listener does."""
 
+PREPARE_S: Final = 0.02
+"""In each round. A frame lasts 0.08 s, of which a step takes the most."""
+
 RELOAD_S: Final = 30.0
 """Between two attempts to load a model that could not be loaded again."""
 
 PROBE: Final = Sampling(seed=0, eos_bias=-20)
-PROBE_FRAMES: Final = 3
+PROBE_FRAMES: Final = 12
+PROBE_S: Final = 1.5
+"""Whichever is reached first."""
 
 
 class FrameScheduler:
@@ -75,12 +81,18 @@ class FrameScheduler:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._threads.fault or self._broken
 
+    @property
+    def _to_be_loaded(self) -> bool:
+        """Whether a model that could not be loaded again is to be tried once more, for a request that waits for it."""
+        return (
+            self._threads.fault is None and self._broken is not None and time.monotonic() - self._loaded_s >= RELOAD_S
+        )
+
     def submit(self, speech: CsmSpeech) -> None:
         """Have it spoken. Raises `EngineError`: `engine_closed`, the `fault`, and `EngineRefused` (`overloaded`)."""
         if self._closed:
             raise closed(self._name)
-        if (fault := self.fault) is not None:
-            self._threads.wake()  # it may be time to load the model again
+        if (fault := self.fault) is not None and not self._to_be_loaded:
             raise fault
         share = speech.request.share
         with self._lock:
@@ -123,7 +135,7 @@ class FrameScheduler:
     def _burst(self) -> _Burst | None:
         """Called only while the thread does nothing."""
         if self._broken is not None:
-            return _Burst(self) if time.monotonic() - self._loaded_s >= RELOAD_S else None
+            return _Burst(self) if len(self._queue) and self._to_be_loaded else None
         runnable = any(one.speech.left or not one.speech.ahead for one in self._active)
         return _Burst(self) if runnable or (len(self._queue) and len(self._active) < self._settings.slots) else None
 
@@ -183,15 +195,19 @@ class FrameScheduler:
                 self._active.append(Speaking(speech, conversation, self._model))
 
     def _prepare(self) -> bool:
-        waiting = [one for one in self._active if not one.ready and not one.speech.left]
-        if not waiting:
-            return False
-        one = min(waiting, key=lambda one: one.speech.due_s)
-        try:
-            one.prepare()
-        except Exception as error:  # noqa: BLE001 - the engine boundary
-            self._fail(one, error)
-        return True
+        """Prepare those who begin, a part at a time, for so long that nobody else waits for it noticeably."""
+        until_s = time.monotonic() + PREPARE_S
+        prepared = False
+        while waiting := [one for one in self._active if not one.ready and not one.speech.left]:
+            one = min(waiting, key=lambda one: one.speech.due_s)
+            try:
+                one.prepare()
+            except Exception as error:  # noqa: BLE001 - the engine boundary
+                self._fail(one, error)
+            prepared = True
+            if time.monotonic() >= until_s:
+                break
+        return prepared
 
     def _step(self) -> bool:
         ready = [one for one in self._active if one.ready and not one.speech.ahead and not one.speech.left]
@@ -299,17 +315,19 @@ class FrameScheduler:
 
 
 def probe(model: SpeechModel) -> float:
-    """Have the model say something short, and return how long a frame took, in seconds. Raises what the model raises."""
+    """Have the model say something short, and return how long a frame takes, in seconds. Raises what the model raises."""
     sequence = model.open(PROBE)
     try:
         model.append(sequence, [model.tokenize("Yes.", 0)])
         model.begin(sequence)
-        began_s, frames = time.perf_counter(), 0
-        while frames < PROBE_FRAMES:
-            frames += 1
-            if model.step([sequence])[0].ended:
+        took_s: list[float] = []
+        while len(took_s) < PROBE_FRAMES and sum(took_s) < PROBE_S:
+            began_s = time.perf_counter()
+            ended = model.step([sequence])[0].ended
+            took_s.append(time.perf_counter() - began_s)
+            if ended:
                 break
-        return (time.perf_counter() - began_s) / frames
+        return median(took_s)
     finally:
         model.close(sequence)
 

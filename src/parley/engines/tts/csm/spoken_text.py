@@ -18,7 +18,7 @@ MAX_PIECE_CHARS: Final = 240
 
 _SLOWEST_WORD_S: Final = 0.75
 _SLOWEST_CHAR_S: Final = 0.13
-_SPARE_S: Final = 2.0
+SPARE_S: Final = 2.0
 """Slow speech is 80 words, or 460 characters, a minute; the spare is for a breath before and a pause after."""
 
 _DASH: Final = re.compile(r"\s+-+\s+|\s*[\u2012-\u2015]+\s*|\s*--+\s*")
@@ -81,7 +81,7 @@ def _cut_at(text: str) -> int:
 def longest_frames(text: str, frames_per_s: float) -> int:
     """How many frames a plain text may take, said slowly: beyond this the model goes on without words."""
     seconds = max(_SLOWEST_WORD_S * len(text.split()), _SLOWEST_CHAR_S * len(text))
-    return round((_SPARE_S + seconds) * frames_per_s)
+    return round((SPARE_S + seconds) * frames_per_s)
 
 
 def first_words(text: str, share: float) -> str:
