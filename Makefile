@@ -11,6 +11,7 @@ BASE := $(VENV)/.base-installed
 TALK := $(VENV)/.talk-installed
 DEV := $(VENV)/.dev-installed
 LLAMA := $(VENV)/.llama-installed
+TORCH := $(VENV)/.torch-installed
 MUTATION := $(VENV)/.mutation-installed
 CLIENT_TOOLS := $(CLIENTS)/.installed
 BETA_CLIENTS := .venv-clients-beta
@@ -25,7 +26,7 @@ SOURCES := src tests scripts benchmarks examples
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk interpret test test-calls test-weights test-clients lint check coverage mutation bench soak clean
+.PHONY: help serve talk interpret test test-calls test-weights test-torch test-clients lint check coverage mutation bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
@@ -35,6 +36,7 @@ help:
 	@echo "make test-calls    parley interpret and parley talk on virtual devices, in real time"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make test-weights  engines on their published weights, which it fetches (361 MB, and 34 MB of llama.cpp)"
+	@echo "make test-torch    the network of CSM on a tiny model        (installs torch: 750 MB for the CPU, more with CUDA)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
@@ -107,6 +109,10 @@ test-weights: $(LLAMA)
 		tests/weights tests/engines/test_turn_smart.py \
 		tests/engines/test_llm_llama.py tests/engines/test_mt_bergamot.py tests/contracts/test_llama.py $(ARGS)
 
+# `make test` runs these tests too where torch is installed, and skips them where it is not.
+test-torch: $(TORCH)
+	$(VENV)/bin/pytest -n 0 -o asyncio_debug=false --durations=5 tests/engines/csm $(ARGS)
+
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
 test-clients: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)
 	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(NODE_TOOLS); \
@@ -138,6 +144,10 @@ $(DEV): $(TALK)
 
 $(LLAMA): $(DEV)
 	$(VENV)/bin/python -m pip install --quiet --editable ".[llama]"
+	@touch $@
+
+$(TORCH): $(DEV)
+	$(VENV)/bin/python -m pip install --quiet --group torch
 	@touch $@
 
 $(MUTATION): $(DEV)

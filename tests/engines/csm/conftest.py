@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ import pytest
 
 from parley.engines.tts.csm.model import CsmModel
 from tests.engines.csm.tiny_csm import csm_folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """torch's threads wait for each other in loops: on a machine that is busy, two take ten times as long as one."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch").set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

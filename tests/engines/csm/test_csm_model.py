@@ -166,7 +166,7 @@ def test_a_text_that_was_taken_back_leaves_no_trace(model: CsmModel) -> None:
 
 
 def test_voices_in_a_batch_speak_as_they_do_alone_however_they_join_and_leave(model: CsmModel) -> None:
-    voices = [
+    voices: list[tuple[Sampling, list[Piece]]] = [
         (Sampling(seed=1), [model.tokenize("short", 0)]),
         (
             Sampling(seed=2, temperature=1.5, top_k=0),

@@ -1,5 +1,5 @@
-"""A checkpoint of CSM's architecture and format in 1 MB: its weights are random, its codebooks too, so it babbles, but transformers loads it, and what
-it babbles depends on every token and code before it.
+"""A checkpoint of CSM's architecture and format in 1 MB: its weights are random, its codebooks too, so it babbles, but transformers
+loads it, and what it babbles depends on every token and code before it.
 
 Codec: the real frames (1920 samples at 24 kHz), a window of 8 frames. Language model: 8 codebooks of 32 codes, 512 positions.
 """

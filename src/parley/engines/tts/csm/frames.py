@@ -76,12 +76,12 @@ class FrameMaker:
             size = next(size for size in self._sizes if size >= len(rows))
             context = next(context for context in self._contexts if context >= needed)
         with torch.inference_mode():
-            made = self._made(*self._batch(rows, size), context)
+            made = self.compute(*self.batch(rows, size), context)
             numbers = made[: len(rows)].cpu().numpy()
         codebooks = self._loop.codebooks
         return numbers[:, :codebooks].astype(np.int64), numbers[:, codebooks:].copy()
 
-    def _made(self, whole: Any, real: Any, context: int) -> Any:
+    def compute(self, whole: Any, real: Any, context: int) -> Any:
         """Codes and sound side by side, float32, which holds each code exactly."""
         size = len(whole)
         if self._graphs is None:
@@ -97,7 +97,7 @@ class FrameMaker:
         torch = self._torch
         with torch.inference_mode():
             for size in self._sizes:
-                whole, real = self._batch((), size)
+                whole, real = self.batch((), size)
                 for context in self._contexts:
                     hidden = graphs.capture(
                         ("step", size, context), lambda whole, context=context: self._step(whole, context), whole
@@ -106,7 +106,7 @@ class FrameMaker:
                 # What a capture returns was not computed yet.
                 graphs.capture(("sound", size), self._sound, torch.zeros_like(codes), whole)
 
-    def _batch(self, rows: Sequence[Row], size: int) -> tuple[Any, Any]:
+    def batch(self, rows: Sequence[Row], size: int) -> tuple[Any, Any]:
         """The rows as whole and real numbers on the device, filled up with rows of the spare slot."""
         whole = np.zeros((size, _INPUTS + self._loop.codebooks), np.int64)
         real = np.zeros((size, 2), np.float32)

@@ -28,9 +28,9 @@ def choose_device(device: str, graphs: bool | None) -> tuple[Any, bool]:
         )
     if graphs and kind == "cpu":
         raise EngineUnavailable("CUDA graphs need a CUDA device.", "Leave `graphs` out.", code="no_device")
-    return torch.device("cuda", int(number or 0)) if kind == "cuda" else torch.device(
-        "cpu"
-    ), kind == "cuda" and graphs is not False
+    if kind == "cpu":
+        return torch.device("cpu"), False
+    return torch.device("cuda", int(number or 0)), graphs is not False
 
 
 def choose_dtype(dtype: str, device: Any) -> Any:
@@ -88,7 +88,7 @@ def check_shape(model: Any, folder: Path, frame_samples: int, sample_rate: int) 
     for ratio in codec.upsampling_ratios:
         product *= ratio
     half = model.codec_model.decoder if hasattr(model.codec_model.decoder, "upsample") else model.codec_model
-    steps = half.upsample.conv.stride[0] if half.upsample is not None else 1
+    steps = half.upsample.conv.stride[0] if half.upsample is not None else 0
     needed: dict[str, tuple[object, object]] = {
         "codec_config.sampling_rate": (codec.sampling_rate, sample_rate),
         "the codec's samples in a frame": (product * steps, frame_samples),

@@ -3,6 +3,7 @@
 Laws:
 - A prefix only grows or is cut; what stays is never computed again.
 - A step makes one frame of 80 ms for each of its sequences, which do not influence each other. They join and leave between two steps.
+  (In bfloat16 a batch of another size is rounded otherwise, which may decide between two codes that are nearly as likely.)
 - What a sequence says depends on its prefix, its sampling and its seed, not on what was cut from it.
 - Nothing is downloaded, and only safetensors are read: no file of the folder is executed.
 
@@ -17,7 +18,7 @@ import collections.abc as abc
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,8 @@ _TOKEN, _FRAME, _END = 1, 2, 3
 Codes = NDArray[np.int64]
 """Speech as codes of Mimi, shape `[frames, codebooks]`: 12.5 frames a second, each code in `0..2047` (the codec's codebook)."""
 
-Piece = abc.Sequence[int] | Codes
-"""Of a prefix: the tokens of a text (`CsmModel.tokenize`), or the codes of its sound."""
+Piece = abc.Sequence[int] | NDArray[np.integer[Any]]
+"""Of a prefix: the tokens of a text (`CsmModel.tokenize`), or the codes of its sound (`Codes`, or the same in fewer bits)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """80 ms of speech: `codes` `[codebooks]`, `audio` float32 `[1920]` at 24 kHz.
+    """80 ms of speech: `codes` `[codebooks]`, `audio` float32 `[1920]` at 24 kHz, as the codec makes it: peaks may go beyond 1.
 
     `ended`: the speech has ended before this frame (every code is 0, `audio` is silence and not to be played).
     """
@@ -147,7 +148,7 @@ class CsmModel:
         `device` is "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N"; `dtype` "auto" (bfloat16 on CUDA, float32 on
         the CPU), "float32" or "bfloat16", of the language model; the codec is always float32. `graphs`: CUDA graphs, None where there is
         a CUDA device. `slots` sequences may be open at once, of `max_context` positions each, at most what the model was trained for.
-        CSM-1B needs 64 MiB a slot in bfloat16.
+        CSM-1B needs 64 MiB a slot in bfloat16, twice as much in float32. Capturing the graphs takes a while.
 
         Raises `EngineUnavailable`: `missing_package`, `missing_weights`, `unsafe_weights`, `wrong_architecture`, `invalid_weights`,
         `no_device`, `invalid_dtype`, `out_of_memory`; `ValueError` where `slots` or `max_context` is below 1.
@@ -177,9 +178,11 @@ class CsmModel:
                     slots=slots,
                     max_context=self.max_context,
                     device=where,
-                    graphs=Graphs() if with_graphs else None,
+                    graphs=Graphs(where) if with_graphs else None,
                 )
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
             raise EngineUnavailable(
                 f"CSM with {slots} slots of {max_context} positions does not fit into the memory of {where}.",
                 "Lower the number of sessions or of positions, or use a device with more memory.",
@@ -323,7 +326,7 @@ class CsmModel:
             sequence.closed = True
             self._free.append(sequence.slot)
 
-    def _checked_codes(self, codes: Codes) -> Codes:
+    def _checked_codes(self, codes: NDArray[np.integer[Any]]) -> Codes:
         right = codes.ndim == 2 and codes.shape[1] == self.codebooks and np.issubdtype(codes.dtype, np.integer)
         if not right or (codes.size and not (codes.min() >= 0 and codes.max() < self._codebook_size)):
             raise EngineRefused(
