@@ -16,6 +16,8 @@ from parley.testing.contracts import SynthesizerContract
 pytest.importorskip("torch", reason="torch (the extra `csm`) is not installed")
 pytest.importorskip("transformers", reason="transformers (the extra `csm`) is not installed")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -36,7 +36,7 @@ LEAST_FRAMES: Final = 13
 """A piece that has no more room than for a second is refused: it would be cut off."""
 
 
-class SpeechModel(Protocol):
+class SequenceModel(Protocol):
     """What is used of `CsmModel`."""
 
     max_context: int
@@ -66,7 +66,7 @@ class CsmConversation:
 
     def __init__(
         self,
-        model: SpeechModel,
+        model: SequenceModel,
         sampling: Sampling,
         context_frames: int,
         counts: ContextCounts,

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
-from parley.engines.tts.csm.conversation import ContextCounts, CsmConversation, SpeechModel
+from parley.engines.tts.csm.conversation import ContextCounts, CsmConversation, SequenceModel
 from parley.engines.tts.csm.model import Sampling
 
 MAX_OWNERS: Final = 256
@@ -32,7 +32,7 @@ class CsmConversations:
     """`lend()` a conversation for each request, and `give_back()`."""
 
     def __init__(
-        self, model: SpeechModel, sampling: Sampling, context_frames: int, slots: int, counts: ContextCounts
+        self, model: SequenceModel, sampling: Sampling, context_frames: int, slots: int, counts: ContextCounts
     ) -> None:
         self._model = model
         self._sampling = sampling
@@ -57,9 +57,10 @@ class CsmConversations:
             self._kept[key] = mine
         if mine is None or mine.busy:
             mine = self._new(mine)
+        if mine.sequence is None:
+            self._make_room()
         mine.busy = True
         self._lent += 1
-        self._make_room(0 if mine.sequence is not None else 1)
         return mine
 
     def give_back(self, conversation: CsmConversation) -> None:
@@ -74,10 +75,10 @@ class CsmConversations:
         known = None if of is None else of.known
         return CsmConversation(self._model, self._sampling, self._context_frames, self._counts, known)
 
-    def _make_room(self, wanted: int) -> None:
-        """Take slots from idle conversations, the one used longest ago first."""
+    def _make_room(self) -> None:
+        """Take slots from idle conversations, the one used longest ago first, until there is one more than are lent."""
         idle = [one for one in self._kept.values() if not one.busy and one.sequence is not None]
-        for one in idle[: max(0, self._lent + len(idle) - self._slots)] if wanted else ():
+        for one in idle[: max(0, self._lent + 1 + len(idle) - self._slots)]:
             one.drop()
 
     def _forget_idle(self) -> None:

@@ -20,12 +20,12 @@ from typing import Final
 from parley.engines.fair_queue import Backlog, FairQueue
 from parley.engines.model_threads import ModelName, ModelThreads, closed
 from parley.engines.ports import EngineError, EngineRefused
-from parley.engines.tts.csm.conversation import ContextCounts, SpeechModel
+from parley.engines.tts.csm.conversation import ContextCounts, SequenceModel
 from parley.engines.tts.csm.conversations import CsmConversations
 from parley.engines.tts.csm.faults import error_of, is_out_of_memory
 from parley.engines.tts.csm.model import FRAMES_PER_S, Frame, Sampling
+from parley.engines.tts.csm.running_speech import RunningSpeech
 from parley.engines.tts.csm.settings import CsmSettings
-from parley.engines.tts.csm.speaking import Speaking
 from parley.engines.tts.csm.speech import CsmSpeech
 
 log = logging.getLogger(__name__)
@@ -54,14 +54,16 @@ class FrameScheduler:
     `load` loads the model again; it blocks, and is called on the thread.
     """
 
-    def __init__(self, name: str, model: SpeechModel, load: Callable[[], SpeechModel], settings: CsmSettings) -> None:
+    def __init__(
+        self, name: str, model: SequenceModel, load: Callable[[], SequenceModel], settings: CsmSettings
+    ) -> None:
         self.counts = ContextCounts()
         self.steps: list[int] = [0] * (settings.batch + 1)
         """How many steps were made with so many requests."""
         self._name = ModelName(name, "Speech synthesis", "synthesizer")
         self._load = load
         self._settings = settings
-        self._model: SpeechModel | None = None
+        self._model: SequenceModel | None = None
         self._conversations: CsmConversations | None = None
         self._suspect = False
         """Whether the model has raised something that may not be one request's."""
@@ -69,7 +71,7 @@ class FrameScheduler:
         self._backlog = Backlog(MAX_WAITING, MAX_WAITING)
         self._lock = threading.Lock()
         """For the queue and the backlog: the thread takes, the event loop puts."""
-        self._active: list[Speaking] = []
+        self._active: list[RunningSpeech] = []
         self._broken: EngineError | None = None
         self._loaded_s = 0.0
         self._closed = False
@@ -126,6 +128,7 @@ class FrameScheduler:
         self._drop_waiting(error)
         self._fail_active(error)
         await self._threads.stop()
+        self._fail_active(error)  # one may have been admitted meanwhile
         self._active.clear()
         self._model = None
         self._conversations = None
@@ -167,7 +170,7 @@ class FrameScheduler:
         """Rounds, until there is nothing to do."""
         if self._broken is not None:
             self._reload()
-        while self._broken is None and self._round():
+        while self._broken is None and not self._closed and self._round():
             alive()
 
     def _round(self) -> bool:
@@ -189,10 +192,16 @@ class FrameScheduler:
                 if speech is None:
                     return
                 self._backlog.remove(speech.request.share, 1)
-            if not speech.left:
-                assert self._model is not None
+            if speech.left:
+                continue
+            assert self._model is not None
+            try:
                 conversation = self._conversations.lend(speech.request.share)
-                self._active.append(Speaking(speech, conversation, self._model))
+            except Exception as error:  # noqa: BLE001 - the engine boundary: it takes a slot from an idle conversation
+                self._suspect = True
+                speech.fail(error_of(error, self._name.model))
+                return
+            self._active.append(RunningSpeech(speech, conversation, self._model))
 
     def _prepare(self) -> bool:
         """Prepare those who begin, a part at a time, for so long that nobody else waits for it noticeably."""
@@ -225,7 +234,7 @@ class FrameScheduler:
                 self._finish(one)
         return True
 
-    def _frames(self, chosen: list[Speaking]) -> list[tuple[Speaking, Frame]]:
+    def _frames(self, chosen: list[RunningSpeech]) -> list[tuple[RunningSpeech, Frame]]:
         """A frame of each. Where the model raises for several, each is tried alone, unless its sequence has changed meanwhile."""
         assert self._model is not None
         before = [self._model.length(one.sequence) for one in chosen]
@@ -237,7 +246,7 @@ class FrameScheduler:
                 return []
             log.warning("%s failed for %d requests at once", self._name.model, len(chosen), exc_info=error)
             failed = error
-        made: list[tuple[Speaking, Frame]] = []
+        made: list[tuple[RunningSpeech, Frame]] = []
         for one, length in zip(chosen, before, strict=True):
             if self._model.length(one.sequence) != length:
                 self._fail(one, failed)
@@ -245,7 +254,7 @@ class FrameScheduler:
                 made += self._frames([one])
         return made
 
-    def _finish(self, one: Speaking) -> None:
+    def _finish(self, one: RunningSpeech) -> None:
         """It has been said, or is not wanted any more."""
         try:
             one.stop()
@@ -254,7 +263,7 @@ class FrameScheduler:
             return
         self._release(one)
 
-    def _fail(self, one: Speaking, error: Exception) -> None:
+    def _fail(self, one: RunningSpeech, error: Exception) -> None:
         if not isinstance(error, EngineError):
             log.warning("%s failed for one request", self._name.model, exc_info=error)
         self._suspect = self._suspect or not (isinstance(error, EngineError) or is_out_of_memory(error))
@@ -267,7 +276,7 @@ class FrameScheduler:
             log.warning("%s failed to give a slot back", self._name.model, exc_info=raised)
         self._release(one)
 
-    def _release(self, one: Speaking) -> None:
+    def _release(self, one: RunningSpeech) -> None:
         assert self._conversations is not None
         self._active.remove(one)
         self._conversations.give_back(one.conversation)
@@ -307,14 +316,14 @@ class FrameScheduler:
         self._use(model)
         self._broken = None
 
-    def _use(self, model: SpeechModel) -> None:
+    def _use(self, model: SequenceModel) -> None:
         settings = self._settings
         frames = round(settings.context_s * FRAMES_PER_S)
         self._conversations = CsmConversations(model, settings.sampling, frames, settings.slots, self.counts)
         self._model = model
 
 
-def probe(model: SpeechModel) -> float:
+def probe(model: SequenceModel) -> float:
     """Have the model say something short, and return how long a frame takes, in seconds. Raises what the model raises."""
     sequence = model.open(PROBE)
     try:

@@ -6,17 +6,17 @@ from collections.abc import Generator
 
 import numpy as np
 
-from parley.engines.tts.csm.conversation import CsmConversation, SpeechModel
+from parley.engines.tts.csm.conversation import CsmConversation, SequenceModel
 from parley.engines.tts.csm.endings import EndRule
 from parley.engines.tts.csm.model import FRAMES_PER_S, Frame, Sequence
 from parley.engines.tts.csm.speech import CsmSpeech
 from parley.engines.tts.csm.spoken_text import longest_frames
 
 
-class Speaking:
+class RunningSpeech:
     """`prepare()` it until it is `ready`, then `take()` each frame that the model makes for its `sequence`. `stop()` it at the end."""
 
-    def __init__(self, speech: CsmSpeech, conversation: CsmConversation, model: SpeechModel) -> None:
+    def __init__(self, speech: CsmSpeech, conversation: CsmConversation, model: SequenceModel) -> None:
         self.speech = speech
         self.conversation = conversation
         self.ready = False
