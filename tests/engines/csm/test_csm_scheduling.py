@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -284,6 +285,24 @@ async def test_a_model_that_cannot_be_loaded_again_is_reported_and_tried_later(
         assert engine.scheduler.fault is None
 
 
+async def test_a_model_that_hangs_is_reported_until_it_returns(
+    folder: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "STUCK_S", 1.0)
+    go_on = threading.Event()
+    async with opened(folder) as engine:
+        calls.before_step = lambda _: assert_true(go_on.wait(60))
+        error = await failure(say(engine, share=1))
+        assert error.code == "synthesizer_stuck"
+        assert engine.fault is not None
+        assert (await failure(say(engine, share=2))).code == "synthesizer_stuck"
+        go_on.set()
+        async with asyncio.timeout(30):
+            while engine.fault is not None:
+                await asyncio.to_thread(threading.Event().wait, 0.01)
+        assert len(await say(engine, share=1))
+
+
 async def test_closing_fails_what_is_spoken_and_what_waits(folder: Path) -> None:
     async with opened(folder, batch=1, sessions=1) as engine:
         waiting = [asyncio.ensure_future(say(engine, LONG, share=n)) for n in range(3)]
@@ -304,6 +323,10 @@ async def test_a_machine_that_is_too_slow_is_told_of(
             assert "a real-time factor of 5" in engine.info.summary
             assert "too slow" in engine.notice
     assert "takes 5.0 s on cpu for a second of speech" in caplog.text
+
+
+def assert_true(value: bool) -> None:
+    assert value
 
 
 async def _rest(chunks: Any) -> None:
