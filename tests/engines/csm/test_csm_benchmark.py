@@ -25,9 +25,9 @@ def test_each_way_is_measured_for_each_batch_and_context(capsys: pytest.CaptureF
                 "--batches",
                 "1,2",
                 "--contexts",
-                "0,8",
+                "0,4",
                 "--frames",
-                "5",
+                "3",
             ]
         )
         == 0
@@ -35,7 +35,7 @@ def test_each_way_is_measured_for_each_batch_and_context(capsys: pytest.CaptureF
     report = json.loads(capsys.readouterr().out)
     rows = {(found["row"], found["batch"], found["context_s"]): found for found in report["figures"]}
     assert set(rows) == {
-        (row, batch, context) for row in ("generate", "loop") for batch in (1, 2) for context in (0, 8)
+        (row, batch, context) for row in ("generate", "loop") for batch in (1, 2) for context in (0, 4)
     }
     for found in rows.values():
         first = found["first_ms"]
@@ -46,8 +46,8 @@ def test_each_way_is_measured_for_each_batch_and_context(capsys: pytest.CaptureF
     # generate() has no sound before its end; the loop's first frame comes before its third.
     assert rows["generate", 1, 0]["first_ms"][0] == rows["generate", 1, 0]["first_ms"][2]
     assert rows["loop", 1, 0]["first_ms"][0] < rows["loop", 1, 0]["first_ms"][2]
-    assert rows["loop", 1, 8]["prefill_ms"] > 0
-    assert rows["loop", 2, 8]["join_ms"] > 0
+    assert rows["loop", 1, 4]["prefill_ms"] > 0
+    assert rows["loop", 2, 4]["join_ms"] > 0
     assert set(report["sessions_within_80_ms"]) == {"generate", "loop"}
     assert report["graphs_choose_the_same_codes"] is None
     assert report["conditions"]["model"] == "tiny"

@@ -71,10 +71,9 @@ class FrameMaker:
         """Codes int64 `[rows, codebooks]` and sound float32 `[rows, 1920]`."""
         torch = self._torch
         needed = max(row.position for row in rows) + 1
-        size, context = len(rows), needed
-        if self._graphs is not None:
-            size = next(size for size in self._sizes if size >= len(rows))
-            context = next(context for context in self._contexts if context >= needed)
+        # Of the same lengths with and without graphs: sums of another length are rounded otherwise.
+        context = next(context for context in self._contexts if context >= needed)
+        size = len(rows) if self._graphs is None else next(size for size in self._sizes if size >= len(rows))
         with torch.inference_mode():
             made = self.compute(*self.batch(rows, size), context)
             numbers = made[: len(rows)].cpu().numpy()
