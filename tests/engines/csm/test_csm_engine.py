@@ -148,7 +148,8 @@ async def test_a_second_request_of_a_session_waits_for_nothing(folder: Path, cal
         both = await asyncio.gather(
             *(say(engine, share="s", id=name, context=(user("u"),)) for name in ("r", "q")),
         )
-        assert np.array_equal(both[0], both[1])
+        assert len(both[0]) == len(both[1])
+        assert np.abs(both[0] - both[1]).max() < 1e-3
         assert len(calls.encoded) == 1
         assert 2 in calls.stepped
 

@@ -46,7 +46,7 @@ async def test_requests_share_steps_and_each_says_what_it_says_alone(folder: Pat
         assert all(np.abs(one - other).max() < 1e-3 for one, other in zip(alone, together, strict=True))
         frames = [len(one) // FRAME for one in alone]
         assert sum(calls.stepped) == sum(frames)
-        assert len(calls.stepped) <= max(frames) + len(frames), "they are spoken at the same time"
+        assert len(calls.stepped) <= max(frames) + 8, "they are spoken at the same time"
 
 
 async def test_more_requests_than_a_step_holds_are_all_spoken(folder: Path, calls: Calls) -> None:
@@ -294,12 +294,13 @@ async def test_a_model_that_hangs_is_reported_until_it_returns(
         calls.before_step = lambda _: assert_true(go_on.wait(60))
         error = await failure(say(engine, share=1))
         assert error.code == "synthesizer_stuck"
-        assert engine.fault is not None
+        fault = engine.fault
+        assert fault is not None
         assert (await failure(say(engine, share=2))).code == "synthesizer_stuck"
         go_on.set()
         async with asyncio.timeout(30):
-            while engine.fault is not None:
-                await asyncio.to_thread(threading.Event().wait, 0.01)
+            while engine.fault is not None:  # noqa: ASYNC110 - the thread tells nobody that it has returned
+                await asyncio.sleep(0)
         assert len(await say(engine, share=1))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from parley.audio import files
 from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, SpeechRequest
-from tests.engines.csm.talking import Calls, csm, opened, quickened, say, sound, user
+from tests.engines.csm.talking import Calls, csm, opened, ours, quickened, say, sound, user
 
 pytest.importorskip("torch", reason="torch (the extra `csm`) is not installed")
 pytest.importorskip("transformers", reason="transformers (the extra `csm`) is not installed")
@@ -83,8 +83,11 @@ async def test_a_voice_may_change_within_a_conversation(folder: Path, tmp_path: 
     voices = {"anna": str(clip(tmp_path / "anna.wav", sound(2, 1)))}
     async with opened(folder, voices=voices) as engine:
         anna = await say(engine, share="s", id="r1", voice="anna")
-        await say(engine, share="s", id="r2", voice="speaker-2")
-        assert np.array_equal(anna, await say(engine, share="s", id="r3", voice="anna"))
+        other = await say(engine, share="s", id="r2", voice="speaker-2", context=(ours("r1", "Yes.", anna),))
+        assert np.array_equal(other, await say(engine, share="t", voice="speaker-2")), "no turn in another voice"
+        again = (user("u"), ours("r2", "Yes.", other))
+        one = await say(engine, share="s", id="r3", voice="anna", context=again)
+        assert np.array_equal(one, await say(engine, share="t", voice="anna", context=again[:1]))
 
 
 async def test_a_folder_of_recordings_gives_a_voice_for_each(folder: Path, tmp_path: Path) -> None:

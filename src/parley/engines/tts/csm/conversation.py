@@ -85,9 +85,9 @@ class CsmConversation:
         self._first = ""
         """The first turn that stayed when the context was trimmed last; "" for all."""
 
-    def own_turn(self, request: SpeechRequest) -> KnownTurn:
+    def own_turn(self, request: SpeechRequest, voice: CsmVoice) -> KnownTurn:
         """What the request is going to say; later contexts find it by the request's `id`."""
-        turn = KnownTurn(own=True)
+        turn = KnownTurn(own=True, voice=voice.digest)
         if request.id:
             self._keep(request.id, turn)
         return turn
@@ -149,17 +149,18 @@ class CsmConversation:
         self, voice: CsmVoice, request: SpeechRequest, own: KnownTurn, room: int
     ) -> Generator[None, None, list[TurnEntry]]:
         """What is to lie before the text, trimmed to the budget; turns that are not known yet are encoded."""
-        turns = [turn for turn in request.context[-MAX_KNOWN:] if self._usable(turn)]
+        turns = [turn for turn in request.context[-MAX_KNOWN:] if self._usable(turn, voice)]
         first = next((index for index, turn in enumerate(turns) if turn.id == self._first), 0)
         first = first_kept([1] * len(turns), first, MAX_TURNS)
         first = first_kept([self._frames(turn) for turn in turns], first, self._context_frames)
         groups: list[tuple[str, list[TurnEntry]]] = []
         for turn in turns[first:]:
-            if turn.id not in self.known:
-                self._encode(turn)
+            known = self.known.get(turn.id)
+            if known is None:
+                known = self._encode(turn)
                 yield
             speaker = voice.speaker if turn.speaker == "assistant" else voice.other_speaker
-            groups.append((turn.id, list(self.known[turn.id].entries(speaker, turn.text))))
+            groups.append((turn.id, list(known.entries(speaker, turn.text))))
         groups.append(("", list(own.entries(voice.speaker))))
         reference = [TurnEntry(voice.digest, voice.speaker, voice.text, voice.codes)] if voice.codes is not None else []
         budget = max(0, self._model.max_context - room - self._positions(reference))
@@ -167,14 +168,17 @@ class CsmConversation:
         self._first = groups[left][0] if first + left and left < len(groups) else ""
         return [*reference, *(entry for _, entries in groups[left:] for entry in entries)]
 
-    def _usable(self, turn: SpokenTurn) -> bool:
-        """Whether the turn's sound is known or there to be encoded, and it has words. One that is known by other audio is forgotten."""
+    def _usable(self, turn: SpokenTurn, voice: CsmVoice) -> bool:
+        """Whether the turn's sound is known or there to be encoded, it has words, and this voice may follow it: after a turn of its own in
+        another voice, the model would fall back into that one. A turn that is known by other audio is forgotten."""
         known = self.known.get(turn.id)
         if known is not None and not known.hears(turn):
             del self.known[turn.id]
             known = None
         if known is not None:
             self.known.move_to_end(turn.id)
+            if known.own and known.voice != voice.digest:
+                return False
         return bool(plain_text(turn.text)) and (known is not None or len(turn.audio) > 0)
 
     def _frames(self, turn: SpokenTurn) -> int:
@@ -186,11 +190,13 @@ class CsmConversation:
     def _positions(self, entries: list[TurnEntry]) -> int:
         return sum(len(self._model.tokenize(one.text, one.speaker)) + len(one.codes) + 1 for one in entries)
 
-    def _encode(self, turn: SpokenTurn) -> None:
+    def _encode(self, turn: SpokenTurn) -> KnownTurn:
         audio = resampling.resample(turn.audio, turn.sample_rate, SAMPLE_RATE)
         codes = self._model.encode(np.clip(np.nan_to_num(audio), -1.0, 1.0).astype(np.float32, copy=False))
         self._counts.encoded += 1
-        self._keep(turn.id, KnownTurn(own=False, samples=len(audio), pieces=[(plain_text(turn.text), codes)]))
+        known = KnownTurn(own=False, samples=len(audio), pieces=[(plain_text(turn.text), codes)])
+        self._keep(turn.id, known)
+        return known
 
     def _keep(self, name: str, turn: KnownTurn) -> None:
         self.known[name] = turn

@@ -30,12 +30,14 @@ class TurnEntry:
 
 @dataclass(slots=True)
 class KnownTurn:
-    """`pieces` are texts with their codes; `samples` (24 kHz) is what came out of them, or went in. `own`: the engine made it itself.
+    """`pieces` are texts with their codes; `samples` (24 kHz) is what came out of them, or went in. `own`: the engine made it itself,
+    in the `voice` of that digest.
 
     `heard` is how many frames of it the latest context had; None before the first one.
     """
 
     own: bool
+    voice: str = ""
     samples: int = 0
     pieces: list[tuple[str, Codes]] = field(default_factory=list)
     heard: int | None = None

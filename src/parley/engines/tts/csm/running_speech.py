@@ -21,7 +21,7 @@ class RunningSpeech:
         self.conversation = conversation
         self.ready = False
         self._model = model
-        self._own = conversation.own_turn(speech.request)
+        self._own = conversation.own_turn(speech.request, speech.voice)
         self._piece = 0
         self._laying: Generator[None, None, int]
         self._rule: EndRule

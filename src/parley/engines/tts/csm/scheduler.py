@@ -3,7 +3,8 @@
 Laws:
 - A round is a short time of preparation (a turn encoded, or appended), then one frame of every request that is ready and whose consumer is
   not behind. Requests join and leave between two rounds.
-- Where more are ready than one step may hold, those come first whose listeners run out of speech first.
+- Speech for a listener who has more than `MAX_AHEAD_S` of it is made only where nobody needs any sooner. Where more are ready than one
+  step may hold, those come first whose listeners run out of speech first.
 - What the model raises for one request ends that request. Where it works for none any more, all that were begun fail, and it is loaded
   again; while that fails, `fault` says why.
 """
@@ -26,7 +27,7 @@ from parley.engines.tts.csm.faults import error_of, is_out_of_memory
 from parley.engines.tts.csm.model import FRAMES_PER_S, Frame, Sampling
 from parley.engines.tts.csm.running_speech import RunningSpeech
 from parley.engines.tts.csm.settings import CsmSettings
-from parley.engines.tts.csm.speech import CsmSpeech
+from parley.engines.tts.csm.speech import MAX_AHEAD_S, CsmSpeech
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class FrameScheduler:
         self._active: list[RunningSpeech] = []
         self._broken: EngineError | None = None
         self._loaded_s = 0.0
+        self._loading = False
         self._closed = False
         self._threads = ModelThreads(self._name, self._burst, self._drop_waiting, limit_s=STUCK_S)
         self._use(model)
@@ -85,10 +87,9 @@ class FrameScheduler:
 
     @property
     def _to_be_loaded(self) -> bool:
-        """Whether a model that could not be loaded again is to be tried once more, for a request that waits for it."""
-        return (
-            self._threads.fault is None and self._broken is not None and time.monotonic() - self._loaded_s >= RELOAD_S
-        )
+        """Whether a broken model is being loaded again, or is to be for the next request, which waits for it."""
+        due = self._broken is not None and time.monotonic() - self._loaded_s >= RELOAD_S
+        return self._threads.fault is None and (self._loading or due)
 
     def submit(self, speech: CsmSpeech) -> None:
         """Have it spoken. Raises `EngineError`: `engine_closed`, the `fault`, and `EngineRefused` (`overloaded`)."""
@@ -220,9 +221,11 @@ class FrameScheduler:
 
     def _step(self) -> bool:
         ready = [one for one in self._active if one.ready and not one.speech.ahead and not one.speech.left]
-        chosen = sorted(ready, key=lambda one: one.speech.due_s)[: self._settings.batch]
-        if not chosen:
+        if not ready:
             return False
+        soon_s = time.monotonic() + MAX_AHEAD_S
+        needed = [one for one in ready if one.speech.due_s < soon_s] or ready
+        chosen = sorted(needed, key=lambda one: one.speech.due_s)[: self._settings.batch]
         self.steps[len(chosen)] += 1
         for one, frame in self._frames(chosen):
             try:
@@ -289,22 +292,27 @@ class FrameScheduler:
         assert self._model is not None
         try:
             probe(self._model)
+        except EngineRefused:  # every slot is taken
+            return
         except Exception as error:
             if is_out_of_memory(error):
                 return
             log.error("%s is broken, and is loaded again", self._name.model, exc_info=error)
+            self._loading = True
             self._broken = error_of(error, self._name.model)
             self._fail_active(self._broken)
             self._active.clear()
             self._reload()
 
     def _reload(self) -> None:
+        self._loading = True
         self._model = self._conversations = None
         self._loaded_s = time.monotonic()
         try:
             model = self._load()
             probe(model)
         except Exception as error:
+            self._loading = False
             log.error("%s cannot be loaded again", self._name.model, exc_info=error)
             why = error_of(error, self._name.model)
             self._broken = EngineError(
@@ -315,6 +323,7 @@ class FrameScheduler:
             return
         self._use(model)
         self._broken = None
+        self._loading = False
 
     def _use(self, model: SequenceModel) -> None:
         settings = self._settings
