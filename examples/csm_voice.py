@@ -1,4 +1,4 @@
-"""A voice that takes up the tone of the conversation: CSM is given the words and the sound of every turn, and a recording whose voice it has.
+"""A voice that takes up the tone of the conversation: CSM hears every turn, and speaks in the voice of a recording.
 
 python examples/csm_voice.py sesame/csm-1b anna.wav question.wav answer.wav    # what is said in anna.wav stands in anna.txt
 """
