@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -175,7 +176,8 @@ def test_a_cloned_voice_answers_in_view_of_the_conversation(tmp_path: Path) -> N
     (tmp_path / "anna.txt").write_text("Ever tried. Ever failed. No matter. Try again.", encoding="utf-8")
     files = (tmp_path / "anna.wav", clip_path("hello_world"), tmp_path / "answer.wav")
     command = [sys.executable, str(EXAMPLES / "csm_voice.py"), str(weights), *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    own = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env=own)
     assert done.returncode == 0, done.stderr  # on stderr it may say that this machine is too slow
     assert "answered: You said: hello world. And how you said it!" in done.stdout
     assert read_audio(tmp_path / "answer.wav").seconds > 0.5
