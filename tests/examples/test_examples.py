@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -177,3 +179,20 @@ def _responses(url: str, path: Path) -> int:
             link.send(json.dumps({"type": "conversation.item.retrieve", "item_id": "none"}))
             seen += until("error")
         return seen.count("response.created")
+
+
+def test_a_cloned_voice_answers_in_view_of_the_conversation(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch (the extra `csm`) is not installed")
+    pytest.importorskip("transformers", reason="transformers (the extra `csm`) is not installed")
+    from tests.engines.csm.tiny_csm import csm_folder
+
+    weights = csm_folder(tmp_path / "tiny")
+    shutil.copy(clip_path("beckett"), tmp_path / "anna.wav")
+    (tmp_path / "anna.txt").write_text("Ever tried. Ever failed. No matter. Try again.", encoding="utf-8")
+    files = (tmp_path / "anna.wav", clip_path("hello_world"), tmp_path / "answer.wav")
+    command = [sys.executable, str(EXAMPLES / "csm_voice.py"), str(weights), *map(str, files)]
+    own = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env=own)
+    assert done.returncode == 0, done.stderr  # on stderr it may say that this machine is too slow
+    assert "answered: You said: hello world. And how you said it!" in done.stdout
+    assert read_audio(tmp_path / "answer.wav").seconds > 0.5
