@@ -40,6 +40,7 @@ from parley.config.schema import (
     ServerSection,
     with_stages,
 )
+from parley.config.replaced_stages import compaction_without_a_model, left_out_of, options_of_nobody
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
 from parley.config.values import Config, InterpretConfig, ModelsConfig, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
@@ -71,6 +72,9 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
     _check_engines(settings, places)
+    if refused := compaction_without_a_model(settings, places):
+        raise ConfigError(refused[0], remedy=refused[1])
+    warnings += options_of_nobody(settings, places)
     keys = _api_keys(settings.server, places, environ)
     keys_file = keys_file_of(settings.server.keys_file, environ)
     _check_address(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
@@ -347,9 +351,11 @@ class _Options(dict[str, object]):
 
 
 def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
+    left_out = left_out_of(section)
     named = {
         stage: stage.spec(getattr(section, stage.name), _Options(getattr(section, f"{stage.name}_options")))
         for stage in stages()
+        if stage.name not in left_out
     }
     return PipelineConfig(
         name=name,
@@ -374,8 +380,11 @@ def _explain(settings: ConfigSchema, places: Mapping[KeyPath, str], keys: tuple[
     values["server"]["api_keys"] = keys
     values["pipelines"] = {name: _stages_first(table) for name, table in values["pipelines"].items()}
     optional = {stage.name for stage in stages() if not stage.default}
+    left_out = {name: left_out_of(section) for name, section in settings.pipelines.items()}
     shown = []
     for key, value in flatten(values):
+        if key[0] == "pipelines" and key[-1] in left_out[key[1]]:
+            continue
         if key[-1].endswith("_options") and not value:
             continue
         if key[0] == "pipelines" and not value and key not in places and key[-1] in optional:

@@ -13,7 +13,7 @@ from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
 from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import LLM, MT, STT, TTS, VC, EngineSet
+from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, EngineSet
 from parley.runtime.language_chain import LanguageChain
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
@@ -35,7 +35,7 @@ OPENAI_RECOGNIZERS = (
 @dataclass(frozen=True, slots=True)
 class LoadedPipeline:
     """Everything that one kind of session needs. Without a turn judge, pauses are judged by their length alone; without a language
-    model, a synthesizer or a translator, work for it fails. `voice` scores the frames of all its sessions with the pipeline's vad engine.
+    model, a synthesizer or a translator, work for it fails; a speech model answers in place of the first two. `voice` scores the frames of all its sessions with the pipeline's vad engine.
 
     `cutter` makes, for the language of a reply ("" unknown), what cuts it into clauses.
     """
@@ -62,9 +62,10 @@ class LoadedPipeline:
 
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for."""
-        tts, llm = self.engines.find(TTS), self.engines.find(LLM)
-        known = [] if tts is None else [voice for voice in OPENAI_VOICES if tts.resolve_voice(voice) is not None]
-        speakers = [engine for engine in (tts, self.engines.find(VC)) if engine is not None]
+        tts, llm, model = self.engines.find(TTS), self.engines.find(LLM), self.engines.find(SPEECH)
+        speaker = model or tts
+        known = [] if speaker is None else [one for one in OPENAI_VOICES if speaker.resolve_voice(one) is not None]
+        speakers = [engine for engine in (model, tts, self.engines.find(VC)) if engine is not None]
         own_voices = [voice for engine in speakers for voice in engine.info.voices]
         voices = dict.fromkeys((self.config.voice, *known, *own_voices))
         mixable = dict.fromkeys((*known, *tts.info.voices)) if tts is not None and tts.info.mixes else {}
@@ -76,7 +77,7 @@ class LoadedPipeline:
             mixable=tuple(mixable),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
-            audio=llm is not None and llm.info.audio,
+            audio=model is not None or (llm is not None and llm.info.audio),
             logprobs=heard_by.logprobs,
             noise_reduction=processing.available(),
             recognizer=heard_by.name,

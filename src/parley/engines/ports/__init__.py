@@ -57,6 +57,7 @@ from parley.engines.ports.stages import (
     EngineSet,
     Stage,
     aliases,
+    replaced,
     stages,
 )
 from parley.engines.ports.stt import (
@@ -144,5 +145,6 @@ __all__ = [
     "VoicesByLanguage",
     "Word",
     "aliases",
+    "replaced",
     "stages",
 ]
