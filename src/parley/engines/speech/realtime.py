@@ -171,7 +171,7 @@ class RealtimeSpeechModel:
                 code="unknown_voice",
                 remedy="Name it in the option voices, or use one of those, or none.",
             )
-        async with self._slots.slot(request.share):
+        async with self._slots.slot(id(request.share)):  # (the queue remembers its owners, and must not keep this one)
             for last in (False, True):
                 begun = False
                 try:
