@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from parley.engines.ports import LLM, SPEECH, TTS, Engine, EngineSet, SpeechMode
 from parley.engines.speech import bench
 from parley.engines.speech.realtime import RealtimeSpeechModel, create
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer
-from tests.server.harness import PATIENCE_S, Engines, Running, Talk, running, talking
+from tests.runtime.rig import settled
+from tests.server.harness import Engines, Running, Talk, running, talking
 from tests.server.test_conversation import PAUSE, TOOL, VOICE, configure, push, spoken, write
 
 LONG = "one two three four five six seven eight nine ten eleven twelve."
@@ -109,9 +109,7 @@ async def test_an_upstream_session_ends_with_the_conversation() -> None:
             async with talking(server) as talk:
                 await ask(talk)
                 assert len(upstream.app.sessions) == 1
-            async with asyncio.timeout(PATIENCE_S):
-                while len(upstream.app.sessions):  # noqa: ASYNC110 - the end of the other server's session has no event here
-                    await asyncio.sleep(0.01)
+            await settled(lambda: not len(upstream.app.sessions))
         await engine.close()
 
 
@@ -190,9 +188,8 @@ async def test_what_the_client_deletes_is_gone_upstream() -> None:
 
 async def test_a_conversation_is_rebuilt_on_a_new_upstream_session() -> None:
     behind = Engines(stt=FakeRecognizer("first heard", "second heard"), llm=FakeModel(["Yes."], ["No."]))
-    async with in_front(behind, "The first.", "The second.", session_minutes=0.001) as (talk, _, upstream):
+    async with in_front(behind, "The first.", "The second.", session_minutes=0.0001) as (talk, _, upstream):
         await ask(talk)
-        await asyncio.sleep(0.06)  # (a session of this age is replaced)
         await ask(talk)
         assert len(upstream.app.sessions) == 1
     assert said(behind.llm) == [("user", "The first."), ("assistant", "Yes."), ("user", "second heard")]

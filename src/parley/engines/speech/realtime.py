@@ -86,7 +86,7 @@ def create(model: str, options: Mapping[str, object]) -> RealtimeSpeechModel:
         voices=reader.names("voices") or dialect.voices,
         max_sessions=int(reader.number("max_sessions", 64, 1, 1000)),
         idle_s=reader.number("idle_s", 60, 0.01, 3600),
-        session_minutes=reader.number("session_minutes", 55, 0.001, 24 * 60),
+        session_minutes=reader.number("session_minutes", 55, 0.0001, 24 * 60),
         timeout_s=reader.number("timeout_s", 30, 0.01, 3600),
         idle_timeout_s=reader.number("idle_timeout_s", 30, 0.01, 3600),
     )
