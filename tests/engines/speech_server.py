@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +83,7 @@ class SpeechConnection:
         await self.send("response.done", response={**response, **fields})
 
 
-Script = Callable[[SpeechConnection, dict[str, Any]], Awaitable[None]]
+Script = Callable[[SpeechConnection, dict[str, Any]], Coroutine[Any, Any, None]]
 """Answers a `response.create`; the object is its `response`."""
 
 
@@ -143,7 +143,9 @@ class SpeechServer:
                 if event["type"] == "response.create":
                     connection.responses += 1
                     script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-                    await connection.send("response.created", response={"id": connection.response, "status": "in_progress"})
+                    await connection.send(
+                        "response.created", response={"id": connection.response, "status": "in_progress"}
+                    )
                     task = asyncio.create_task(script(connection, event.get("response", {})))
                     answers.add(task)
                 else:
@@ -177,14 +179,14 @@ class SpeechServer:
             case "conversation.item.create":
                 connection.items.append(event["item"])
             case "conversation.item.delete":
-                gone = [item for item in connection.items if item["id"] == event["item_id"]]
+                gone = [one for one in connection.items if one["id"] == event["item_id"]]
                 if not gone:
                     await connection.error("item_not_found", "There is no such item.", event_id=event["event_id"])
-                for item in gone:
-                    connection.items.remove(item)
+                for one in gone:
+                    connection.items.remove(one)
             case "conversation.item.truncate":
-                for item in connection.items:
-                    if item["id"] == event["item_id"]:
-                        item["cut"] = event["audio_end_ms"]
+                for one in connection.items:
+                    if one["id"] == event["item_id"]:
+                        one["cut"] = event["audio_end_ms"]
             case "response.cancel":
                 connection.cancelled.set()

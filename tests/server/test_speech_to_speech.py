@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,9 @@ class Hearing(Engines):
 
 
 @asynccontextmanager
-async def in_front(behind: Engines, *turns: str, **options: object) -> AsyncIterator[tuple[Talk, RealtimeSpeechModel, Running]]:
+async def in_front(
+    behind: Engines, *turns: str, **options: object
+) -> AsyncIterator[tuple[Talk, RealtimeSpeechModel, Running]]:
     """A stock client in front of Parley in front of Parley (`behind`); `turns` are what the first one's recogniser hears."""
     async with running(engines=behind) as upstream:
         engine = create("gpt-realtime", {"base_url": f"{upstream.http}/v1", "dialect": "parley", **options})
@@ -54,7 +57,7 @@ def said(model: FakeModel, request: int = -1) -> list[tuple[str, str]]:
     return [(one.role, one.text) for one in model.requests[request].messages if one.role != "system"]
 
 
-async def ask(talk: Talk) -> object:
+async def ask(talk: Talk) -> Any:
     """A spoken turn, up to the end of its answer."""
     talk.events.clear()
     await push(talk, PAUSE + VOICE + PAUSE)
@@ -64,7 +67,10 @@ async def ask(talk: Talk) -> object:
 
 async def test_a_spoken_turn_is_heard_and_answered_by_the_speech_model_alone() -> None:
     engine = bench.create("", {"first_audio_ms": 1, "word_ms": 40})
-    async with running(engines=Hearing(stt=FakeRecognizer("What time is it?"), speech=engine)) as server, talking(server) as talk:
+    async with (
+        running(engines=Hearing(stt=FakeRecognizer("What time is it?"), speech=engine)) as server,
+        talking(server) as talk,
+    ):
         response = await ask(talk)
         if not talk.of("conversation.item.input_audio_transcription.completed"):
             await configure(talk)
@@ -75,7 +81,9 @@ async def test_a_spoken_turn_is_heard_and_answered_by_the_speech_model_alone() -
     audio = np.frombuffer(spoken(talk), "<i2")
     assert len(audio) == 4 * 960
     voice = np.frombuffer(VOICE, "<i2").astype(float)
-    assert 0.3 < np.sqrt(np.mean(audio.astype(float) ** 2)) / np.sqrt(np.mean(voice**2)) < 1.1, "it heard how loud the user is"
+    assert 0.3 < np.sqrt(np.mean(audio.astype(float) ** 2)) / np.sqrt(np.mean(voice**2)) < 1.1, (
+        "it heard how loud the user is"
+    )
 
 
 async def test_a_written_answer_comes_from_the_speech_model_too() -> None:
@@ -97,7 +105,7 @@ async def test_turns_share_one_upstream_session_that_hears_them_and_remembers() 
         assert (await ask(talk)).output[0].content[0].transcript == "No."
         assert len(upstream.app.sessions) == 1
     assert said(behind.llm) == [("user", "first heard"), ("assistant", "Yes."), ("user", "second heard")]
-    assert [round(len(stream.audio) / 16_000, 1) for stream in behind.stt.streams][0] > 0.5
+    assert len(behind.stt.streams[0].audio) > 8_000
     assert behind.llm.requests[0].messages[0].text.startswith("You are a helpful voice assistant")
 
 
@@ -158,7 +166,11 @@ async def test_an_answer_that_is_cancelled_while_it_comes_is_cut_upstream() -> N
 
 
 async def test_tools_are_called_and_answered_through_both() -> None:
-    call = [ToolCallDelta(0, "call_w", "weather"), ToolCallDelta(0, arguments='{"city":'), ToolCallDelta(0, arguments='"Paris"}')]
+    call = [
+        ToolCallDelta(0, "call_w", "weather"),
+        ToolCallDelta(0, arguments='{"city":'),
+        ToolCallDelta(0, arguments='"Paris"}'),
+    ]
     behind = Engines(stt=FakeRecognizer("weather"), llm=FakeModel(call, ["Sunny."]))
     async with in_front(behind, "Weather in Paris?") as (talk, _, upstream):
         await configure(talk, tools=[TOOL], tool_choice="auto")

@@ -30,6 +30,7 @@ from parley.config.layers import (
     read_file,
     read_flags,
 )
+from parley.config.replaced_stages import compaction_without_a_model, left_out_of, options_of_nobody
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
     PIPELINE_SECTION,
@@ -40,7 +41,6 @@ from parley.config.schema import (
     ServerSection,
     with_stages,
 )
-from parley.config.replaced_stages import compaction_without_a_model, left_out_of, options_of_nobody
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
 from parley.config.values import Config, InterpretConfig, ModelsConfig, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry

@@ -33,8 +33,8 @@ def compaction_without_a_model(settings: ConfigSchema, places: Mapping[KeyPath, 
 def options_of_nobody(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> list[str]:
     """A warning for each table of options whose stage is left out."""
     return [
-        f"{place}: {'.'.join(key)} changes nothing: the pipeline {name} has a speech model in place of {stage}. Set pipelines.{name}.{stage} "
-        "to use both."
+        f"{place}: {'.'.join(key)} changes nothing: the pipeline {name} has a speech model in place of {stage}. "
+        f"Set pipelines.{name}.{stage} to use both."
         for name, section in settings.pipelines.items()
         for stage in sorted(left_out_of(section))
         for key, place in places.items()

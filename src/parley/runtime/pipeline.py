@@ -35,7 +35,8 @@ OPENAI_RECOGNIZERS = (
 @dataclass(frozen=True, slots=True)
 class LoadedPipeline:
     """Everything that one kind of session needs. Without a turn judge, pauses are judged by their length alone; without a language
-    model, a synthesizer or a translator, work for it fails; a speech model answers in place of the first two. `voice` scores the frames of all its sessions with the pipeline's vad engine.
+    model, a synthesizer or a translator, work for it fails, except that a speech model answers in place of the first two. `voice` scores
+    the frames of all its sessions with the pipeline's vad engine.
 
     `cutter` makes, for the language of a reply ("" unknown), what cuts it into clauses.
     """
@@ -51,7 +52,8 @@ class LoadedPipeline:
     languages has forty thousand pairs."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", self.languages.targets())
+        voiceless = SPEECH in self.engines and TTS not in self.engines
+        object.__setattr__(self, "targets", () if voiceless else self.languages.targets())
 
     @property
     def languages(self) -> LanguageChain:

@@ -124,7 +124,8 @@ class RealtimeSpeechModel:
         """What is said at start-up."""
         if self._config.voices or self._config.voice:
             return ""
-        return f"It speaks with the server's own voice{f' ({self._usual_voice})' if self._usual_voice else ''}: the option voices names others."
+        named = f" ({self._usual_voice})" if self._usual_voice else ""
+        return f"It speaks with the server's own voice{named}: the option voices names others."
 
     async def open(self) -> None:
         """Open a session and close it again. Raises `EngineUnavailable` with the remedy: the key, the URL, the model, the dialect."""

@@ -164,7 +164,9 @@ class UpstreamAnswer:
 
 
 def _usage(usage: object) -> TokenUsage | None:
-    counts = [_count(usage, *names) for names in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))]
+    counts = [
+        _count(usage, *names) for names in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
+    ]
     if counts == [None, None]:
         return None
     cached = value_at(usage, "input_token_details.cached_tokens")

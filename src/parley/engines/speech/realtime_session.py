@@ -222,7 +222,7 @@ class UpstreamSession:
         raise error_of(error)
 
     async def _drain(self) -> None:
-        """Read on to the end of an answer that was given up: nothing can be asked before. Raises `ConnectionError` where it does not end."""
+        """Read on to the end of an answer that was given up, before another is asked for. Raises `ConnectionError` where it does not end."""
         answer = self._answer
         try:
             async with asyncio.timeout(DRAIN_S):

@@ -38,7 +38,7 @@ from parley.engines.ports import MODERATION, SPEECH, EngineSet, SpeechModel, Tex
 from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.screening import Remembered, Screening
-from parley.runtime.generation.spoken import MAX_PIECES_AHEAD, SpokenAnswer, SpokenPiece, SpokenVoice
+from parley.runtime.generation.spoken import MAX_PIECES_AHEAD, SpokenAnswer, SpokenGroup, SpokenVoice
 from parley.runtime.generation.streams import closing
 from parley.runtime.generation.summaries import SummaryWriter
 from parley.runtime.generation.text_sources import source_name, text_of
@@ -64,7 +64,7 @@ class _Failed:
     fault: Fault
 
 
-_Piece = Clause | SpokenPiece | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished | _Failed
+_Piece = Clause | SpokenGroup | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished | _Failed
 _Pieces = asyncio.Queue[_Piece]
 
 
@@ -179,7 +179,9 @@ class _Attempt:
         answer = SpokenAnswer(self._effect, model, self._share, self._began, self._cutter(self._effect.language))
         self._who = voice.who
         try:
-            await self._deliver(_Delivery(lambda queue: self._hear(answer, queue), voice.speak, voice.finish, MAX_PIECES_AHEAD))
+            await self._deliver(
+                _Delivery(lambda queue: self._hear(answer, queue), voice.speak, voice.finish, MAX_PIECES_AHEAD)
+            )
         finally:
             voice.close()
 
@@ -217,10 +219,10 @@ class _Attempt:
                 if not isinstance(piece, _Failed) and not await self._allowed(piece):
                     self._say(GenerationFinished(self._effect.attempt, "content_filter"))
                     return
-                if not isinstance(piece, Clause | SpokenPiece):
+                if not isinstance(piece, Clause | SpokenGroup):
                     await way.end()
                 match piece:
-                    case Clause() | SpokenPiece():
+                    case Clause() | SpokenGroup():
                         await way.say(piece)
                     case _Failed(fault):
                         self._say(GenerationFailed(self._effect.attempt, fault))
@@ -238,7 +240,7 @@ class _Attempt:
         screening = self._screening
         if screening is None:
             return True
-        judged = isinstance(piece, Clause) or (isinstance(piece, SpokenPiece) and piece.clause)
+        judged = isinstance(piece, Clause) or (isinstance(piece, SpokenGroup) and piece.clause)
         return await screening.may_answer() and (not judged or await screening.may_say())
 
     async def _put(self, queue: _Pieces, clause: Clause) -> None:

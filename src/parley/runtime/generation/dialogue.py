@@ -64,6 +64,4 @@ def _parted(messages: tuple[ChatMessage, ...]) -> tuple[tuple[ChatMessage, ...],
 
 def _samples(turn: tuple[AudioPart, ...], rate: int) -> Samples:
     """The sound of a turn at `rate`, float32 `[n]`."""
-    return np.concatenate(
-        [resample(to_float(np.frombuffer(part.pcm, "<i2")), part.sample_rate, rate) for part in turn]
-    )
+    return np.concatenate([resample(to_float(np.frombuffer(part.pcm, "<i2")), part.sample_rate, rate) for part in turn])

@@ -62,14 +62,14 @@ _WIDE: Final = 0x2E80
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenPiece:
+class SpokenGroup:
     """Deltas that may be heard together; `clause`: with them ends a clause that a moderator judges."""
 
     deltas: tuple[SpokenDelta, ...]
     clause: bool = False
 
 
-SpokenEvent = SpokenPiece | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished
+SpokenEvent = SpokenGroup | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished
 
 
 class SpokenAnswer:
@@ -100,7 +100,7 @@ class SpokenAnswer:
                 match self._checked(event):
                     case SpokenDelta() as delta:
                         if screening is None:
-                            await queue.put(SpokenPiece((delta,)))
+                            await queue.put(SpokenGroup((delta,)))
                         else:
                             await self._judge(delta, queue, screening)
                     case ToolCallDelta() as call:
@@ -140,7 +140,7 @@ class SpokenAnswer:
         ready = []
         while self._waiting and self._waiting[0][1] <= self._cut:
             ready.append(self._waiting.popleft()[0])
-        await queue.put(SpokenPiece(tuple(ready), clause=True))
+        await queue.put(SpokenGroup(tuple(ready), clause=True))
 
     async def _end(self, queue: asyncio.Queue[Any], screening: Screening | None) -> None:
         """Everything that was said is judged, before what is no speech."""
@@ -150,7 +150,7 @@ class SpokenAnswer:
             await self._release(clause.text, queue, screening)
         screening.text_ended()
         if self._waiting:  # sound after the last word
-            await queue.put(SpokenPiece(tuple(delta for delta, _ in self._waiting)))
+            await queue.put(SpokenGroup(tuple(delta for delta, _ in self._waiting)))
             self._waiting.clear()
 
 
@@ -164,7 +164,7 @@ class _Begun:
 
 
 class SpokenVoice:
-    """The audio of one answer, posted: await `speak()` for each piece in order, `finish()` before anything else is posted and at the end."""
+    """The audio of one answer, posted: await `speak()` for each group in order, `finish()` before anything else is posted."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class SpokenVoice:
         self._words: tuple[SpokenWord, ...] = ()
         self._given_ms = self._sent_ms = 0.0
 
-    async def speak(self, piece: SpokenPiece) -> None:
+    async def speak(self, piece: SpokenGroup) -> None:
         """Post what may be heard now."""
         for delta in piece.deltas:
             self._begin(delta)
