@@ -163,12 +163,13 @@ class SpeechServer:
                 session = event["session"]
                 listening = session.get("audio", {}).get("input", {})
                 place = listening if "turn_detection" in listening else session
-                kept = self.detection(place.get("turn_detection"))
-                if isinstance(kept, str):
-                    await connection.error("invalid_value", kept, event_id=event["event_id"])
-                    return
-                place["turn_detection"] = kept
-                connection.settings |= session
+                if "turn_detection" in place:
+                    kept = self.detection(place["turn_detection"])
+                    if isinstance(kept, str):
+                        await connection.error("invalid_value", kept, event_id=event["event_id"])
+                        return
+                    place["turn_detection"] = kept
+                _merge(connection.settings, session)
                 await connection.send("session.updated", session=session)
             case "input_audio_buffer.append":
                 connection.audio += base64.b64decode(event["audio"])
@@ -190,3 +191,11 @@ class SpeechServer:
                         one["cut"] = event["audio_end_ms"]
             case "response.cancel":
                 connection.cancelled.set()
+
+
+def _merge(settings: dict[str, Any], changed: dict[str, Any]) -> None:
+    for name, value in changed.items():
+        if isinstance(value, dict) and isinstance(settings.get(name), dict) and value.keys() != {"type", "rate"}:
+            _merge(settings[name], value)
+        else:
+            settings[name] = value

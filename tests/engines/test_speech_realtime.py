@@ -249,7 +249,8 @@ async def test_an_upstream_that_keeps_its_turn_detection_is_kept_from_answering(
     server = SpeechServer(detection=lambda wanted: "turn_detection cannot be null" if wanted is None else wanted)
     async with server.running(), opened(server) as engine:
         await ask(engine)
-    assert server.connections[1].settings["audio"]["input"]["turn_detection"] == NEVER_ANSWERS
+    listening = server.connections[1].settings["audio"]["input"]
+    assert listening == {"turn_detection": NEVER_ANSWERS, "format": {"type": "audio/pcm", "rate": RATE}}
 
 
 @pytest.mark.parametrize("kept", ["turn_detection cannot be changed", {"type": "server_vad", "create_response": True}])

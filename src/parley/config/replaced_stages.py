@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from parley.config.errors import ConfigError
 from parley.config.layers import KeyPath
 from parley.config.schema import ConfigSchema, PipelineSection
 from parley.engines.ports import LLM, replaced, stages
@@ -17,17 +18,16 @@ def left_out_of(section: PipelineSection) -> frozenset[str]:
     return replaced(stage.name for stage in stages() if getattr(section, stage.name)) - section.model_fields_set
 
 
-def compaction_without_a_model(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> tuple[str, str] | None:
-    """What is wrong with a pipeline that wants summaries and has no language model to write them, and the remedy."""
+def check_compaction(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> None:
+    """Raises `ConfigError` for a pipeline that wants summaries and has no language model to write them."""
     for name, section in settings.pipelines.items():
         if section.compaction == "on" and LLM.name in left_out_of(section):
             key = ("pipelines", name, "compaction")
-            return (
+            raise ConfigError(
                 f"{places.get(key, 'default')}: {'.'.join(key)} needs a language model, and the pipeline {name} has a speech model in its "
                 "place.",
-                f"Name a language model too (pipelines.{name}.llm), or set compaction to off.",
+                remedy=f"Name a language model too (pipelines.{name}.llm), or set compaction to off.",
             )
-    return None
 
 
 def options_of_nobody(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> list[str]:

@@ -137,6 +137,7 @@ class Pipeline:
             compaction=compaction,
         )
         """The same as a server's configuration; frozen."""
+        checks.compaction(compaction, writes=LLM in self.config.engines, speaks=SPEECH in self.config.engines)
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
         self._opened: list[LoadedEngines] = []

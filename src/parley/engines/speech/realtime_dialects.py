@@ -31,7 +31,7 @@ class UpstreamDialect:
     """What one family of servers takes.
 
     `session` and `reply` say where our settings stand in the objects of `session.update` and `response.create` (dotted paths); a setting
-    that is not named cannot be made there. `constant` is sent with the session, `update` beside it in the event. `turns_off` are the values
+    that is not named cannot be made there. `constant` is sent with the session each time, `first` the first time only. `turns_off` are the values
     of turn detection that keep the server from answering by itself, in the order in which they are tried; () where it has none. `items`:
     the server has a conversation of items that we write and cut; without, each turn is a session of its own, whose instructions hold
     what was said before. `asks`: an answer is asked for with `response.create`; else the last commit does. `commits` are what is sent
@@ -44,7 +44,7 @@ class UpstreamDialect:
     session: Mapping[str, str]
     reply: Mapping[str, str] = field(default_factory=dict)
     constant: Mapping[str, object] = field(default_factory=dict)
-    update: Mapping[str, object] = field(default_factory=dict)
+    first: Mapping[str, object] = field(default_factory=dict)
     names_model: bool = False
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -60,9 +60,9 @@ class UpstreamDialect:
     refused: str = ""
     """Why the engine cannot use such a server."""
 
-    def session_of(self, settings: Mapping[str, object]) -> dict[str, Any]:
+    def session_of(self, settings: Mapping[str, object], *, first: bool) -> dict[str, Any]:
         """The session object of these settings, of those that the server has."""
-        return _placed(self.session, settings, self.constant)
+        return _placed(self.session, settings, {**self.constant, **(self.first if first else {})})
 
     def reply_of(self, settings: Mapping[str, object]) -> dict[str, Any]:
         """The response object of these settings, of those that the server has."""
@@ -96,7 +96,8 @@ _GA_SESSION: Final = {
     "tools": "tools",
 }
 _GA_REPLY: Final = {"modalities": "output_modalities", "tool_choice": "tool_choice", "max_tokens": "max_output_tokens"}
-_GA_CONSTANT: Final = {"type": "realtime", "audio.input.format": _PCM, "audio.output.format": _PCM}
+_GA_CONSTANT: Final = {"type": "realtime"}
+_GA_FIRST: Final = {"audio.input.format": _PCM, "audio.output.format": _PCM}
 
 OPENAI: Final = UpstreamDialect(
     "openai",
@@ -104,10 +105,17 @@ OPENAI: Final = UpstreamDialect(
     session=_GA_SESSION,
     reply=_GA_REPLY,
     constant=_GA_CONSTANT,
+    first=_GA_FIRST,
     voices=OPENAI_VOICES,
 )
 PARLEY: Final = UpstreamDialect(
-    "parley", "Another Parley", session=_GA_SESSION, reply=_GA_REPLY, constant=_GA_CONSTANT, turns_off=(None,)
+    "parley",
+    "Another Parley",
+    session=_GA_SESSION,
+    reply=_GA_REPLY,
+    constant=_GA_CONSTANT,
+    first=_GA_FIRST,
+    turns_off=(None,),
 )
 BETA: Final = UpstreamDialect(
     "beta",
@@ -121,7 +129,7 @@ BETA: Final = UpstreamDialect(
         "tools": "tools",
     },
     reply={"modalities": "modalities", "tool_choice": "tool_choice", "max_tokens": "max_response_output_tokens"},
-    constant={"input_audio_format": "pcm16", "output_audio_format": "pcm16"},
+    first={"input_audio_format": "pcm16", "output_audio_format": "pcm16"},
     headers={"OpenAI-Beta": "realtime=v1"},
     spoken=("audio", "text"),
     assistant_part="text",

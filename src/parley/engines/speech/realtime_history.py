@@ -74,15 +74,13 @@ class HeldItem:
 
     def cut_at(self, wanted: WantedItem) -> int | None:
         """Where it has to be cut to be the wanted item, in ms of its audio; None: it is that already."""
-        if not self.audio_ms:
-            return None
         whole, heard = len(self.item.text.strip()), len(wanted.text.strip())
+        if not self.audio_ms or heard == whole:
+            return None
         if wanted.heard_ms is not None:
             at_ms = min(wanted.heard_ms, int(self.audio_ms))
-        elif heard < whole:
-            at_ms = int(self.audio_ms * heard / whole)
         else:
-            return None
+            at_ms = int(self.audio_ms * heard / whole)
         end_ms = self.audio_ms if self.cut_ms is None else self.cut_ms
         return at_ms if at_ms < int(end_ms) else None
 

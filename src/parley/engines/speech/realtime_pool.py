@@ -48,7 +48,7 @@ class UpstreamPool:
         if session is not None and self._serves(session, voice):
             return session
         if session is not None:
-            await self.drop(session)
+            self._end_later(session)
         while len(self._made_at) >= self._most and self._kept:
             await self.drop(self._out(next(iter(self._kept))))
         session = self._make()
@@ -106,7 +106,8 @@ class UpstreamPool:
             self._end_later(self._out(key))
 
     def _end_later(self, session: UpstreamSession) -> None:
-        task = asyncio.get_running_loop().create_task(self.drop(session))
+        self._made_at.pop(session, None)
+        task = asyncio.get_running_loop().create_task(session.close())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

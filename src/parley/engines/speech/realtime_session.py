@@ -85,8 +85,8 @@ class UpstreamSession:
             endpoint, query, dialect.headers, max_event_bytes=MAX_EVENT_BYTES, pings=False
         )  # (pings are not answered while nothing is read)
         self._held: list[HeldItem] = []
-        self._settings: dict[str, object] = {}
-        self._turns_off: object = None
+        self._settings: dict[str, object] | None = None
+        """Those in force; None: nothing was set so far."""
         self._answer: UpstreamAnswer | None = None
         """The answer under way, also when it was given up."""
         self._sending = False
@@ -141,7 +141,7 @@ class UpstreamSession:
             except (StatusError, StreamError) as error:
                 if "turn_detection" not in str(error.body):
                     raise
-                refusal = error
+                refusal, self._settings = error, None
                 continue
             session = updated.get("session")
             self.usual_voice = str(value_at(session, self._dialect.session["voice"]) or "")
@@ -149,7 +149,6 @@ class UpstreamSession:
             if isinstance(found, dict) and found.get("create_response") is not False:
                 refusal = StreamError(f"it keeps {found.get('type')!r}")
                 continue
-            self._turns_off = value
             return
         if self._dialect.turns_off:
             said = getattr(refusal, "body", "")
@@ -163,13 +162,19 @@ class UpstreamSession:
         return {"voice": self.voice} if self.voice else {}
 
     async def _update(self, settings: Mapping[str, object]) -> dict[str, Any]:
-        await self._send_settings(settings)
+        await self._set(settings)
         return await self._event("session.updated")
 
-    async def _send_settings(self, settings: Mapping[str, object]) -> None:
+    async def _set(self, settings: Mapping[str, object]) -> None:
+        """Send those settings that are not in force: servers refuse to hear some of them again once they have spoken."""
+        known = self._settings or {}
+        new = {name: value for name, value in settings.items() if name not in known or known[name] != value}
+        if not new:
+            return
         named = {"model": self._model} if self._dialect.names_model else {}
-        session = self._dialect.session_of(settings)
-        await self._send("session.update", {**self._dialect.update, **named, "session": session}, SET)
+        session = self._dialect.session_of(new, first=self._settings is None)
+        self._settings = {**known, **new}
+        await self._send("session.update", {**named, "session": session}, SET)
 
     async def _event(self, kind: str) -> dict[str, Any]:
         """The next event of that type. Raises what the server reports before it."""
@@ -240,13 +245,11 @@ class UpstreamSession:
             "instructions": instructions,
             "modalities": _modalities(self._dialect, text_only=False),
             "tools": list(map(_tool, request.tools)),
-            **({"turn_detection": self._turns_off} if self._dialect.turns_off else {}),
             **self._voiced(),
-            **({"speed": request.speed} if request.speed != 1.0 or "speed" in self._settings else {}),
         }
-        if settings != self._settings:
-            await self._send_settings(settings)
-            self._settings = settings
+        if request.speed != 1.0 or "speed" in (self._settings or ()):
+            settings["speed"] = request.speed
+        await self._set(settings)
         if self._dialect.items:
             await self._follow(items)
         self._turn = request.transcript
