@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
-from parley.engines.ports import LLM, SPEECH, TTS, Engine, EngineSet, SpeechModel, Stage, ToolCallDelta
+from parley.engines.moderation import words as word_list
+from parley.engines.ports import (
+    LLM,
+    MODERATION,
+    SPEECH,
+    TTS,
+    VC,
+    Engine,
+    EngineSet,
+    Moderator,
+    SpeechModel,
+    Stage,
+    ToolCallDelta,
+    VoiceConverter,
+)
 from parley.engines.speech import bench
 from parley.engines.speech.realtime import RealtimeSpeechModel, create
+from parley.engines.vc import bench as bench_converter
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer
 from tests.runtime.rig import settled
 from tests.server.harness import Engines, Running, Talk, running, talking
@@ -25,13 +44,17 @@ class Hearing(Engines):
     """The scripted engines, and a speech model in place of the language model and the voice."""
 
     speech: SpeechModel | None = None
+    vc: VoiceConverter | None = None
+    moderation: Moderator | None = None
 
     def as_set(self) -> EngineSet:
         assert self.speech is not None
+        others: dict[Stage[Engine], Engine | None] = {VC: self.vc, MODERATION: self.moderation}
         engines: dict[Stage[Engine], Engine] = {
             stage: engine for stage, engine in super().as_set().items() if stage not in (LLM, TTS)
         }
-        return EngineSet({**engines, SPEECH: self.speech})
+        named = {stage: engine for stage, engine in others.items() if engine is not None}
+        return EngineSet({**engines, **named, SPEECH: self.speech})
 
 
 @asynccontextmanager
@@ -84,6 +107,46 @@ async def test_a_spoken_turn_is_heard_and_answered_by_the_speech_model_alone() -
     assert 0.3 < np.sqrt(np.mean(audio.astype(float) ** 2)) / np.sqrt(np.mean(voice**2)) < 1.1, (
         "it heard how loud the user is"
     )
+
+
+async def test_a_converter_changes_the_voice_and_keeps_the_words() -> None:
+    audio = []
+    for vc in (None, bench_converter.create("", {"latency_ms": 20})):
+        engine = bench.create("", {"first_audio_ms": 1, "word_ms": 40})
+        engines = Hearing(stt=FakeRecognizer("One two three."), speech=engine, vc=vc)
+        async with running(engines=engines) as server, talking(server) as talk:
+            response = await ask(talk)
+            assert response.output[0].content[0].transcript == "One two three."
+            audio.append(spoken(talk))
+    plain, converted = audio
+    assert len(plain) == len(converted) == 2 * 3 * 960
+    assert plain != converted
+
+
+async def test_nothing_that_a_moderator_refuses_is_heard() -> None:
+    moderator = word_list.create("", {"words": ["darn"]})
+    await moderator.open()
+    model = FakeModel(["It is a fine day outside. It is a darn shame today."])
+    behind = Engines(stt=FakeRecognizer("well"), llm=model)
+    async with running(engines=behind) as upstream:
+        engine = create("gpt-realtime", {"base_url": f"{upstream.http}/v1", "dialect": "parley"})
+        await engine.open()
+        engines = Hearing(stt=FakeRecognizer("Well?"), speech=engine, moderation=moderator)
+        async with running(engines=engines) as server, talking(server) as talk:
+            response = await ask(talk)
+        await engine.close()
+    assert (response.status, response.status_details.reason) == ("incomplete", "content_filter")
+    assert response.output[0].content[0].transcript.strip() == "It is a fine day outside."
+
+
+async def test_translations_need_a_voice_and_that_is_said() -> None:
+    engine = bench.create("", {})
+    async with running(engines=Hearing(speech=engine)) as server:
+        with pytest.raises(InvalidStatus) as raised:
+            await connect(f"{server.ws}/v1/realtime/translations?model=gpt-realtime")
+    refusal = json.loads(raised.value.response.body)["error"]
+    assert refusal["code"] == "translation_not_available"
+    assert "name a synthesizer too" in refusal["message"]
 
 
 async def test_a_written_answer_comes_from_the_speech_model_too() -> None:

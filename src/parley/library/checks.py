@@ -102,7 +102,7 @@ def named_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compaction(wanted: bool, *, writes: bool, speaks: bool) -> None:
-    """Raises `LibraryError` for summaries that nobody can write: `writes` says whether there is a language model, `speaks` a speech model."""
+    """Raises `LibraryError` for summaries that nobody can write. `writes`: there is a language model; `speaks`: a speech model."""
     if wanted and speaks and not writes:
         raise LibraryError(
             "compaction needs a language model, and the pipeline has a speech model in its place.",

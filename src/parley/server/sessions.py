@@ -33,9 +33,9 @@ from parley.core.words.events import (
 from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.notices import ErrorRaised, Notice, OutputAudioDelta, PartAt
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
+from parley.engines.ports import TTS
 from parley.invocation import command
 from parley.runtime.driver import Driver
-from parley.engines.ports import TTS
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
@@ -251,8 +251,8 @@ def _no_translator(pipeline: LoadedPipeline) -> Refusal:
     """The refusal of a pipeline that translates into no language which it can speak."""
     if TTS not in pipeline.engines:
         message = (
-            f"The pipeline {pipeline.name!r} has a speech model and no voice for translations. On the server, name a synthesizer too (`tts`), "
-            "or use another pipeline."
+            f"The pipeline {pipeline.name!r} has a speech model and no voice for translations. On the server, name a synthesizer too "
+            "(`tts`), or use another pipeline."
         )
         return Refusal(400, "translation_not_available", message, param="model")
     message = (

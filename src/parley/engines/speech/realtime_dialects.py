@@ -30,13 +30,13 @@ NEVER_ANSWERS: Final[Mapping[str, object]] = {
 class UpstreamDialect:
     """What one family of servers takes.
 
-    `session` and `reply` say where our settings stand in the objects of `session.update` and `response.create` (dotted paths); a setting
-    that is not named cannot be made there. `constant` is sent with the session each time, `first` the first time only. `turns_off` are the values
-    of turn detection that keep the server from answering by itself, in the order in which they are tried; () where it has none. `items`:
-    the server has a conversation of items that we write and cut; without, each turn is a session of its own, whose instructions hold
-    what was said before. `asks`: an answer is asked for with `response.create`; else the last commit does. `commits` are what is sent
-    before the audio and behind it. `ends` are the events that end an answer: one of the sets, when all of it has come. `rate` is that of the
-    user's audio in Hz, `voices` are the names it is known to have.
+    `session` and `reply` say where our settings stand in the objects of `session.update` and `response.create` (dotted paths); a
+    setting that is not named cannot be made there. `constant` is sent with the session each time, `first` the first time only.
+    `turns_off` are the values of turn detection that keep the server from answering by itself, in the order in which they are tried; ()
+    where it has none. `items`: the server has a conversation of items that we write and cut; without, each turn is a session of its
+    own, whose instructions hold what was said before. `asks`: an answer is asked for with `response.create`; else the last commit does.
+    `commits` are what is sent before the audio and behind it. `ends` are the events that end an answer: one of the sets, when all of it
+    has come. `rate` is that of the user's audio in Hz, `voices` are the names it is known to have.
     """
 
     name: str

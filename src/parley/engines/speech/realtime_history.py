@@ -77,12 +77,9 @@ class HeldItem:
         whole, heard = len(self.item.text.strip()), len(wanted.text.strip())
         if not self.audio_ms or heard == whole:
             return None
-        if wanted.heard_ms is not None:
-            at_ms = min(wanted.heard_ms, int(self.audio_ms))
-        else:
-            at_ms = int(self.audio_ms * heard / whole)
+        at_ms = int(self.audio_ms * heard / whole) if wanted.heard_ms is None else wanted.heard_ms
         end_ms = self.audio_ms if self.cut_ms is None else self.cut_ms
-        return at_ms if at_ms < int(end_ms) else None
+        return max(0, min(at_ms, int(end_ms) - 1))
 
 
 @dataclass(frozen=True, slots=True)

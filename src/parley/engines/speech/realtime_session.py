@@ -227,7 +227,7 @@ class UpstreamSession:
         raise error_of(error)
 
     async def _drain(self) -> None:
-        """Read on to the end of an answer that was given up, before another is asked for. Raises `ConnectionError` where it does not end."""
+        """Read on to the end of an answer that was given up, before the next is asked for. Raises `ConnectionError` where it has none."""
         answer = self._answer
         try:
             async with asyncio.timeout(DRAIN_S):
