@@ -173,6 +173,21 @@ async def test_calls_come_back_as_calls_and_outputs_go_as_items() -> None:
     }
 
 
+async def test_text_without_a_transcript_is_shown_at_the_end() -> None:
+    async def unspoken(connection: SpeechConnection, asked: dict[str, Any]) -> None:
+        item = await connection.message()
+        place = {"response_id": connection.response, "item_id": item}
+        await connection.send("response.output_text.delta", delta="Hello.", **place)
+        await connection.send("response.output_audio.delta", delta=TONE, **place)
+        await connection.done()
+
+    server = SpeechServer([unspoken])
+    async with server.running(), opened(server) as engine:
+        events = await ask(engine)
+    assert text(events) == "Hello."
+    assert seconds(events) == pytest.approx(0.1)
+
+
 # --- what the upstream remembers -------------------------------------------------------------------------------------------------
 
 

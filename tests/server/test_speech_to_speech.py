@@ -149,6 +149,14 @@ async def test_translations_need_a_voice_and_that_is_said() -> None:
     assert "name a synthesizer too" in refusal["message"]
 
 
+async def test_a_voice_of_openai_s_that_the_model_lacks_is_no_error() -> None:
+    engine = bench.create("", {"first_audio_ms": 1, "word_ms": 40})
+    async with running(engines=Hearing(stt=FakeRecognizer("Yes."), speech=engine)) as server, talking(server) as talk:
+        session = await configure(talk, audio={"output": {"voice": "nova"}})
+        assert session.audio.output.voice == "nova"
+        assert (await ask(talk)).status == "completed"
+
+
 async def test_a_written_answer_comes_from_the_speech_model_too() -> None:
     engine = bench.create("", {"first_audio_ms": 1, "word_ms": 40})
     async with running(engines=Hearing(speech=engine)) as server, talking(server) as talk:

@@ -65,8 +65,9 @@ class LoadedPipeline:
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for."""
         tts, llm, model = self.engines.find(TTS), self.engines.find(LLM), self.engines.find(SPEECH)
-        speaker = model or tts
-        known = [] if speaker is None else [one for one in OPENAI_VOICES if speaker.resolve_voice(one) is not None]
+        known = [] if tts is None else [one for one in OPENAI_VOICES if tts.resolve_voice(one) is not None]
+        if model is not None:  # (for a name that it does not have, it speaks with its own voice)
+            known = list(OPENAI_VOICES)
         speakers = [engine for engine in (model, tts, self.engines.find(VC)) if engine is not None]
         own_voices = [voice for engine in speakers for voice in engine.info.voices]
         voices = dict.fromkeys((self.config.voice, *known, *own_voices))

@@ -47,6 +47,8 @@ class UpstreamAnswer:
         self._calls: dict[str, int] = {}
         self._seen: set[str] = set()
         self._given_up = False
+        self._unspoken: list[dict[str, Any]] = []
+        """Text beside the transcript: some servers send both, some only this."""
         self.ended = False
 
     def give_up(self) -> None:
@@ -73,6 +75,9 @@ class UpstreamAnswer:
         self._seen.add(kind)
         if any(end <= self._seen for end in self._dialect.ends):
             self.ended = True
+            if not self._text.written:
+                for text in self._unspoken:
+                    self._write(text)
             if not self._given_up:
                 brought = (*brought, *self._rest(), self._end(event))
         return () if self._given_up else brought
@@ -89,6 +94,9 @@ class UpstreamAnswer:
                 return self._sound(event)
             case _ if kind in _TRANSCRIPT or (kind in _TEXT and self._text_only):
                 return self._write(event)
+            case _ if kind in _TEXT:
+                self._unspoken.append(event)
+                return ()
             case _:
                 return ()
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from parley.engines.openai_api.voices import OPENAI_VOICES
-
 RATE: Final = 24_000
 """Of the audio that servers send, in Hz."""
+
+_OPENAI_VOICES: Final = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
+"""Those of the Realtime API, fewer than those of the speech endpoint."""
 
 _PCM: Final = {"type": "audio/pcm", "rate": RATE}
 
@@ -106,7 +107,7 @@ OPENAI: Final = UpstreamDialect(
     reply=_GA_REPLY,
     constant=_GA_CONSTANT,
     first=_GA_FIRST,
-    voices=OPENAI_VOICES,
+    voices=_OPENAI_VOICES,
 )
 PARLEY: Final = UpstreamDialect(
     "parley",

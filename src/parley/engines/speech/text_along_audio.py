@@ -27,6 +27,11 @@ class TextAlongAudio:
         self._given = 0
         self._audio_ms = 0.0
 
+    @property
+    def written(self) -> bool:
+        """Whether there was any text."""
+        return bool(self._text)
+
     def write(self, text: str) -> None:
         self._text += text
 
