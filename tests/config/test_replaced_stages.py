@@ -52,7 +52,8 @@ def test_options_of_what_is_left_out_are_said_to_change_nothing(tmp_path: Path) 
 def test_summaries_need_a_language_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"pipelines\.default\.compaction needs a language model"):
         loaded(tmp_path, 'speech = "bench"\ncompaction = "on"')
-    assert loaded(tmp_path, 'speech = "bench"\ncompaction = "on"\nllm = "responder"')
+    config = loaded(tmp_path, 'speech = "bench"\ncompaction = "on"\nllm = "responder"')
+    assert config.pipelines["default"].compaction
 
 
 def test_the_endpoint_of_the_environment_is_that_of_the_upstream(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ class Hearing(Engines):
 
     def as_set(self) -> EngineSet:
         assert self.speech is not None
-        others: dict[Stage[Engine], Engine | None] = {VC: self.vc, MODERATION: self.moderation}
-        engines: dict[Stage[Engine], Engine] = {
+        others: dict[Stage[Any], Engine | None] = {VC: self.vc, MODERATION: self.moderation}
+        engines: dict[Stage[Any], Engine] = {
             stage: engine for stage, engine in super().as_set().items() if stage not in (LLM, TTS)
         }
         named = {stage: engine for stage, engine in others.items() if engine is not None}
@@ -78,6 +78,12 @@ async def in_front(
 def said(model: FakeModel, request: int = -1) -> list[tuple[str, str]]:
     """The conversation that the upstream's model saw, without instructions."""
     return [(one.role, one.text) for one in model.requests[request].messages if one.role != "system"]
+
+
+async def hear_out(talk: Talk) -> None:
+    """Let every answer be heard to its end, however soon the next turn comes."""
+    detection = {"type": "server_vad", "silence_duration_ms": 300, "interrupt_response": False}
+    await configure(talk, audio={"input": {"turn_detection": detection}})
 
 
 async def ask(talk: Talk) -> Any:
@@ -171,6 +177,7 @@ async def test_a_written_answer_comes_from_the_speech_model_too() -> None:
 async def test_turns_share_one_upstream_session_that_hears_them_and_remembers() -> None:
     behind = Engines(stt=FakeRecognizer("first heard", "second heard"), llm=FakeModel(["Yes."], ["No."]))
     async with in_front(behind, "The first.", "The second.") as (talk, _, upstream):
+        await hear_out(talk)
         assert (await ask(talk)).output[0].content[0].transcript == "Yes."
         assert len(upstream.app.sessions) == 1
         assert (await ask(talk)).output[0].content[0].transcript == "No."
@@ -261,6 +268,7 @@ async def test_tools_are_called_and_answered_through_both() -> None:
 async def test_what_the_client_deletes_is_gone_upstream() -> None:
     behind = Engines(stt=FakeRecognizer("secret", "what"), llm=FakeModel(["Noted."], ["Nothing."]))
     async with in_front(behind, "The secret is 42.", "What was it?") as (talk, _, upstream):
+        await hear_out(talk)
         await ask(talk)
         for event in talk.of("conversation.item.added"):
             await talk.send(type="conversation.item.delete", item_id=event.item.id)
@@ -272,6 +280,7 @@ async def test_what_the_client_deletes_is_gone_upstream() -> None:
 async def test_a_conversation_is_rebuilt_on_a_new_upstream_session() -> None:
     behind = Engines(stt=FakeRecognizer("first heard", "second heard"), llm=FakeModel(["Yes."], ["No."]))
     async with in_front(behind, "The first.", "The second.", session_minutes=0.0001) as (talk, _, upstream):
+        await hear_out(talk)
         await ask(talk)
         await ask(talk)
         assert len(upstream.app.sessions) == 1
