@@ -511,6 +511,16 @@ async def test_no_more_sessions_are_open_than_were_allowed() -> None:
     assert len(server.connections) == 5
 
 
+async def test_two_answers_of_one_conversation_at_once_do_not_meet() -> None:
+    server, share = SpeechServer(), Share()
+    async with server.running(), opened(server) as engine:
+        one, other = await asyncio.gather(*(ask(engine, transcript=said, share=share) for said in ("A.", "B.")))
+        assert text(one) == text(other) == "All right."
+        said = (ChatMessage("user", "A."), ChatMessage("assistant", "All right."))
+        assert text(await ask(engine, *said, transcript="C.", share=share)) == "All right."
+    assert len(server.connections) == 3
+
+
 async def test_a_session_that_soon_expires_is_replaced_before_the_next_turn() -> None:
     server, share = SpeechServer(session={"expires_at": 1}), Share()
     async with server.running(), opened(server) as engine:
