@@ -29,8 +29,8 @@ INTRODUCTION = """# Engines
 An engine is one line of configuration: `tts = "hibari"`, `stt = "whisper:tiny.en"`, or a flag such as `--tts espeak`. This page is
 written by `scripts/engines_page.py` from what the engines declare (`parley engines` prints the same) and from what was measured;
 [configuration.md](configuration.md#options-of-the-engines) has their options, [models.md](models.md) the models,
-[audio-servers.md](audio-servers.md) shows remote recognition and voices (`openai`), [moderation.md](moderation.md) moderators, and
-[engines-howto.md](engines-howto.md) says how to write one.
+[audio-servers.md](audio-servers.md) shows remote recognition and voices (`openai`), [speech-to-speech.md](speech-to-speech.md)
+models that hear and speak, [moderation.md](moderation.md) moderators, and [engines-howto.md](engines-howto.md) says how to write one.
 """
 
 CONTRACT = """

@@ -16,6 +16,7 @@ ParleyError
   FrameInvalid                   engines: bytes are no frame of a voice server's protocol
   StatusError                    engines: an HTTP status other than 2xx (internal to remote engines)
   StreamError                    engines: a failure reported inside an answer's stream (internal to remote engines)
+  HistoryRefused                 engines: an upstream session lost what it was told (internal to remote engines)
   NothingMoreCame, TimeoutError  engines: an answer's stream stalled (internal to remote engines)
   EventTooLarge                  engines: a server-sent event is over its limit (internal to remote engines)
   InvalidAudio                   engines: bytes are not the audio they should be (internal to remote engines)

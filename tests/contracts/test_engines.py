@@ -8,13 +8,15 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parley.config import Config, load
 from parley.engines.mt.apertium import ApertiumTranslator
 from parley.engines.mt.apertium_modes import DIRECTORY
 from parley.engines.ports import (
@@ -36,6 +38,7 @@ from parley.engines.ports import (
     Translator,
 )
 from parley.engines.registry import create
+from parley.runtime.engines import LoadedEngines
 from parley.testing.contracts import (
     ConverterContract,
     LanguageModelContract,
@@ -58,6 +61,7 @@ from tests.engines.tiny_onnx_asr import tdt_folder
 from tests.engines.tiny_phonon import phonon_folder
 from tests.engines.tiny_rvc import voice_folder as rvc_folder
 from tests.engines.tiny_sherpa import offline_folder, streaming_folder, voice_folder
+from tests.server.harness import running_in_thread
 
 Make = Callable[[], Any]
 needs_sherpa = pytest.mark.skipif(
@@ -393,3 +397,32 @@ class TestBenchSpeechModel(SpeechModelContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(SPEECH, "bench", first_audio_ms=5, word_ms=20)
+
+
+@pytest.fixture(scope="session")
+def another_parley(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a Parley that answers with tones as loud as the user."""
+    file = tmp_path_factory.mktemp("upstream") / "parley.toml"
+    file.write_text(
+        '[pipelines.default]\nstt = "bench"\nspeech = "bench"\nspeculation = "off"\n'
+        "[pipelines.default.stt_options]\nfinal_ms = 1\n"
+        "[pipelines.default.speech_options]\nfirst_audio_ms = 5\nword_ms = 20\n"
+    )
+    config = load(file, {"port": 0}, {})
+    config = replace(config, server=replace(config.server, responses_per_minute=10_000))
+
+    async def opened(config: Config) -> LoadedEngines:
+        engines = await LoadedEngines.open_all([config.pipelines["default"]])
+        assert not engines.failures, engines.failures
+        return engines
+
+    with running_in_thread(config, opened) as server:
+        yield f"{server.http}/v1"
+
+
+class TestRealtimeSpeechModel(SpeechModelContract):
+    """Over real sockets, from another Parley."""
+
+    @pytest.fixture
+    def make_engine(self, another_parley: str) -> Make:
+        return made(SPEECH, "realtime:default", base_url=another_parley, dialect="parley")

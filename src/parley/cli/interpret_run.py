@@ -21,6 +21,7 @@ import numpy as np
 from parley.cli.checks import Check
 from parley.cli.failures import CommandFailed
 from parley.cli.interpret_plan import FORWARD, HOSTED_MODEL, REVERSE, call_plan, default_cable, wanted_directions
+from parley.cli.options import synthesizer_of
 
 if TYPE_CHECKING:
     from parley.audio.types import Int16
@@ -193,7 +194,6 @@ async def _converse(config: Config, settings: InterpretConfig, server: Server, *
 def _spoken(config: Config, settings: InterpretConfig) -> Int16:
     """The notice that the other party hears, in their language, spoken by this machine's synthesizer. Raises `CommandFailed`."""
     import parley
-    from parley.engines.ports import TTS
     from parley.interpret.consent import SPOKEN, spoken_notice
     from parley.interpret.ports import WIRE_RATE
 
@@ -203,7 +203,7 @@ def _spoken(config: Config, settings: InterpretConfig) -> Int16:
             f"There is no spoken notice in {settings.theirs!r}; there are: {', '.join(SPOKEN)}.",
             "Say it yourself: --consent shown.",
         )
-    spec = config.pipelines[config.default_pipeline].engines[TTS]
+    spec = synthesizer_of(config.pipelines[config.default_pipeline])
     spoken = parley.synthesize(text, tts=spec, language=settings.theirs, sample_rate=WIRE_RATE)
     return np.concatenate([piece.samples for piece in spoken])
 

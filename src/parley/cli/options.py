@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
+from parley.cli.failures import CommandFailed
+
 if TYPE_CHECKING:
     from parley.config import Config
+    from parley.config.values import PipelineConfig
+    from parley.engines.ports import EngineSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +44,11 @@ _PIPELINE_OPTIONS = (
     click.option(
         "--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL, such as http://localhost:8880/v1."
     ),
+    click.option(
+        "--speech",
+        metavar="ENGINE[:MODEL]",
+        help="A model that hears and speaks, in place of --llm and --tts, such as realtime:gpt-realtime.",
+    ),
     click.option("--vc", metavar="ENGINE[:MODEL]", help="Voice conversion of what is spoken, such as vocoder:NAME."),
     click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
 )
@@ -60,6 +69,7 @@ PIPELINE_FLAGS = (
     "llm_base_url",
     "tts",
     "tts_base_url",
+    "speech",
     "vc",
     "voice",
 )
@@ -96,6 +106,15 @@ def load_config(config_path: Path | None, flags: Mapping[str, object]) -> Config
     from parley.config import load
 
     return load(config_path, flags, os.environ)
+
+
+def synthesizer_of(pipeline: PipelineConfig) -> EngineSpec:
+    """The pipeline's speech synthesis. Raises `CommandFailed` where it goes without."""
+    from parley.engines.ports import TTS
+
+    if TTS not in pipeline.engines:
+        raise CommandFailed("No speech synthesis is named.", "Name one with --tts ENGINE, or as `tts` in parley.toml.")
+    return pipeline.engines[TTS]
 
 
 def warn(config: Config) -> None:

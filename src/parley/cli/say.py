@@ -14,7 +14,7 @@ import click
 
 from parley.cli.failures import CommandFailed, files_checked
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import load_config, pull_option, warn
+from parley.cli.options import load_config, pull_option, synthesizer_of, warn
 
 if TYPE_CHECKING:
     from parley.config import PipelineConfig
@@ -77,6 +77,7 @@ def say(
     chosen = config.pipelines[config.default_pipeline]
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
+    synthesizer_of(chosen)
     provide_models(config, [(stage, chosen.engines[stage]) for stage in (TTS, VC) if stage in chosen.engines])
     pieces = _stdin() if text == ("-",) else [" ".join(text)]
     rate = rate if output is not None else DEVICE_RATE
@@ -95,13 +96,13 @@ def _stdin() -> Iterator[str]:
 
 def _spoken(pieces: Iterable[str], config: PipelineConfig, speed: float, rate: int) -> Generator[Spoken, None, None]:
     """The audio; prints each clause on stderr when its audio begins."""
-    from parley.engines.ports import TTS, VC
+    from parley.engines.ports import VC
     from parley.library.speech import synthesize
 
     shown = sys.stderr.isatty()
     speech = synthesize(
         pieces,
-        tts=config.engines[TTS],
+        tts=synthesizer_of(config),
         voice=config.voice,
         language=config.language,
         speed=speed,

@@ -15,7 +15,7 @@ import click
 from parley.cli.failures import CommandFailed, files_checked
 from parley.cli.file_progress import frames_with_progress
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import load_config, pull_option, warn
+from parley.cli.options import load_config, pull_option, synthesizer_of, warn
 from parley.cli.translations import TranslationWriter, translation_writer
 
 if TYPE_CHECKING:
@@ -218,16 +218,14 @@ def _report_failures(segments: list[TranslatedSegment]) -> int:
 def _dubbing(path: str, config: PipelineConfig, to: str) -> Pipeline:
     """The pipeline that speaks, not open yet. Raises `CommandFailed` for a file that cannot be written."""
     from parley.audio.files import SUFFIXES
-    from parley.engines.ports import TTS, VC
+    from parley.engines.ports import VC
     from parley.library.dubbing import dubbing_pipeline
 
     if Path(path).suffix.lower() not in SUFFIXES:
         raise CommandFailed(f"The suffix of {path} names no format.", f"Use one of {', '.join(SUFFIXES)}.")
     if not Path(path).parent.is_dir():
         raise CommandFailed(f"{path}: there is no folder {Path(path).parent}.", "Make it, or name another one.")
-    if TTS not in config.engines:
-        raise CommandFailed("No speech synthesis is named.", "Name one with --tts ENGINE, or as `tts` in parley.toml.")
-    return dubbing_pipeline(config.engines[TTS], to, config.voice, config.engines.get(VC))
+    return dubbing_pipeline(synthesizer_of(config), to, config.voice, config.engines.get(VC))
 
 
 def _write_dub(

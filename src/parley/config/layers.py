@@ -44,6 +44,7 @@ ENDPOINT_ENGINES = {
     "llm": ("", "auto", "openai", "responses", "ollama"),
     "stt": ("openai", "realtime"),
     "tts": ("openai",),
+    "speech": ("realtime",),
     "moderation": ("openai",),
 }
 """By stage, the engines that `PARLEY_LLM_BASE_URL`, `PARLEY_TTS_API_KEY` and the like apply to ("" is the stage's default)."""

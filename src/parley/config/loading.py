@@ -30,6 +30,7 @@ from parley.config.layers import (
     read_file,
     read_flags,
 )
+from parley.config.replaced_stages import check_compaction, left_out_of, options_of_nobody
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
     ConfigSchema,
@@ -84,6 +85,8 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
     _check_engines(settings, places)
+    check_compaction(settings, places)
+    warnings += options_of_nobody(settings, places)
     keys = _api_keys(settings.server, places, environ)
     keys_file = keys_file_of(settings.server.keys_file, environ)
     _check_address(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
@@ -358,9 +361,11 @@ class _Options(dict[str, object]):
 
 
 def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
+    left_out = left_out_of(section)
     named = {
         stage: stage.spec(getattr(section, stage.name), _Options(getattr(section, f"{stage.name}_options")))
         for stage in stages()
+        if stage.name not in left_out
     }
     return PipelineConfig(
         name=name,
@@ -392,8 +397,11 @@ def _explain(settings: ConfigSchema, places: Mapping[KeyPath, str], keys: tuple[
     values["server"]["api_keys"] = keys
     values["pipelines"] = {name: _stages_first(table) for name, table in values["pipelines"].items()}
     optional = {stage.name for stage in stages() if not stage.default}
+    left_out = {name: left_out_of(section) for name, section in settings.pipelines.items()}
     shown = []
     for key, value in flatten(values):
+        if key[0] == "pipelines" and key[-1] in left_out[key[1]]:
+            continue
         if key[-1].endswith("_options") and not value:
             continue
         if key[0] == "pipelines" and not value and key not in places and key[-1] in optional:

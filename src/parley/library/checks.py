@@ -99,3 +99,12 @@ def named_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
         if names[alias] in parts:
             raise LibraryError(f"{alias} and {names[alias]} are the same part.", remedy="Give one of them.")
     return {names.get(name, name): part for name, part in parts.items()}
+
+
+def compaction(wanted: bool, *, writes: bool, speaks: bool) -> None:
+    """Raises `LibraryError` for summaries that nobody can write. `writes`: there is a language model; `speaks`: a speech model."""
+    if wanted and speaks and not writes:
+        raise LibraryError(
+            "compaction needs a language model, and the pipeline has a speech model in its place.",
+            remedy="Give llm too, or leave compaction off.",
+        )

@@ -19,6 +19,7 @@ from parley.config.values import BargeIn, PipelineConfig
 from parley.engines import registry
 from parley.engines.ports import (
     LLM,
+    SPEECH,
     STT,
     TTS,
     TURN,
@@ -33,6 +34,7 @@ from parley.engines.ports import (
     Stage,
     TurnJudge,
     VoiceActivityModel,
+    replaced,
     stages,
 )
 from parley.library import checks
@@ -81,7 +83,7 @@ class Pipeline:
     next is asked when one fails before its answer begins.
 
     Further stages (`mt`, `vc` or `voice_conversion`, `speech`, and those of installed packages) are named in the same way and left out
-    unless given.
+    unless given. With `speech`, a model that hears and speaks answers in place of `llm` and `tts`, whose defaults are then left out.
 
     `voice` "" is the engine's default; `language` is a BCP-47 tag, "" lets the engines detect it. `speculation` starts replies in a
     pause of `speculate_after_ms`, before the turn is known to be over. `barge_in` "confirmed" continues a reply over "mm-hm" and coughs.
@@ -135,6 +137,7 @@ class Pipeline:
             compaction=compaction,
         )
         """The same as a server's configuration; frozen."""
+        checks.compaction(compaction, writes=LLM in self.config.engines, speaks=SPEECH in self.config.engines)
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
         self._opened: list[LoadedEngines] = []
@@ -154,7 +157,12 @@ class Pipeline:
                 raise LibraryError(
                     f"A pipeline needs an engine for {stage}.", remedy="Give a name, a function or an object."
                 )
-        given = {known[name]: part for name, part in self.parts.items() if part is not None}
+        left_out = replaced(name for name, part in self.parts.items() if part is not None)
+        given = {
+            known[name]: part
+            for name, part in self.parts.items()
+            if part is not None and not (name in left_out and part == known[name].default)
+        }
         return {stage: self._spec(stage, part) for stage, part in given.items()}
 
     def _spec(self, stage: Stage[Any], given: object) -> EngineSpec:
@@ -193,8 +201,8 @@ class Pipeline:
 
     @property
     def speaks(self) -> bool:
-        """Whether it has a synthesizer; without one, answers are text."""
-        return TTS in self.config.engines
+        """Whether it has a synthesizer or a speech model; without one, answers are text."""
+        return TTS in self.config.engines or SPEECH in self.config.engines
 
     @property
     def judges(self) -> bool:
@@ -203,8 +211,8 @@ class Pipeline:
 
     @property
     def answers(self) -> bool:
-        """Whether it has a language model."""
-        return LLM in self.config.engines
+        """Whether it has a language model or a speech model."""
+        return LLM in self.config.engines or SPEECH in self.config.engines
 
     # --- open and close -----------------------------------------------------------------------------------------------
 

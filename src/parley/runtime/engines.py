@@ -24,6 +24,7 @@ from parley.config.values import PipelineConfig
 from parley.engines import registry
 from parley.engines.ports import (
     MT,
+    SPEECH,
     STT,
     TTS,
     VAD,
@@ -260,7 +261,7 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
 def _check_rate(opening: _Opening) -> None:
     """Raises `EngineUnavailable` for an engine that takes audio and does not say at which rate."""
     info = None if opening.engine is None else opening.engine.info
-    if info is not None and opening.stage in (STT, VC) and not MIN_RATE <= info.sample_rate <= MAX_RATE:
+    if info is not None and opening.stage in (STT, VC, SPEECH) and not MIN_RATE <= info.sample_rate <= MAX_RATE:
         raise EngineUnavailable(
             f"The engine {opening.name!r} declares a sample rate of {info.sample_rate!r} Hz.",
             f"Update the package that brings it: `EngineInfo.sample_rate` is what a {opening.stage} engine takes.",

@@ -14,7 +14,7 @@ from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import LLM, MT, STT, TTS, VC, EngineSet
+from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, EngineSet
 from parley.engines.voices.shelf import VoiceShelf
 from parley.engines.voices.speaking import OwnVoiceSynthesizer
 from parley.runtime.language_chain import LanguageChain
@@ -38,7 +38,8 @@ OPENAI_RECOGNIZERS = (
 @dataclass(frozen=True, slots=True)
 class LoadedPipeline:
     """Everything that one kind of session needs. Without a turn judge, pauses are judged by their length alone; without a language
-    model, a synthesizer or a translator, work for it fails. `voice` scores the frames of all its sessions with the pipeline's vad engine.
+    model, a synthesizer or a translator, work for it fails, except that a speech model answers in place of the first two. `voice` scores
+    the frames of all its sessions with the pipeline's vad engine.
 
     `cutter` makes, for the language of a reply ("" unknown), what cuts it into clauses. `own` are the user's own voices.
     """
@@ -55,7 +56,8 @@ class LoadedPipeline:
     languages has forty thousand pairs."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", self.languages.targets())
+        voiceless = SPEECH in self.engines and TTS not in self.engines
+        object.__setattr__(self, "targets", () if voiceless else self.languages.targets())
 
     @property
     def languages(self) -> LanguageChain:
@@ -71,10 +73,12 @@ class LoadedPipeline:
 
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for. Own voices are those of this moment."""
-        tts, llm = self.speaking().find(TTS), self.engines.find(LLM)
+        tts, llm, model = self.speaking().find(TTS), self.engines.find(LLM), self.engines.find(SPEECH)
         own = tts if isinstance(tts, OwnVoiceSynthesizer) else None
         known = [] if tts is None else [voice for voice in OPENAI_VOICES if tts.resolve_voice(voice) is not None]
-        speakers = [engine for engine in (self.engines.find(TTS), self.engines.find(VC)) if engine is not None]
+        if model is not None:  # (for a name that it does not have, it speaks with its own voice)
+            known = list(OPENAI_VOICES)
+        speakers = [one for one in (model, self.engines.find(TTS), self.engines.find(VC)) if one is not None]
         engines_voices = [voice for engine in speakers for voice in engine.info.voices]
         users = () if own is None else tuple(voice.name for voice in own.spoken)
         voices = dict.fromkeys((self.config.voice, *users, *known, *engines_voices))
@@ -90,7 +94,7 @@ class LoadedPipeline:
             unspoken=() if own is None or self.own is None else _unspoken(self.own, own),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
-            audio=llm is not None and llm.info.audio,
+            audio=model is not None or (llm is not None and llm.info.audio),
             conversational=tts is not None and tts.info.conversational,
             logprobs=heard_by.logprobs,
             noise_reduction=processing.available(),

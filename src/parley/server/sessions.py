@@ -33,6 +33,7 @@ from parley.core.words.events import (
 from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.notices import ErrorRaised, Notice, OutputAudioDelta, PartAt
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
+from parley.engines.ports import TTS
 from parley.invocation import command
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
@@ -248,6 +249,12 @@ def read_configuration(secret: ClientSecret) -> SettingsPatch | Refusal:
 
 def _no_translator(pipeline: LoadedPipeline) -> Refusal:
     """The refusal of a pipeline that translates into no language which it can speak."""
+    if TTS not in pipeline.engines:
+        message = (
+            f"The pipeline {pipeline.name!r} has a speech model and no voice for translations. On the server, name a synthesizer too "
+            "(`tts`), or use another pipeline."
+        )
+        return Refusal(400, "translation_not_available", message, param="model")
     message = (
         f"The pipeline {pipeline.name!r} has no translator for what its recogniser understands and its voice speaks. On the server, "
         f"fetch a model (`{command('models', 'pull', 'bergamot:en-pt')}`), install Apertium, or name a language model as `mt`; "

@@ -117,10 +117,12 @@ class Entry:
         """
         item = self.item
         if isinstance(item, Message) and self.speech is not None:
-            text, exact = self._heard_text(self.speech)
-            if played is not None and self.heard is None:
-                text, exact = self.speech.text_until(played)
-            return replace(item, content=(OutputAudio(text, exact=exact, format=self.speech.format),))
+            heard = played if self.heard is None else self.heard
+            text, exact = (self.speech.text, True) if heard is None else self.speech.text_until(heard)
+            heard_ms = None if heard is None else max(heard, 0) // SAMPLES_PER_MS
+            return replace(
+                item, content=(OutputAudio(text, exact=exact, format=self.speech.format, heard_ms=heard_ms),)
+            )
         if isinstance(item, Message):
             return replace(item, content=tuple(_silent(part) for part in item.content))
         return item

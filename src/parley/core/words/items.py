@@ -6,7 +6,7 @@ the listener heard of an assistant's words is already applied in the items that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from parley.core.words.ids import CallId, ItemId
@@ -42,12 +42,14 @@ class OutputText:
 
 @dataclass(frozen=True, slots=True)
 class OutputAudio:
-    """`exact` is False where the words kept after a truncation were estimated in proportion to the audio."""
+    """`exact` is False where the words kept after a truncation were estimated in proportion to the audio; `heard_ms` is where it was cut
+    (None: it was not)."""
 
     transcript: str
     audio: bytes | None = None
     format: AudioFormat = AudioFormat.PCM16
     exact: bool = True
+    heard_ms: int | None = field(default=None, compare=False)
 
 
 Content = InputText | InputAudio | InputImage | OutputText | OutputAudio

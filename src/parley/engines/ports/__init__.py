@@ -58,6 +58,7 @@ from parley.engines.ports.stages import (
     EngineSet,
     Stage,
     aliases,
+    replaced,
     stages,
 )
 from parley.engines.ports.stt import (
@@ -157,5 +158,6 @@ __all__ = [
     "VoicesByLanguage",
     "Word",
     "aliases",
+    "replaced",
     "stages",
 ]

@@ -49,7 +49,8 @@ class ToolCall:
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
     """One message of the prompt. `audio` only on the user's messages, `tool_calls` on the assistant's, `call_id` on
-    a tool's."""
+    a tool's. `heard_ms`: where the listener stopped hearing a spoken message of the assistant's, whose text ends there too; None: it was
+    not cut."""
 
     role: Role
     text: str = ""
@@ -57,6 +58,7 @@ class ChatMessage:
     tool_calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     audio: tuple[AudioPart, ...] = ()
+    heard_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

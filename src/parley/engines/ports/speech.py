@@ -15,7 +15,11 @@ class DialogueRequest:
     """A turn of the user's to be answered aloud.
 
     `audio` is the turn, float32 `[n]` at `info.sample_rate`; `messages` are what came before it as text, instructions first. Empty `audio`
-    asks for an answer to the last message. `voice` is one of `info.voices` or an alias the engine knows; `language` is a BCP-47 tag or "".
+    asks for an answer to the last message. `transcript` is what a recogniser heard in `audio` ("": nothing, or not known): a later
+    request has it as the text of that turn. `voice` is one of `info.voices` or an alias the engine knows; `language` is a BCP-47 tag or "".
+    `text_only`: only the texts of the answer are wanted; an engine that must speak to answer speaks all the same. `speed` (1: the voice's
+    own) and `max_tokens` (None: the model's own limit) are for engines that can. `share` tells apart who asks, as for the other stages; an
+    engine that keeps something for it lets go of that when the object is gone.
     """
 
     audio: Samples
@@ -24,6 +28,10 @@ class DialogueRequest:
     tool_choice: ToolChoice = "auto"
     voice: str = ""
     language: str = ""
+    transcript: str = ""
+    text_only: bool = False
+    speed: float = 1.0
+    max_tokens: int | None = None
     share: object = field(default=None, repr=False, compare=False)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -42,7 +42,8 @@ class Stage(Generic[E]):
     `name` is an identifier in small letters; `title` is for people. `port` is the runtime-checkable Protocol `E`. `default` is the
     `engine:model` of a pipeline that names none, "" where the stage is then left out. `summary`: whether a one-line description of a
     pipeline names the engine. `chains`: whether the stage has an engine `chain`, which asks several in order. `alias` is a second name,
-    under which people may set the stage; "" for none.
+    under which people may set the stage; "" for none. `replaces`: the names of stages whose defaults a pipeline goes without where it has
+    an engine of this one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Stage(Generic[E]):
     summary: bool = True
     chains: bool = False
     alias: str = ""
+    replaces: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -76,7 +78,7 @@ LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto"
 TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto", chains=True)
 MT: Stage[Translator] = Stage("mt", "text translation", Translator, "auto", summary=False)
 VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter, alias="voice_conversion")
-SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)
+SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel, replaces=("llm", "tts"))
 MODERATION: Stage[Moderator] = Stage("moderation", "moderation", Moderator)
 
 BUILT_IN: tuple[Stage[Any], ...] = (VAD, TURN, STT, LLM, TTS, MT, VC, SPEECH, MODERATION)
@@ -104,6 +106,12 @@ def stages() -> tuple[Stage[Any], ...]:
                 "the entry point %r of the package %r names no stage of its own: %r", point.name, package, stage
             )
     return tuple(found.values())
+
+
+def replaced(names: Iterable[str]) -> frozenset[str]:
+    """The stages that a pipeline with engines of these stages goes without, unless it names engines for them."""
+    named = set(names)
+    return frozenset(other for stage in stages() if stage.name in named for other in stage.replaces)
 
 
 def aliases() -> dict[str, str]:

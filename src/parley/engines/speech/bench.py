@@ -1,7 +1,8 @@
 """A speech-to-speech model of fixed latency, for measuring everything around it: it answers with a tone for each word.
 
 Laws:
-- The answer has the words of the last message, or "bench" where there is none; each word is a tone of `word_ms`, whose pitch tells its
+- The answer has the words of the turn, as a recogniser heard them, or those of the last message that is no instruction, or "bench";
+  each word is a tone of `word_ms`, whose pitch tells its
   length (200 Hz and 20 Hz more for each letter) and whose loudness is that of the user's audio.
 - The first tone comes `first_audio_ms` after the request, the others at twice real time.
 - Usage is its own count of words.
@@ -80,7 +81,8 @@ class BenchSpeechModel:
             raise EngineRefused(
                 f"bench has no voice {request.voice!r}.", code="unknown_voice", remedy=f"It has {VOICE}."
             )
-        words = (request.messages[-1].text.split() if request.messages else []) or ["bench"]
+        told = next((message.text for message in reversed(request.messages) if message.role != "system"), "")
+        words = (request.transcript or told).split() or ["bench"]
         rms = float(np.sqrt(np.mean(request.audio**2))) if len(request.audio) else USUAL_RMS
         loop = asyncio.get_running_loop()
         due = loop.time() + self._first_s
@@ -89,9 +91,9 @@ class BenchSpeechModel:
             if delay > 0:
                 await asyncio.sleep(delay)
             timed = Word(word, number * self._word_ms, (number + 1) * self._word_ms)
-            yield SpokenDelta(
-                tone(word, self._word_ms, rms), SAMPLE_RATE, word if number == 0 else f" {word}", (timed,)
-            )
+            sound = np.zeros(0, np.float32) if request.text_only else tone(word, self._word_ms, rms)
+            text = word if number == 0 else f" {word}"
+            yield SpokenDelta(sound, SAMPLE_RATE, text, () if request.text_only else (timed,))
             due += self._word_ms / 1000 / _PACE
         said = sum(len(message.text.split()) for message in request.messages)
         yield ChatEnd("stop", TokenUsage(said, len(words)))

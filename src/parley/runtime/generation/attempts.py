@@ -5,6 +5,7 @@ Laws:
   exactly one of `GenerationFinished` and `GenerationFailed`. Once cancelled it posts nothing.
 - The source goes on writing while a clause is spoken; one clause is synthesized at a time. (A second one at once would take the
   processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
+- A reply of a pipeline with a speech model is heard from that model, piece by piece (`spoken`); the rest is as for clauses.
 - Where the pipeline has a moderator, nothing is said that it has not allowed (`Screening`): the attempt ends there, for `content_filter`.
 - Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `pacing.MAX_AHEAD_S` of audio; and nothing at all while `hold(True)` stands.
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from parley.core.words.effects import CancelGeneration, StartGeneration
 from parley.core.words.errors import Fault
@@ -31,10 +33,12 @@ from parley.core.words.events import (
     ToolCallStarted,
 )
 from parley.core.words.ids import AttemptId
-from parley.engines.ports import MODERATION, EngineSet, TextDelta
+from parley.core.words.work import Reply
+from parley.engines.ports import MODERATION, SPEECH, EngineSet, SpeechModel, TextDelta
 from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.screening import Remembered, Screening
+from parley.runtime.generation.spoken import MAX_PIECES_AHEAD, SpokenAnswer, SpokenGroup, SpokenVoice
 from parley.runtime.generation.spoken_context import SpokenContext
 from parley.runtime.generation.streams import closing
 from parley.runtime.generation.summaries import SummaryWriter
@@ -61,7 +65,29 @@ class _Failed:
     fault: Fault
 
 
-_Piece = Clause | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished | _Failed
+_Piece = Clause | SpokenGroup | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished | _Failed
+_Pieces = asyncio.Queue[_Piece]
+
+
+class SessionShare:
+    """The key by which an engine recognises the requests of one session; what it keeps for it can end with it."""
+
+    __slots__ = ("__weakref__",)
+
+
+async def _nothing() -> None:
+    """A clause is complete when it has been said."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """How an attempt's pieces come, `write` in a task of its own, and how they are said: `say` what is said, `end` before what is not.
+    At most `ahead` wait."""
+
+    write: Callable[[_Pieces], Coroutine[Any, Any, None]]
+    say: Callable[[Any], Awaitable[None]]
+    end: Callable[[], Awaitable[None]]
+    ahead: int
 
 
 class _Attempt:
@@ -139,14 +165,39 @@ class _Attempt:
         if moderator is not None:
             self._screening = Screening(self._effect, moderator, self._share, self._judged)
             self._effect = self._screening.effect
-        if self._effect.modality == "audio":
+        model = self._engines.find(SPEECH) if isinstance(self._effect.work, Reply) else None
+        if self._effect.modality == "audio" and model is not None:
+            await self._answer(model)
+        elif self._effect.modality == "audio":
             voicing = Voicing(self._effect, self._engines, self._share, self._pacing, self._say, self._context)
             self._who = voicing.who
-            await self._deliver(voicing.speak)
+            await self._deliver(self._clauses(voicing.speak))
         elif moderator is not None:
-            await self._deliver(self._write_clause)
+            await self._deliver(self._clauses(self._write_clause))
         else:
             await self._write()
+
+    async def _answer(self, model: SpeechModel) -> None:
+        """What the speech model says, as it says it."""
+        voice = SpokenVoice(self._effect, self._engines, model, self._share, self._pacing, self._say)
+        answer = SpokenAnswer(self._effect, model, self._share, self._began, self._cutter(self._effect.language))
+        self._who = voice.who
+        try:
+            await self._deliver(
+                _Delivery(lambda queue: self._hear(answer, queue), voice.speak, voice.finish, MAX_PIECES_AHEAD)
+            )
+        finally:
+            voice.close()
+
+    async def _hear(self, answer: SpokenAnswer, queue: _Pieces) -> None:
+        try:
+            with engine_code():
+                await answer.read(queue, self._screening)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            await queue.put(_Failed(fault_of(error, source_name(self._effect, self._engines))))
+
+    def _clauses(self, say: Callable[[Any], Awaitable[None]]) -> _Delivery:
+        return _Delivery(self._cut_into, say, _nothing, MAX_CLAUSES_AHEAD)
 
     async def _write_clause(self, clause: Clause) -> None:
         self._say(TextGenerated(self._effect.attempt, clause.text))
@@ -160,10 +211,10 @@ class _Attempt:
 
     # --- the source, the moderator and the voice side by side ---
 
-    async def _deliver(self, say: Callable[[Clause], Awaitable[None]]) -> None:
-        """Everything in the order of its writing, the clauses by `say`."""
-        pieces: asyncio.Queue[_Piece] = asyncio.Queue(MAX_CLAUSES_AHEAD)
-        writer = asyncio.get_running_loop().create_task(self._cut_into(pieces))
+    async def _deliver(self, way: _Delivery) -> None:
+        """Everything in the order of its writing."""
+        pieces: _Pieces = asyncio.Queue(way.ahead)
+        writer = asyncio.get_running_loop().create_task(way.write(pieces))
         try:
             while True:
                 piece = await pieces.get()
@@ -172,9 +223,11 @@ class _Attempt:
                 if not isinstance(piece, _Failed) and not await self._allowed(piece):
                     self._say(GenerationFinished(self._effect.attempt, "content_filter"))
                     return
+                if not isinstance(piece, Clause | SpokenGroup):
+                    await way.end()
                 match piece:
-                    case Clause():
-                        await say(piece)
+                    case Clause() | SpokenGroup():
+                        await way.say(piece)
                     case _Failed(fault):
                         self._say(GenerationFailed(self._effect.attempt, fault))
                         return
@@ -191,21 +244,22 @@ class _Attempt:
         screening = self._screening
         if screening is None:
             return True
-        return await screening.may_answer() and (not isinstance(piece, Clause) or await screening.may_say())
+        judged = isinstance(piece, Clause) or (isinstance(piece, SpokenGroup) and piece.clause)
+        return await screening.may_answer() and (not judged or await screening.may_say())
 
-    async def _put(self, queue: asyncio.Queue[_Piece], clause: Clause) -> None:
+    async def _put(self, queue: _Pieces, clause: Clause) -> None:
         if self._screening is not None:
             self._screening.clause_written(clause.text)
         await queue.put(clause)
 
-    async def _end_text(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
+    async def _end_text(self, cutter: Cutter, queue: _Pieces) -> None:
         """Queue the rest of the text before what is no text."""
         for clause in cutter.finish():
             await self._put(queue, clause)
         if self._screening is not None:
             self._screening.text_ended()
 
-    async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
+    async def _cut_into(self, queue: _Pieces) -> None:
         """Queue what the source writes, its text cut into clauses; a failure comes after all that was written before it."""
         cutter = self._cutter(self._effect.language)
         try:
@@ -215,7 +269,7 @@ class _Attempt:
             await self._end_text(cutter, queue)
             await queue.put(_Failed(fault_of(error, source_name(self._effect, self._engines))))
 
-    async def _cut(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
+    async def _cut(self, cutter: Cutter, queue: _Pieces) -> None:
         begun_ns = self._clock()
         async with closing(text_of(self._effect, self._engines, self._share, self._began)) as pieces:
             async for piece in pieces:
@@ -268,8 +322,7 @@ class Generations:
         self._cutter = cutter
         self._clock = clock
         self._sleep = sleep
-        self._share = object()
-        """The key by which an engine recognises the requests of one session."""
+        self._share = SessionShare()
         self._attempts: dict[AttemptId, _Attempt] = {}
         self._judged = Remembered()
         self._context = SpokenContext()

@@ -198,9 +198,9 @@ def _answer_calls(
     """
     if not calls:
         return
-    said = ""
+    said = ChatMessage("assistant")
     if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
-        said = messages.pop().text
+        said = messages.pop()
     made: list[ToolCall] = []
     answers: list[ChatMessage] = []
     for call in calls:
@@ -209,7 +209,7 @@ def _answer_calls(
         made.append(ToolCall(call.call_id, name, arguments))
         output = outputs.get(call.call_id, NOT_CALLED if call.status == "incomplete" else NO_OUTPUT)
         answers.append(ChatMessage("tool", f"{note}\n{output}" if note else output, call_id=call.call_id))
-    messages += [ChatMessage("assistant", said, tool_calls=tuple(made)), *answers]
+    messages += [replace(said, tool_calls=tuple(made)), *answers]
     calls.clear()
 
 
@@ -236,6 +236,7 @@ def _message(item: Message) -> ChatMessage | None:
     texts: list[str] = []
     images: list[ImagePart] = []
     sounds: list[AudioPart] = []
+    heard_ms: int | None = None
     for part in item.content:
         match part:
             case InputText(text=text) | OutputText(text=text):
@@ -245,7 +246,7 @@ def _message(item: Message) -> ChatMessage | None:
                 if audio:
                     end = len(_joined(texts))
                     sounds.append(AudioPart(pcm16(audio, form), form.rate, end - len(texts[-1]), end))
-            case OutputAudio(transcript=transcript):
+            case OutputAudio(transcript=transcript, heard_ms=heard_ms):
                 texts.append(transcript)
             case InputImage(image_url=url, detail=detail):
                 images.append(ImagePart(url, detail, len(_joined(texts))))
@@ -253,7 +254,7 @@ def _message(item: Message) -> ChatMessage | None:
     if not text and not images:
         return None
     placed = (replace(image, at=None) if image.at == len(text) else image for image in images)
-    return ChatMessage(item.role, text, tuple(placed), audio=tuple(sounds))
+    return ChatMessage(item.role, text, tuple(placed), audio=tuple(sounds), heard_ms=heard_ms)
 
 
 def pcm16(audio: bytes, form: AudioFormat) -> bytes:

@@ -1,4 +1,4 @@
-"""Where the text of an attempt comes from: the language model, the translator, or the work itself.
+"""Where the text of an attempt comes from: the language model, the speech model in its place, the translator, or the work itself.
 
 Laws: every source streams the same pieces, in whole characters and in slices of bounded length, and ends with exactly one
 `GenerationFinished` or raises; it calls `began` when its first piece is there.
@@ -6,7 +6,7 @@ Laws: every source streams the same pieces, in whole characters and in slices of
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar, assert_never
@@ -18,11 +18,14 @@ from parley.core.words.work import Reply, Translation, Utterance
 from parley.engines.ports import (
     LLM,
     MT,
+    SPEECH,
     ChatEnd,
     ChatEvent,
     Engine,
     EngineError,
     EngineSet,
+    SpeechModel,
+    SpokenDelta,
     Stage,
     Term,
     TextDelta,
@@ -31,6 +34,7 @@ from parley.engines.ports import (
     TranslationRequest,
 )
 from parley.runtime.faults import named
+from parley.runtime.generation.dialogue import dialogue_request
 from parley.runtime.generation.model_output import in_slices
 from parley.runtime.generation.prompt_mapping import chat_request
 from parley.runtime.generation.streams import closing
@@ -47,7 +51,9 @@ def text_of(
     """The text of this work. Raises, when it is first awaited, `EngineError` (`no_engine`) where the pipeline lacks the engine for it."""
     match effect.work:
         case Reply():
-            return _sliced(effect.attempt, _reply(effect, engines), began, source_name(effect, engines))
+            model = engines.find(SPEECH) if LLM not in engines else None
+            events = _reply(effect, engines) if model is None else _unspoken(effect, model, share)
+            return _sliced(effect.attempt, events, began, source_name(effect, engines))
         case Translation() as work:
             pieces = _translation(work, engines, share)
             return _compared(work, _sliced(effect.attempt, pieces, began, source_name(effect, engines)))
@@ -61,6 +67,9 @@ def source_name(effect: StartGeneration, engines: EngineSet) -> str:
     """Where the text of this work comes from, as the subject of a sentence."""
     match effect.work:
         case Reply():
+            model = engines.find(SPEECH)
+            if model is not None and (effect.modality == "audio" or LLM not in engines):
+                return named("The speech model", model)
             return named("The language model", engines.find(LLM))
         case Translation():
             return named("The translator", engines.find(MT))
@@ -87,6 +96,14 @@ async def _reply(effect: StartGeneration, engines: EngineSet) -> AsyncGenerator[
     async with closing(engine_of(LLM, engines).reply(request)) as events:
         async for event in events:
             yield event
+
+
+async def _unspoken(effect: StartGeneration, model: SpeechModel, share: object) -> AsyncGenerator[ChatEvent, None]:
+    """The words of an answer that nobody hears."""
+    request = await dialogue_request(effect, model, share)
+    async with closing(model.reply(request)) as events:
+        async for event in events:
+            yield TextDelta(event.text) if isinstance(event, SpokenDelta) else event
 
 
 async def _translation(work: Translation, engines: EngineSet, share: object) -> AsyncGenerator[ChatEvent, None]:
@@ -133,23 +150,36 @@ async def _sliced(
             match event:
                 case TextDelta():
                     yield event
-                case ToolCallDelta(index, call_id, tool, arguments):
-                    if index not in calls:
-                        calls.add(index)
-                        yield ToolCallStarted(attempt, index, CallId(call_id), tool)
-                    if arguments:
-                        yield ToolArgumentsGenerated(attempt, index, arguments)
+                case ToolCallDelta():
+                    for one in call_events(attempt, event, calls):
+                        yield one
                 case ChatEnd(reason, usage):
-                    yield GenerationFinished(attempt, reason, _measured(usage))
+                    yield GenerationFinished(attempt, reason, measured(usage))
                     return
-    raise EngineError(
+    raise broken_off(name)
+
+
+def call_events(
+    attempt: AttemptId, delta: ToolCallDelta, calls: set[int]
+) -> Iterator[ToolCallStarted | ToolArgumentsGenerated]:
+    """A piece of a tool call as events of the attempt; `calls` are the calls that have begun."""
+    if delta.index not in calls:
+        calls.add(delta.index)
+        yield ToolCallStarted(attempt, delta.index, CallId(delta.call_id), delta.name)
+    if delta.arguments:
+        yield ToolArgumentsGenerated(attempt, delta.index, delta.arguments)
+
+
+def broken_off(name: str) -> EngineError:
+    """The error for a stream without an end; `name` begins a sentence."""
+    return EngineError(
         f"{name} ended its stream in the middle of the reply.",
         "A stream of replies ends with one ChatEnd.",
         code="connection_failed",
     )
 
 
-def _measured(usage: TokenUsage | None) -> MeasuredUsage | None:
+def measured(usage: TokenUsage | None) -> MeasuredUsage | None:
     if usage is None:
         return None
     return MeasuredUsage(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
