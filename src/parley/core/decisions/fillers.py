@@ -10,12 +10,10 @@ Laws:
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.open_responses import AwaitingCalls, AwaitingInput, Generating, Replaying
+from parley.core.regions.open_responses import AwaitingCalls, AwaitingInput, Generating
 from parley.core.regions.response import Response
 from parley.core.state import State
 from parley.core.words.effects import CancelGeneration, ReleaseGeneration
@@ -73,16 +71,11 @@ class FillerSpeech:
 
     def _speaks_unasked(self, main: Response) -> bool:
         """Whether the session itself has something to say, such as after a long silence: nobody waits for it."""
-        match self.st.responses.position(main):
-            case AwaitingInput(plan=plan) | AwaitingCalls(plan=plan):
-                return plan.hint is not None
-            case Generating(attempt=attempt_id):
-                attempt = self.st.attempts.get(attempt_id)
-                return attempt is not None and attempt.plan.hint is not None
-            case Replaying():
-                return True
-            case position:
-                assert_never(position)
+        position = self.st.responses.position(main)
+        if isinstance(position, Generating):
+            attempt = self.st.attempts.get(position.attempt)
+            return attempt is not None and attempt.plan.hint is not None
+        return isinstance(position, AwaitingInput | AwaitingCalls) and position.plan.hint is not None
 
     def deadline_ns(self) -> int | None:
         """When the next filler is due; None: none is."""
