@@ -471,7 +471,13 @@ async def test_an_answer_that_has_not_begun_is_asked_for_again_on_a_new_connecti
     assert KEY not in caplog.text
 
 
-@pytest.mark.parametrize("script", [never, stops])
+async def chatters(connection: SpeechConnection, asked: dict[str, Any]) -> None:
+    while not connection.closed.is_set():
+        await connection.send("rate_limits.updated", rate_limits=[])
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("script", [never, stops, chatters])
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(script: Script) -> None:
     server = SpeechServer([script])
     async with server.running(), opened(server, timeout_s=0.2, idle_timeout_s=0.2) as engine:

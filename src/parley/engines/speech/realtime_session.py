@@ -28,7 +28,6 @@ from parley.engines.ports import (
     DialogueRequest,
     EngineUnavailable,
     ForceTool,
-    SpokenDelta,
     Tool,
     ToolChoice,
 )
@@ -202,10 +201,12 @@ class UpstreamSession:
             asked = self._dialect.reply_of(_reply_settings(self._dialect, request))
             await self._send("response.create", {"response": asked})
         self._sending = False
-        begun = False
+        loop = asyncio.get_running_loop()
+        begun, first_by_s = False, loop.time() + self._timeout_s
         while not answer.ended:
-            for event in await self._next(answer, self._idle_timeout_s if begun else self._timeout_s, begun=begun):
-                begun = begun or isinstance(event, SpokenDelta)
+            left_s = self._idle_timeout_s if begun else max(0.0, first_by_s - loop.time())
+            for event in await self._next(answer, left_s, begun=begun):
+                begun = True
                 yield event
         self._pace = answer.pace()
 
