@@ -39,7 +39,7 @@ def test_usual_formats_are_read_no_finer_than_asked_for(files: dict[str, bytes],
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_recording_that_is_too_long_names_the_limit(files: dict[str, bytes], suffix: str) -> None:
-    with pytest.raises(AudioFileError, match=r"The file is longer than .*minutes\. Cut it"):
+    with pytest.raises(AudioFileError, match=r"The file is longer than .*(seconds|minutes)\. Cut it"):
         sent(files[suffix], max_seconds=0.06)
 
 
