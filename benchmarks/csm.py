@@ -36,6 +36,7 @@ import numpy as np
 
 from parley.engines.tts.csm import libraries
 from parley.engines.tts.csm.model import FRAMES_PER_S, SAMPLE_RATE, CsmModel, Frame, Piece, Sampling, Sequence
+from parley.errors import ParleyError
 from tests.engines.csm.tiny_csm import csm_folder, fill_codebooks, tokenizer
 
 FRAME_MS: Final = 1000 / FRAMES_PER_S
@@ -67,6 +68,14 @@ class Figures:
 
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
+    try:
+        return measure_all(options)
+    except ParleyError as error:
+        print(f"csm: {error}", file=sys.stderr)
+        return 2
+
+
+def measure_all(options: argparse.Namespace) -> int:
     torch = libraries.torch()
     if options.threads:
         torch.set_num_threads(options.threads)

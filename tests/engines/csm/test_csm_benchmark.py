@@ -57,3 +57,8 @@ def test_a_way_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         csm.main(["--rows", "loop,fast"])
     assert "fast" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert csm.main(["--folder", "nowhere", "--rows", "loop"]) == 2
+    assert capsys.readouterr().err.startswith("csm: There is no folder nowhere.")

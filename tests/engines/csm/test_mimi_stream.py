@@ -37,7 +37,7 @@ def whole(codec: Any, codes: Any) -> NDArray[np.float32]:
         return np.asarray(codec.decode(codes.T[None]).audio_values[0, 0])
 
 
-def streamed(stream: MimiStream, codes: Any, row: int = 0, batch: int = 1) -> NDArray[np.float32]:
+def streamed(stream: MimiStream, codes: Any, row: int = 0) -> NDArray[np.float32]:
     pieces = []
     with torch.inference_mode():
         for frame in range(len(codes)):
@@ -98,6 +98,16 @@ def test_a_row_that_begins_again_remembers_nothing(codec: Any) -> None:
     fresh = streamed(stream, chance(9, 5))
     streamed(stream, chance(FRAMES, 6))
     assert (streamed(stream, chance(9, 5)) == fresh).all()
+
+
+def test_a_layer_that_is_not_known_is_refused_rather_than_decoded_without_its_past() -> None:
+    codec = tiny_network().codec_model
+    half = codec.decoder if hasattr(codec.decoder, "decoder_seanet") else codec
+    seanet = half.decoder_seanet if half is not codec else codec.decoder
+    seanet.layers[1] = torch.nn.Conv1d(64, 64, 3, padding=1)
+    with pytest.raises(EngineUnavailable, match="Conv1d") as refused:
+        MimiStream(codec, 1)
+    assert refused.value.code == "wrong_architecture"
 
 
 @pytest.mark.parametrize(

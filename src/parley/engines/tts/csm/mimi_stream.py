@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from parley.engines.ports import EngineUnavailable
 from parley.engines.tts.csm import layers, libraries
+
+_STATELESS: Final = ("ELU", "Identity")
+"""Layers whose output depends on nothing but the sample at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,12 @@ class MimiStream:
             return _Transposed(self._torch, module, rows)
         if kind == "MimiResnetBlock":
             return _Residual([self._layer(part, rows) for part in module.block], self._layer(module.shortcut, rows))
+        if kind not in _STATELESS:
+            raise EngineUnavailable(
+                f"The codec has a layer {kind}, and it is not known how it streams.",
+                "Use a version of transformers that Parley was tested with: 5.20 to 5.24.",
+                code="wrong_architecture",
+            )
         return lambda sound, at: module(sound)
 
     def decode(self, codes: Any, rows: Any, frames: Any) -> Any:
