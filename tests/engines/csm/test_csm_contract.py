@@ -11,12 +11,22 @@ import pytest
 
 from parley.engines.ports import TTS, EngineSpec
 from parley.engines.registry import create
+from parley.engines.tts.csm import spoken_text
 from parley.testing.contracts import SynthesizerContract
+from tests.engines.csm.talking import quickened
 
 pytest.importorskip("torch", reason="torch (the extra `csm`) is not installed")
 pytest.importorskip("transformers", reason="transformers (the extra `csm`) is not installed")
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Random weights babble for as long as a text may take: here it is as long as a fast speaker needs."""
+    quickened(monkeypatch, tmp_path)
+    monkeypatch.setattr(spoken_text, "SLOWEST_WORD_S", 0.2)
+    monkeypatch.setattr(spoken_text, "SLOWEST_CHAR_S", 0.04)
 
 
 @pytest.fixture(scope="session")

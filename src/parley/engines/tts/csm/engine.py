@@ -103,7 +103,7 @@ class CsmSynthesizer:
 
     @property
     def scheduler(self) -> FrameScheduler | None:
-        """What an open engine makes its frames with: `counts` and `steps` tell what that has cost."""
+        """What an open engine makes its frames with; its `counts` tell what contexts have cost."""
         return self._opened.scheduler if self._opened else None
 
     def missing_models(self) -> tuple[str, ...]:

@@ -59,8 +59,6 @@ class FrameScheduler:
         self, name: str, model: SequenceModel, load: Callable[[], SequenceModel], settings: CsmSettings
     ) -> None:
         self.counts = ContextCounts()
-        self.steps: list[int] = [0] * (settings.batch + 1)
-        """How many steps were made with so many requests."""
         self._name = ModelName(name, "Speech synthesis", "synthesizer")
         self._load = load
         self._settings = settings
@@ -226,7 +224,6 @@ class FrameScheduler:
         soon_s = time.monotonic() + MAX_AHEAD_S
         needed = [one for one in ready if one.speech.due_s < soon_s] or ready
         chosen = sorted(needed, key=lambda one: one.speech.due_s)[: self._settings.batch]
-        self.steps[len(chosen)] += 1
         for one, frame in self._frames(chosen):
             try:
                 over = one.take(frame)

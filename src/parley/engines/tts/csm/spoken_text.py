@@ -16,8 +16,8 @@ from typing import Final
 MAX_PIECE_CHARS: Final = 240
 """About 16 s of speech. The model's turns in training were rarely longer, and its voice wanders in longer ones."""
 
-_SLOWEST_WORD_S: Final = 0.75
-_SLOWEST_CHAR_S: Final = 0.13
+SLOWEST_WORD_S: Final = 0.75
+SLOWEST_CHAR_S: Final = 0.13
 SPARE_S: Final = 2.0
 """Slow speech is 80 words, or 460 characters, a minute; the spare is for a breath before and a pause after."""
 
@@ -80,7 +80,7 @@ def _cut_at(text: str) -> int:
 
 def longest_frames(text: str, frames_per_s: float) -> int:
     """How many frames a plain text may take, said slowly: beyond this the model goes on without words."""
-    seconds = max(_SLOWEST_WORD_S * len(text.split()), _SLOWEST_CHAR_S * len(text))
+    seconds = max(SLOWEST_WORD_S * len(text.split()), SLOWEST_CHAR_S * len(text))
     return round((SPARE_S + seconds) * frames_per_s)
 
 
