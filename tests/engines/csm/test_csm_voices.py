@@ -101,7 +101,7 @@ async def test_a_folder_of_recordings_gives_a_voice_for_each(folder: Path, tmp_p
 async def test_what_can_be_no_voice_is_refused_by_the_name_of_its_option(folder: Path, tmp_path: Path) -> None:
     cases = {
         "is silent": clip(tmp_path / "silent.wav", np.zeros(48_000, np.float32)),
-        "longer than 0.5 minutes": clip(tmp_path / "long.wav", np.tile(sound(10, rate=8_000), 60), rate=8_000),
+        "longer than 30 seconds": clip(tmp_path / "long.wav", np.tile(sound(10, rate=8_000), 60), rate=8_000),
         "lasts 0.5 s": clip(tmp_path / "short.wav", sound(0.5)),
         "cannot be read (No such file": tmp_path / "missing.wav",
         "cannot be read (Is a directory": tmp_path,

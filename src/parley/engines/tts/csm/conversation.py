@@ -162,7 +162,8 @@ class CsmConversation:
             speaker = voice.speaker if turn.speaker == "assistant" else voice.other_speaker
             groups.append((turn.id, list(known.entries(speaker, turn.text))))
         groups.append(("", list(own.entries(voice.speaker))))
-        reference = [TurnEntry(voice.digest, voice.speaker, voice.text, voice.codes)] if voice.codes is not None else []
+        codes = voice.reference(self._model.encode)
+        reference = [] if codes is None else [TurnEntry(voice.digest, voice.speaker, voice.text, codes)]
         budget = max(0, self._model.max_context - room - self._positions(reference))
         left = first_kept([self._positions(entries) for _, entries in groups], 0, budget)
         self._first = groups[left][0] if first + left and left < len(groups) else ""

@@ -6,7 +6,8 @@ Laws:
 - Nothing of a conversation is computed twice (`conversation`), and nothing of it reaches another one (`conversations`).
 - A clause ends: by the model, by a silence, or by a length that no speaker needs (`endings`).
 - The model has one speed; other speeds are made of its audio (`tempo`).
-- Nothing is downloaded here, and only safetensors are read. Clients name voices; only the owner names recordings to clone.
+- Nothing is downloaded here, and only safetensors are read. Clients name voices; recordings to clone come from the owner, or from the
+  store of own voices.
 
 Source: https://github.com/SesameAILabs/csm (Apache-2.0).
 """
@@ -21,7 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, SpeechChunk, SpeechRequest
+from parley.engines.ports import (
+    EngineError,
+    EngineInfo,
+    EngineRefused,
+    EngineUnavailable,
+    SpeechChunk,
+    SpeechRequest,
+    VoiceSample,
+)
 from parley.engines.tts.csm import settings as csm_settings
 from parley.engines.tts.csm import weights
 from parley.engines.tts.csm.faults import error_of
@@ -163,6 +172,16 @@ class CsmSynthesizer:
             return None
         found = self._opened.voices.find(voice)
         return None if found is None else found.name
+
+    @property
+    def clones(self) -> bool:
+        return True
+
+    async def clone_voice(self, sample: VoiceSample) -> str:
+        """The engine's name of the voice of a recording whose words are known. Raises `EngineRefused` (`invalid_sample`)."""
+        if self._opened is None:
+            raise EngineUnavailable("CSM is not open.", code="not_open")
+        return await asyncio.to_thread(self._opened.voices.lend, sample)
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz.

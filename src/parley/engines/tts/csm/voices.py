@@ -1,7 +1,8 @@
 """The voices of CSM: one for each recording with its text, which stands before every conversation, and the bare speakers of the model.
 
 Laws:
-- Only the owner names recordings, in the configuration; what cannot be a voice is refused at start-up, by the name of its option.
+- Recordings are named by the owner, in the configuration: what cannot be a voice is refused at start-up, by the name of its option. Those
+  that users bring are lent to the engine, and seen by nobody else.
 - The codes of a recording are computed once for its bytes and the model's revision, and kept in the user's data folder.
 """
 
@@ -13,6 +14,7 @@ import io
 import logging
 import os
 import tempfile
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ import numpy as np
 
 from parley.audio import files, resampling
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import EngineUnavailable, Samples
+from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, VoiceSample
 from parley.engines.tts.csm.model import SAMPLE_RATE, Codes
 from parley.engines.tts.csm.settings import ClipSetting, CsmSettings
 from parley.engines.tts.csm.spoken_text import plain_text
@@ -36,6 +38,9 @@ MIN_CLIP_S, MAX_CLIP_S = 1.0, 30.0
 
 MAX_CLIP_BYTES: Final = 64 << 20
 MAX_VOICES: Final = 100
+MAX_LENT: Final = 32
+"""Voices of users: half a minute of sound each."""
+
 MAX_KEPT: Final = 256
 """Files of codes, 100 KB each at most."""
 
@@ -47,16 +52,36 @@ BARE_SPEAKERS: Final = 4
 REMEDY: Final = f"Give {MIN_CLIP_S:g} to {MAX_CLIP_S:g} s of one person who speaks, without noise or music."
 
 
+@dataclass(slots=True)
+class LentRecording:
+    """The recording of a voice that a user brought, float32 `[n]` at 24 kHz; its codes are computed when they are first needed, on the
+    model's thread, and kept under `key`."""
+
+    audio: Samples
+    key: str
+    codes: Codes | None = None
+
+    def encoded(self, encode: Callable[[Samples], Codes]) -> Codes:
+        if self.codes is None:
+            self.codes = _kept_codes(self.key, lambda: encode(self.audio))
+        return self.codes
+
+
 @dataclass(frozen=True, slots=True)
 class CsmVoice:
-    """`speaker` is its number in the model's texts. `text` and `codes` are the turn that stands first, "" and None for a bare speaker;
-    `digest` tells it from others."""
+    """`speaker` is its number in the model's texts. `text` and `codes`, or `lent`, are the turn that stands first, "" and None for a bare
+    speaker; `digest` tells it from others."""
 
     name: str
     speaker: int
     digest: str
     text: str = ""
     codes: Codes | None = field(default=None, repr=False, compare=False)
+    lent: LentRecording | None = field(default=None, repr=False, compare=False)
+
+    def reference(self, encode: Callable[[Samples], Codes]) -> Codes | None:
+        """The codes of the turn that stands first. Blocks where they are not known yet."""
+        return self.codes if self.lent is None else self.lent.encoded(encode)
 
     @property
     def other_speaker(self) -> int:
@@ -70,6 +95,8 @@ class CsmVoices:
     def __init__(self, settings: CsmSettings, encode: Callable[[Samples], Codes], revision: str) -> None:
         """Read and encode the clips. Blocks. Raises `EngineUnavailable` that names the option."""
         self._all: dict[str, CsmVoice] = {}
+        self._lent: OrderedDict[str, CsmVoice] = OrderedDict()
+        self._revision = revision
         for name, clip in clips_of(settings).items():
             self._all[name] = _cloned(name, clip, encode, revision)
         self.cloned = tuple(self._all)
@@ -92,7 +119,33 @@ class CsmVoices:
         """The voice of that name; the usual one for "" and for OpenAI's names; None for any other."""
         if voice in self._all:
             return self._all[voice]
+        if voice in self._lent:
+            return self._lent[voice]
         return self._all[self._usual] if not voice or voice in OPENAI_VOICES else None
+
+    def lend(self, sample: VoiceSample) -> str:
+        """The name of the voice of a recording that a user brought; the one that was asked for longest ago goes beyond `MAX_LENT`. Raises
+        `EngineRefused` (`invalid_sample`)."""
+        seconds = len(sample.audio) / sample.sample_rate
+        text = plain_text(sample.text)
+        if not text:
+            remedy = 'Say what is said in it: `parley voices add NAME clip.wav --text "..."`, or the field `text`.'
+            raise EngineRefused("CSM needs the words of a recording.", remedy, code="invalid_sample")
+        if not MIN_CLIP_S <= seconds <= MAX_CLIP_S or len(text) > MAX_CHARS_PER_S * seconds:
+            why = f"The recording lasts {seconds:.1f} s, and its text has {len(text)} characters."
+            raise EngineRefused(why, REMEDY, code="invalid_sample")
+        if not np.isfinite(sample.audio).all() or float(np.sqrt(np.mean(np.square(sample.audio)))) < LEAST_RMS:
+            raise EngineRefused("The recording is silent.", REMEDY, code="invalid_sample")
+        digest = hashlib.sha256(f"{sample.sha256} {text}".encode()).hexdigest()
+        name = f"own-{digest[:32]}"
+        if name not in self._lent:
+            audio = resampling.resample(sample.audio, sample.sample_rate, SAMPLE_RATE)
+            lent = LentRecording(np.clip(audio, -1.0, 1.0), f"{sample.sha256}-{self._revision}")
+            self._lent[name] = CsmVoice(name, 0, digest, text, lent=lent)
+        self._lent.move_to_end(name)
+        while len(self._lent) > MAX_LENT:
+            self._lent.popitem(last=False)
+        return name
 
 
 def clips_of(settings: CsmSettings) -> Mapping[str, ClipSetting]:
