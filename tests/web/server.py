@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 PATIENCE_S = 60.0
 """Longer than any engine takes to load on a busy machine."""
@@ -20,14 +22,17 @@ GREETING = "Parley listens on "
 class Server:
     """A running server. `url` has no path; `log` is the end of what it said."""
 
-    def __init__(self, *arguments: str, cwd: Path, port: int = 0) -> None:
+    def __init__(
+        self, *arguments: str, cwd: Path, port: int = 0, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._process = subprocess.Popen(
             [str(Path(sys.executable).with_name("parley")), "serve", "--port", str(port), *arguments],
             cwd=cwd,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
+            env={name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+            | dict(environment),
         )
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         found: queue.Queue[str] = queue.Queue()

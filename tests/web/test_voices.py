@@ -1,11 +1,17 @@
-"""The sheet of voices: two are compared and one chosen, and the header says which one speaks."""
+"""The sheet of voices: two are compared and one chosen, the header says which one speaks, and one is made of what is read aloud."""
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soxr
 
+from parley.library import synthesize
+from parley.text.consent import PHRASES
+from tests.engines.tiny_phonon import phonon_folder
 from tests.web.browser import page
 from tests.web.server import Server
 
@@ -54,3 +60,45 @@ async def test_an_empty_text_is_asked_for_and_a_refusal_is_shown(server: Server,
         await tab.js("document.querySelector('#sample').value = 'Hello.'; parley.voices.pipeline = {name: 'nowhere'}")
         await tab.click("#play-a")
         await tab.until("document.querySelector('#compare-note').textContent.includes('nowhere')")
+
+
+async def test_a_voice_is_made_of_what_is_read_aloud_and_removed_again(tmp_path: Path) -> None:
+    pytest.importorskip("ptts", reason="ptts (the extra `phonon`) is not installed")
+    weights = phonon_folder(tmp_path / "phonon")
+    reading = np.concatenate([piece.samples for piece in synthesize(PHRASES["en"].text, tts="hibari")])
+    spoken = np.asarray(soxr.resample(reading.astype(np.float32), 24_000, 48_000)).astype(np.int16)
+    microphone = tmp_path / "microphone.wav"
+    with wave.open(str(microphone), "wb") as wav:
+        wav.setparams((1, 2, 48_000, 0, "NONE", ""))
+        wav.writeframes(np.concatenate([np.zeros(24_000, np.int16), spoken, np.zeros(48_000 * 20, np.int16)]).tobytes())
+    whole_s = 1.5 + len(reading) / 24_000
+    offline = ("--stt", "pocketsphinx", "--llm", "responder", "--tts", f"phonon:{weights}")
+    server = Server(*offline, cwd=tmp_path, environment={"PARLEY_OWN_VOICES_DIR": str(tmp_path / "own")})
+    try:
+        async with page(server.url, tmp_path / "profile", microphone) as tab:
+            await tab.until("parley.settings.pipelines.length > 0")
+            for selector in OPEN:
+                await tab.click(selector)
+            await tab.until(f"document.querySelector('#consent-phrase').textContent === {PHRASES['en'].text!r}")
+            await tab.size(1280, 1400)  # the whole sheet can be clicked
+            assert await tab.js("document.querySelector('#make-voice').disabled")
+            await tab.js("document.querySelector('#new-voice').value = 'Carol'")
+            for clip in ("consent", "sample"):
+                await tab.click(f"#record-{clip}")
+                await tab.until(f"parley.voices.recorder.seconds > {whole_s}")
+                await tab.click(f"#record-{clip}")
+                await tab.until(f"parley.voices.clips.{clip} !== null")
+            await tab.click("#make-voice")
+            await tab.until("document.querySelector('#make-note').textContent.includes('Carol is ready')")
+            assert "Carol" in await tab.text("#own-voices")
+            # It can be compared at once.
+            await tab.until("[...document.querySelector('#voice-a').options].some((option) => option.value === 'Carol')")
+            await tab.js("document.querySelector('#voice-a').value = 'Carol'")
+            await tab.click("#play-a")
+            await tab.until("document.querySelector('#compare-note').textContent === 'A, Carol, speaks.'")
+            for _ in range(2):
+                await tab.click("#own-voices button")
+            await tab.until("document.querySelector('#own-voices').children.length === 0")
+            assert tab.errors == []
+    finally:
+        server.end()

@@ -41,7 +41,9 @@ export class ClipRecorder extends EventTarget {
   stop() {
     if (!this.recording) return;
     this.microphone.stop();
-    this.emit("end", { recording: wav(this.frames), seconds: this.seconds });
+    const { frames, seconds } = this;
+    this.frames = [];
+    this.emit("end", { recording: wav(frames), seconds });
   }
 
   /** Ends without a clip. */

@@ -89,8 +89,9 @@ export async function addConsent(name, language, recording) {
   return get("/v1/audio/voice_consents", { method: "POST", body: form({ name, language, recording }) });
 }
 
-export async function addVoice(name, consent, sample) {
-  return get("/v1/audio/voices", { method: "POST", body: form({ name, consent, audio_sample: sample }) });
+/** `text` is what is said in the sample: some engines need it. */
+export async function addVoice(name, consent, sample, text) {
+  return get("/v1/audio/voices", { method: "POST", body: form({ name, consent, audio_sample: sample, text }) });
 }
 
 export async function removeVoice(id) {

@@ -10,8 +10,11 @@ import { addConsent, addVoice, consentPhrases, ownVoices, removeVoice, speech } 
 import { microphoneTrouble } from "./states.js";
 
 const CONSENT_S = 20; // The sentence takes six.
-const SAMPLE_S = 10;
+const SAMPLE_S = 20; // The passage takes ten.
 const SHORTEST_SAMPLE_S = 3;
+const PASSAGE =
+  "When I was small, the harbour was full of boats. We counted them every morning, and every morning there was one more, or one less. " +
+  "Where did they all go? Nobody could ever tell me.";
 
 export class VoicesPanel extends EventTarget {
   constructor() {
@@ -23,6 +26,7 @@ export class VoicesPanel extends EventTarget {
     this.player = new Audio();
     this.recorder = new ClipRecorder();
     this.recorded = ""; // Which of the clips the recorder is at.
+    byId("passage").textContent = PASSAGE;
     this.wire();
   }
 
@@ -198,7 +202,7 @@ export class VoicesPanel extends EventTarget {
     const clip = this.recorded;
     if (!clip) return;
     byId(`${clip}-level`).value = Math.min(1, level);
-    byId(`${clip}-state`).textContent = clip === "sample" ? `${Math.max(0, SAMPLE_S - seconds).toFixed(0)} s` : `${seconds.toFixed(0)} s`;
+    byId(`${clip}-state`).textContent = `${seconds.toFixed(0)} s`;
   }
 
   showRecording(trouble = "") {
@@ -225,7 +229,7 @@ export class VoicesPanel extends EventTarget {
     byId("make-note").textContent = "The server listens to the consent, then makes the voice.";
     try {
       const { id } = await addConsent(name, byId("consent-language").value, consent.recording);
-      await addVoice(name, id, sample.recording);
+      await addVoice(name, id, sample.recording, PASSAGE);
       byId("make-note").textContent = `${name} is ready: compare it above, or use it.`;
       this.clips = { consent: null, sample: null };
       byId("new-voice").value = "";
