@@ -111,7 +111,7 @@ test-weights: $(LLAMA)
 
 # `make test` runs these tests too where torch is installed, and skips them where it is not.
 test-torch: $(TORCH)
-	$(VENV)/bin/pytest -n 0 -o asyncio_debug=false --durations=5 tests/engines/csm $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile -o asyncio_debug=false tests/engines/csm $(ARGS)
 
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
 test-clients: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)
@@ -119,6 +119,10 @@ test-clients: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)
 	else echo "skipped: the tests of @openai/agents, because npm is not installed (Debian: apt-get install nodejs npm)"; fi
 	$(CLIENTS)/bin/pytest -W default tests/clients --ignore=tests/clients/beta $(ARGS)
 	$(BETA_CLIENTS)/bin/pytest -W default tests/clients/beta $(ARGS)
+
+# What `make test-clients` needs; most of the time goes into installing it.
+.PHONY: client-environments
+client-environments: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(BETA_CLIENTS) $(NODE_DIR)/node_modules build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis \
