@@ -92,7 +92,9 @@ async def test_a_voice_is_made_of_what_is_read_aloud_and_removed_again(tmp_path:
             await tab.until("document.querySelector('#make-note').textContent.includes('Carol is ready')")
             assert "Carol" in await tab.text("#own-voices")
             # It can be compared at once.
-            await tab.until("[...document.querySelector('#voice-a').options].some((option) => option.value === 'Carol')")
+            await tab.until(
+                "[...document.querySelector('#voice-a').options].some((option) => option.value === 'Carol')"
+            )
             await tab.js("document.querySelector('#voice-a').value = 'Carol'")
             await tab.click("#play-a")
             await tab.until("document.querySelector('#compare-note').textContent === 'A, Carol, speaks.'")
