@@ -39,9 +39,17 @@ class HubFacts:
 
 @dataclass(frozen=True, slots=True)
 class HubRepository:
-    """`repository` is `owner/name`."""
+    """`repository` is `owner/name`, or `owner/name@REVISION`: a commit, a tag or a branch of it in place of the newest state."""
 
     repository: str
+
+    @property
+    def _id(self) -> str:
+        return self.repository.partition("@")[0]
+
+    @property
+    def _revision(self) -> str | None:
+        return self.repository.partition("@")[2] or None
 
     @property
     def name(self) -> str:
@@ -54,13 +62,13 @@ class HubRepository:
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
         try:
-            return Path(huggingface_hub.snapshot_download(self.repository, local_files_only=True))
+            return Path(huggingface_hub.snapshot_download(self._id, revision=self._revision, local_files_only=True))
         except (LocalEntryNotFoundError, HFValidationError):
             return None
 
     def facts(self) -> HubFacts:
         """Ask the Hub. Blocks. Raises `ModelError`."""
-        info = ask_hub(self.repository, files=True)
+        info = ask_hub(self._id, self._revision, files=True)
         sizes = [getattr(file, "size", None) or 0 for file in info.siblings or ()]
         card = info.card_data.to_dict() if info.card_data is not None else {}
         return HubFacts(sum(sizes), str(card.get("license") or ""))
@@ -76,7 +84,8 @@ class HubRepository:
         try:
             return Path(
                 huggingface_hub.snapshot_download(
-                    self.repository,
+                    self._id,
+                    revision=self._revision,
                     endpoint=endpoint(),
                     etag_timeout=REACH_TIMEOUT_S,
                     max_workers=2,

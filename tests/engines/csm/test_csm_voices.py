@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parley.audio import files
-from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, SpeechRequest
+from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, SpeechRequest, VoiceSample
 from tests.engines.csm.talking import Calls, csm, opened, ours, quickened, say, sound, user
 
 pytest.importorskip("torch", reason="torch (the extra `csm`) is not installed")
@@ -154,3 +154,44 @@ async def test_english_only(folder: Path) -> None:
         with pytest.raises(EngineRefused) as error:
             _ = [chunk async for chunk in engine.speak(SpeechRequest("Hallo.", language="de"))]
         assert error.value.code == "unsupported_language"
+
+
+def brought(audio: Samples, text: str = TEXT, sha256: str = 64 * "a") -> VoiceSample:
+    return VoiceSample(audio, 24_000, sha256, text)
+
+
+async def test_a_voice_that_a_user_brings_stands_first_and_is_encoded_once_for_all(folder: Path, calls: Calls) -> None:
+    async with opened(folder) as engine:
+        assert engine.clones
+        name = await engine.clone_voice(brought(sound(2, 1)))
+        assert await engine.clone_voice(brought(sound(2, 1))) == name
+        assert name not in engine.info.voices
+        assert engine.resolve_voice(name) == name
+        assert calls.encoded == [], "only a conversation needs its codes"
+        calls.appended.clear()
+        first = await say(engine, voice=name, share=1, id="r")
+        assert np.array_equal(first, await say(engine, voice=name, share=2, id="r"))
+        assert len(calls.encoded) == 1
+        assert len(calls.appended[0][1]) == 25, "2 s stand first"
+    async with opened(folder) as engine:
+        again = await engine.clone_voice(brought(sound(2, 1)))
+        assert np.array_equal(first, await say(engine, voice=again, share=1, id="r"))
+        assert len(calls.encoded) == 1, "its codes were kept"
+
+
+@pytest.mark.parametrize(
+    ("sample", "said"),
+    [
+        (brought(sound(2, 1), ""), "needs the words"),
+        (brought(sound(0.2, 1)), "lasts 0.2 s"),
+        (brought(np.zeros(48_000, np.float32)), "silent"),
+        (brought(sound(1, 1), "Far more words than anybody says in one second of speech."), "has 57 characters"),
+    ],
+)
+async def test_what_a_user_brings_and_is_no_voice_is_refused(folder: Path, sample: VoiceSample, said: str) -> None:
+    async with opened(folder) as engine:
+        with pytest.raises(EngineRefused) as refused:
+            await engine.clone_voice(sample)
+    assert refused.value.code == "invalid_sample"
+    assert said in str(refused.value)
+    assert refused.value.remedy
