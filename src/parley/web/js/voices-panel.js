@@ -230,10 +230,10 @@ export class VoicesPanel extends EventTarget {
     try {
       const { id } = await addConsent(name, byId("consent-language").value, consent.recording);
       await addVoice(name, id, sample.recording, PASSAGE);
-      byId("make-note").textContent = `${name} is ready: compare it above, or use it.`;
       this.clips = { consent: null, sample: null };
       byId("new-voice").value = "";
       await this.changed();
+      byId("make-note").textContent = `${name} is ready: compare it above, or use it.`;
     } catch (error) {
       byId("make-note").textContent = error.message;
     }
