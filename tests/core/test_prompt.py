@@ -19,10 +19,11 @@ from parley.core.words.events import (
     Transcribed,
 )
 from parley.core.words.ids import ItemId
-from parley.core.words.items import InputText, McpTool, Message
+from parley.core.words.items import InputAudio, InputText, McpTool, Message
 from parley.core.words.notices import ResponseDone, Usage
 from parley.core.words.settings import (
     AudioFormat,
+    Capabilities,
     ForceFunction,
     FunctionTool,
     McpServer,
@@ -33,7 +34,7 @@ from parley.core.words.settings import (
     Truncation,
 )
 from parley.core.words.work import Prompt, Reply, ResponseParams, Translation, Utterance
-from tests.core.scene import MCP_ALLOWED, Scene
+from tests.core.scene import MCP_ALLOWED, SPECULATING, Scene
 
 OURS, THEIRS = FunctionTool("weather", "It rains.", "{}"), FunctionTool("clock")
 TYPED = Message(ItemId("typed"), "user", (InputText("hello"),))
@@ -185,3 +186,15 @@ def test_only_a_reply_takes_the_model_from_a_summary() -> None:
     assert scene.all(AbandonSummary) == []
     scene.happens(ResponseRequested(ResponseParams(in_conversation=False)))
     assert scene.all(AbandonSummary) == [AbandonSummary(summary)]
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_model_that_hears_is_given_the_sound_of_a_turn_that_is_not_over(hears: bool) -> None:
+    scene = Scene(owner=SPECULATING, capabilities=Capabilities(audio=hears, conversational=True))
+    started = next(effect for effect in scene.pauses("hello there") if isinstance(effect, StartGeneration))
+    (message,) = started.prompt.items
+    assert isinstance(message, Message)
+    (part,) = message.content
+    assert isinstance(part, InputAudio)
+    assert (part.audio is not None) is hears
+    assert [turn.text for turn in started.heard] == ["hello there"], "its synthesizer hears it all the same"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from parley.core.regions.prompt_audio import without_sound
 from parley.core.words.effects import StartGeneration
 from parley.core.words.events import (
     AudioArrived,
@@ -14,8 +15,8 @@ from parley.core.words.events import (
     ResponseRequested,
     Transcribed,
 )
-from parley.core.words.ids import ItemId
-from parley.core.words.items import InputAudio, InputText, Item, ItemReference, Message
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import FunctionCall, InputAudio, InputText, Item, ItemReference, Message
 from parley.core.words.limits import MAX_PROMPT_AUDIO_MS, MAX_PROMPT_AUDIO_TURNS
 from parley.core.words.notices import InputCommitted
 from parley.core.words.settings import AudioFormat, Capabilities, OwnerSettings, Settings
@@ -122,3 +123,17 @@ def test_a_reply_that_is_begun_in_the_pause_hears_the_turn_so_far() -> None:
     assert words == "hello there"
     assert audio is not None
     assert len(audio) >= 640 * AudioFormat.PCM16.bytes_per_ms
+
+
+def test_an_item_without_its_sound_keeps_its_words() -> None:
+    said = Message(ItemId("said"), "user", (InputText("Listen:"), InputAudio("a bell", sound(3))))
+    assert without_sound(said) == Message(ItemId("said"), "user", (InputText("Listen:"), InputAudio("a bell")))
+    call = FunctionCall(ItemId("call"), CallId("c"), "ring", "{}")
+    assert without_sound(call) is call
+
+
+def test_a_voice_that_is_conversational_gives_no_sound_to_a_model_that_does_not_hear() -> None:
+    scene = Scene(owner=SPECULATING, capabilities=Capabilities(conversational=True))
+    started = next(effect for effect in scene.pauses("hello there") if isinstance(effect, StartGeneration))
+    assert heard(started.prompt.items) == [("hello there", None)]
+    assert [turn.text for turn in started.heard] == ["hello there"]
