@@ -50,10 +50,26 @@ def test_options_of_what_is_left_out_are_said_to_change_nothing(tmp_path: Path) 
 
 
 def test_summaries_need_a_language_model(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"pipelines\.default\.compaction needs a language model"):
+    with pytest.raises(ConfigError, match=r"pipelines\.default\.compaction needs llm"):
         loaded(tmp_path, 'speech = "bench"\ncompaction = "on"')
     config = loaded(tmp_path, 'speech = "bench"\ncompaction = "on"\nllm = "responder"')
     assert config.pipelines["default"].compaction
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[pipelines.default.fillers]\nphrases = ["One moment."]', "fillers"),
+        ('[pipelines.default.fillers.languages]\nde = ["Moment."]', "fillers"),
+        ('prewarm = ["Hello."]', "prewarm"),
+    ],
+)
+def test_what_is_to_be_said_beside_the_model_needs_a_voice(tmp_path: Path, text: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"pipelines\.default\.{key} needs tts") as refused:
+        loaded(tmp_path, f'speech = "bench"\n{text}')
+    assert "pipelines.default.tts" in str(refused.value)
+    assert "parley.toml:" in str(refused.value), "it says where"
+    assert loaded(tmp_path, f'speech = "bench"\ntts = "bench"\n{text}').pipelines["default"]
 
 
 def test_the_endpoint_of_the_environment_is_that_of_the_upstream(tmp_path: Path) -> None:

@@ -12,14 +12,19 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from parley.engines import registry
 from parley.engines.ports import (
+    TTS,
     EngineError,
     EngineInfo,
     EngineRefused,
     EngineSpec,
+    ReadsVoices,
     SpeechChunk,
     SpeechRequest,
+    SpeechSynthesizer,
     VoicesByLanguage,
+    VoiceTensor,
 )
 from parley.runtime.cache_metrics import CacheMetrics
 from parley.runtime.engine_caches import EngineCaches
@@ -28,6 +33,7 @@ from parley.runtime.generation.streams import closing
 from parley.runtime.speech_cache import PREPARING, CachedSynthesizer, SpeechCache
 from parley.runtime.speech_files import SpeechFiles
 from parley.testing.fakes import FakeSynthesizer, Hold
+from tests.engines import tiny_kokoro
 from tests.runtime.rig import WAIT_S
 
 HELLO = SpeechRequest("Good morning to you", "alloy", "en")
@@ -405,3 +411,28 @@ async def test_prometheus_is_shown_hits_misses_and_size(kitchen: Kitchen) -> Non
     assert "parley_speech_cache_files 1.0" in shown
     assert "parley_speech_cache_bytes" in shown
     assert "response_cache" not in shown
+
+
+async def test_voices_of_the_users_own_are_spoken_with_and_kept_apart(tmp_path: Path) -> None:
+    spec = EngineSpec("kokoro", str(tiny_kokoro.folder(tmp_path / "kokoro")))
+    engine = registry.create(TTS, spec)
+    assert isinstance(engine, SpeechSynthesizer)
+    cache = SpeechCache(SpeechFiles(tmp_path / "kept", 1 << 26))
+    cached = cache.cached(engine, spec)
+    assert isinstance(cached, ReadsVoices)
+    assert cached.reads_tensors
+    assert not cached.clones
+    await cached.open()
+    own = [VoiceTensor("mine", tiny_kokoro.style(seed, 2), 64 * letter) for seed, letter in ((8, "a"), (9, "b"))]
+    names = [await cached.read_voice(tensor) for tensor in own]
+    heard = []
+    for name in (*names, *names, f"{names[0]}(1)+{names[1]}(1)"):
+        async with closing(cached.speak(SpeechRequest("Good morning.", name, "en"))) as chunks:
+            heard.append(np.concatenate([chunk.audio async for chunk in chunks]))
+        await cache.settled(WAIT_S)
+    assert (cache.counts.misses, cache.counts.hits) == (3, 2)
+    assert np.allclose(heard[0], heard[2], atol=1e-4)
+    assert np.allclose(heard[1], heard[3], atol=1e-4)
+    assert len({len(audio) and audio.tobytes() for audio in (heard[0], heard[1], heard[4])}) == 3
+    await cached.close()
+    await cache.close()

@@ -30,7 +30,7 @@ from parley.config.layers import (
     read_file,
     read_flags,
 )
-from parley.config.replaced_stages import check_compaction, left_out_of, options_of_nobody
+from parley.config.replaced_stages import check_wishes, left_out_of, options_of_nobody
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
     ConfigSchema,
@@ -85,7 +85,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
     _check_engines(settings, places)
-    check_compaction(settings, places)
+    check_wishes(settings, places)
     warnings += options_of_nobody(settings, places)
     keys = _api_keys(settings.server, places, environ)
     keys_file = keys_file_of(settings.server.keys_file, environ)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from parley.config.errors import ConfigError
 from parley.config.layers import KeyPath
 from parley.config.schema import ConfigSchema, PipelineSection
-from parley.engines.ports import LLM, replaced, stages
+from parley.engines.ports import LLM, TTS, replaced, stages
 
 
 def left_out_of(section: PipelineSection) -> frozenset[str]:
@@ -18,16 +18,24 @@ def left_out_of(section: PipelineSection) -> frozenset[str]:
     return replaced(stage.name for stage in stages() if getattr(section, stage.name)) - section.model_fields_set
 
 
-def check_compaction(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> None:
-    """Raises `ConfigError` for a pipeline that wants summaries and has no language model to write them."""
+def check_wishes(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> None:
+    """Raises `ConfigError` for a pipeline that wants something said or written by an engine that it goes without."""
     for name, section in settings.pipelines.items():
-        if section.compaction == "on" and LLM.name in left_out_of(section):
-            key = ("pipelines", name, "compaction")
-            raise ConfigError(
-                f"{places.get(key, 'default')}: {'.'.join(key)} needs a language model, and the pipeline {name} has a speech model in its "
-                "place.",
-                remedy=f"Name a language model too (pipelines.{name}.llm), or set compaction to off.",
-            )
+        left_out = left_out_of(section)
+        fillers = bool(section.fillers.phrases or section.fillers.languages)
+        for key, wanted, stage, off in (
+            ("compaction", section.compaction == "on", LLM, "set compaction to off"),
+            ("fillers", fillers, TTS, "remove the fillers"),
+            ("prewarm", bool(section.prewarm), TTS, "remove prewarm"),
+        ):
+            if wanted and stage.name in left_out:
+                path = ("pipelines", name, key)
+                # The place of a table is that of its first key.
+                place = next((where for known, where in places.items() if known[:3] == path), "default")
+                raise ConfigError(
+                    f"{place}: {'.'.join(path)} needs {stage} ({stage.title}), and the pipeline {name} has a speech model in its place.",
+                    remedy=f"Name one too (pipelines.{name}.{stage}), or {off}.",
+                )
 
 
 def options_of_nobody(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> list[str]:

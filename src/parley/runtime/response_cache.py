@@ -23,14 +23,11 @@ from parley.engines.ports import (
     ChatEnd,
     ChatEvent,
     ChatRequest,
-    EngineError,
-    EngineInfo,
     EngineSpec,
     LanguageModel,
-    NeedsModels,
-    Supervised,
     TextDelta,
 )
+from parley.runtime.engine_front import EngineFront
 from parley.runtime.generation.streams import closing
 
 MAX_ANSWER_CHARS: Final = 16_384
@@ -87,37 +84,13 @@ class ResponseCache:
             self._answers.popitem(last=False)
 
 
-class CachedLanguageModel:
+class CachedLanguageModel(EngineFront[LanguageModel]):
     """A `LanguageModel` with a cache in front of it."""
 
     def __init__(self, engine: LanguageModel, spec: EngineSpec, cache: ResponseCache) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self._cache = cache
         self._identity = f"{spec.name}:{spec.model}\n{spec.options!r}"
-
-    @property
-    def info(self) -> EngineInfo:
-        return self.engine.info
-
-    @property
-    def notice(self) -> str:
-        """What the engine wants said once it is ready."""
-        notice: str = getattr(self.engine, "notice", "")
-        return notice
-
-    @property
-    def fault(self) -> EngineError | None:
-        """Why the engine cannot work at this moment; None while it can."""
-        return self.engine.fault if isinstance(self.engine, Supervised) else None
-
-    def missing_models(self) -> tuple[str, ...]:
-        return self.engine.missing_models() if isinstance(self.engine, NeedsModels) else ()
-
-    async def open(self) -> None:
-        await self.engine.open()
-
-    async def close(self) -> None:
-        await self.engine.close()
 
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
         """Stream one reply (see the port)."""

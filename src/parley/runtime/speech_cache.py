@@ -29,20 +29,18 @@ from parley import __version__
 from parley.engines.ports import (
     ClonesVoices,
     EngineError,
-    EngineInfo,
     EngineSpec,
     Fingerprinted,
-    NeedsModels,
     ReadsVoices,
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
-    Supervised,
     VoiceSample,
     VoicesByLanguage,
     VoiceTensor,
 )
 from parley.errors import ParleyError
+from parley.runtime.engine_front import EngineFront
 from parley.runtime.engine_results import checked_chunk
 from parley.runtime.faults import named
 from parley.runtime.generation.streams import closing
@@ -205,34 +203,16 @@ class SpeechCache:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class CachedSynthesizer:
+class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
     """A `SpeechSynthesizer` with a cache in front of it."""
 
     def __init__(self, engine: SpeechSynthesizer, spec: EngineSpec, cache: SpeechCache) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self._cache = cache
         self._name = f"{spec.name}:{spec.model}" if spec.model else spec.name
         self._identity = f"{__version__}\n{self._name}\n{spec.options!r}"
         self._varies = spec.name not in cache.varying
         self._fingerprints: dict[tuple[str, str], str] = {}
-
-    @property
-    def info(self) -> EngineInfo:
-        return self.engine.info
-
-    @property
-    def notice(self) -> str:
-        """What the engine wants said once it is ready."""
-        notice: str = getattr(self.engine, "notice", "")
-        return notice
-
-    @property
-    def fault(self) -> EngineError | None:
-        """Why the engine cannot work at this moment; None while it can."""
-        return self.engine.fault if isinstance(self.engine, Supervised) else None
-
-    def missing_models(self) -> tuple[str, ...]:
-        return self.engine.missing_models() if isinstance(self.engine, NeedsModels) else ()
 
     def why_not(self) -> str:
         """Why nothing of this engine is kept, as the end of a sentence; "" where it is."""
@@ -246,7 +226,7 @@ class CachedSynthesizer:
         return ""
 
     async def open(self) -> None:
-        await self.engine.open()
+        await super().open()
         if why := self.why_not():
             logger.info("Speech cache: nothing of the engine %s is kept: %s.", self._name, why)
         else:
@@ -254,7 +234,7 @@ class CachedSynthesizer:
 
     async def close(self) -> None:
         self._fingerprints.clear()
-        await self.engine.close()
+        await super().close()
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         return self.engine.resolve_voice(voice, language)

@@ -6,13 +6,15 @@ Laws: one judgement for the handshake, for REST and for a session that changes i
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from parley.config import Config, UnknownModel
 from parley.core.words.errors import Fault
 from parley.core.words.settings import Capabilities, OwnerSettings, PinnedSettings
+from parley.engines.ports import Stage
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
-from parley.server.refusals import Refusal
+from parley.server.refusals import Refusal, Refused
 
 
 def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> LoadedPipeline | Refusal:
@@ -24,6 +26,22 @@ def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> LoadedP
     if name in engines.failures:
         return Refusal(404, "model_not_found", f"The pipeline {name!r} could not be loaded.", param="model")
     return engines.pipeline(name)
+
+
+def pipeline_with(
+    config: Config, engines: LoadedEngines, model: str, stage: Stage[Any], what: str, code: str
+) -> LoadedPipeline:
+    """The pipeline that serves `model`, which must have an engine of that stage: `what` names it in the message of the refusal. Raises
+    `Refused`."""
+    found = find_pipeline(config, engines, model)
+    if isinstance(found, Refusal):
+        raise Refused(found)
+    if stage not in found.engines:
+        able = [name for name, pipeline in engines.pipelines.items() if stage in pipeline.engines]
+        others = f" These have one: {', '.join(able)}." if able else ""
+        message = f"The pipeline {found.name!r} has no {what}: set `{stage}` in [pipelines.{found.name}] of parley.toml.{others}"
+        raise Refused(Refusal(400, code, message, "model"))
+    return found
 
 
 class ServedPipelines:

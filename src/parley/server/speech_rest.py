@@ -32,7 +32,7 @@ from parley.library.speech import MAX_SPEED, MIN_SPEED, ClauseSpeaker
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.audio_upload import AudioRequests, until_gone
-from parley.server.pipelines import find_pipeline
+from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
 from parley.text.clauses import ClauseCutter
 
@@ -98,15 +98,7 @@ class SpeechRest:
 
     def _pipeline(self, model: str) -> LoadedPipeline:
         hosted = model.startswith(SPEECH_MODELS) and model not in self._config.pipelines
-        found = find_pipeline(self._config, self._engines, "" if hosted else model)
-        if isinstance(found, Refusal):
-            raise Refused(found)
-        if TTS not in found.engines:
-            able = [name for name, pipeline in self._engines.pipelines.items() if TTS in pipeline.engines]
-            others = f" These speak: {', '.join(able)}." if able else ""
-            message = f"The pipeline {found.name!r} has no voice: set `tts` in [pipelines.{found.name}] of parley.toml.{others}"
-            raise Refused(Refusal(400, "no_synthesizer", message, "model"))
-        return found
+        return pipeline_with(self._config, self._engines, "" if hosted else model, TTS, "voice", "no_synthesizer")
 
 
 class _Sending(StreamingResponse):

@@ -28,7 +28,7 @@ from parley.library.translation import SegmentTranslator, TranslatedSegment, atr
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.audio_upload import AudioRequests, Upload, until_gone
-from parley.server.pipelines import find_pipeline
+from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
 from parley.text.language_tags import primary_tag
 from parley.text.subtitles import VTT_HEAD, cues, srt_cue, vtt_cue
@@ -65,15 +65,7 @@ class TranslationsRest:
     def _pipeline(self, upload: Upload) -> LoadedPipeline:
         if "model" not in upload.fields:
             raise Refused(Refusal(400, "missing_required_parameter", "The form has no model.", "model"))
-        found = find_pipeline(self._config, self._engines, upload.fields["model"])
-        if isinstance(found, Refusal):
-            raise Refused(found)
-        if MT not in found.engines:
-            able = [name for name, pipeline in self._engines.pipelines.items() if MT in pipeline.engines]
-            others = f" These translate: {', '.join(able)}." if able else ""
-            message = f"The pipeline {found.name!r} has no translator: set `mt` in [pipelines.{found.name}] of parley.toml.{others}"
-            raise Refused(Refusal(400, "no_translator", message, "model"))
-        return found
+        return pipeline_with(self._config, self._engines, upload.fields["model"], MT, "translator", "no_translator")
 
 
 def _format(upload: Upload) -> str:
