@@ -10,9 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from parley.engines import weights
-from parley.engines.ports import EngineUnavailable
-from parley.models.hub_repository import HubRepository
+from parley.engines.hub_weights import HubWeights
 
 EXAMPLE: Final = "sesame/csm-1b"
 
@@ -20,24 +18,10 @@ NEEDED: Final = ("config.json", "tokenizer.json")
 """Beside the weights, `*.safetensors`."""
 
 
-def locate(model: str) -> Path:
-    """The folder of `model`: a path, or `owner/name` in the Hub's cache. Blocks. Raises `EngineUnavailable`."""
-    if (found := _here(model)) is not None:
-        return found
-    if weights.is_path(model) or model.count("/") != 1:
-        raise EngineUnavailable(
-            f"There is no folder {model} with the weights of CSM." if model else "CSM needs its weights.",
-            f"Name their folder, or a repository of the Hub such as csm:{EXAMPLE}.",
-            code="missing_weights",
-        )
-    raise weights.not_here(HubRepository(model).name)
+_WEIGHTS: Final = HubWeights("the weights of CSM", NEEDED, f"csm:{EXAMPLE}")
 
-
-def missing(model: str) -> tuple[str, ...]:
-    """The repository of the Hub that is named, where it is not on this machine."""
-    if weights.is_path(model) or model.count("/") != 1 or _here(model) is not None:
-        return ()
-    return (HubRepository(model).name,)
+locate = _WEIGHTS.locate
+missing = _WEIGHTS.missing
 
 
 def revision_of(folder: Path) -> str:
@@ -47,13 +31,3 @@ def revision_of(folder: Path) -> str:
         stat = file.stat()
         digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
-
-
-def _here(model: str) -> Path | None:
-    folder = Path(model).expanduser()
-    if model and folder.is_dir():
-        return folder
-    if weights.is_path(model) or model.count("/") != 1:
-        return None
-    cached = HubRepository(model).cached()
-    return cached if cached is not None and all((cached / name).is_file() for name in NEEDED) else None
