@@ -69,7 +69,7 @@ def test_what_is_to_be_said_beside_the_model_needs_a_voice(tmp_path: Path, text:
         loaded(tmp_path, f'speech = "bench"\n{text}')
     assert "pipelines.default.tts" in str(refused.value)
     assert "parley.toml:" in str(refused.value), "it says where"
-    assert loaded(tmp_path, f'speech = "bench"\ntts = "bench"\n{text}').pipelines["default"]
+    assert TTS in loaded(tmp_path, f'speech = "bench"\ntts = "bench"\n{text}').pipelines["default"].engines
 
 
 def test_the_endpoint_of_the_environment_is_that_of_the_upstream(tmp_path: Path) -> None:
