@@ -31,6 +31,7 @@ from parley.engines.ports import (
     EngineError,
     EngineSpec,
     Fingerprinted,
+    NeedsConsent,
     ReadsVoices,
     SpeechChunk,
     SpeechRequest,
@@ -249,6 +250,10 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
     @property
     def clones(self) -> bool:
         return isinstance(self.engine, ClonesVoices) and self.engine.clones
+
+    @property
+    def needs_consent(self) -> bool:
+        return isinstance(self.engine, NeedsConsent) and self.engine.needs_consent
 
     async def clone_voice(self, sample: VoiceSample) -> str:
         return await cast(ClonesVoices, self.engine).clone_voice(sample)

@@ -93,9 +93,8 @@ class VoicesRest:
         return voice
 
     def _cloning(self) -> list[ClonesVoices]:
-        """The synthesizers that can speak with a recording's voice. Raises `Refused` where there is none."""
-        found = {id(one): one for one in self._shelf.synthesizers.values()}.values()
-        able: list[ClonesVoices] = [one for one in found if isinstance(one, ClonesVoices) and one.clones]
+        """The engines that can speak with a recording's voice. Raises `Refused` where there is none."""
+        able = self._shelf.cloning()
         if not able:
             message = (
                 "No pipeline of this server can speak with the voice of a recording. On the server, set tts to an engine that can: "

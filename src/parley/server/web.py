@@ -18,7 +18,7 @@ from starlette.routing import Route
 from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, ClonesVoices
+from parley.engines.ports import SPEECH, TTS, ClonesVoices
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
@@ -190,7 +190,7 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         },
         "voice": config.voice,
         "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
-        "clones": _clones(pipeline.engines.find(TTS)),
+        "clones": _clones(pipeline.engines.find(TTS)) or _clones(pipeline.engines.find(SPEECH)),
         "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
         "instructions": config.instructions,
         "language": config.language,

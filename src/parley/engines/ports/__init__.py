@@ -42,7 +42,14 @@ from parley.engines.ports.llm import (
 )
 from parley.engines.ports.moderation import ModerationRequest, ModerationVerdict, Moderator
 from parley.engines.ports.mt import GuardCount, Guarded, ListsPairs, Term, TranslationRequest, Translator
-from parley.engines.ports.own_voices import ClonesVoices, ReadsVoices, VoiceSample, VoiceTensor
+from parley.engines.ports.own_voices import (
+    ClonesVoices,
+    ConsentRecording,
+    NeedsConsent,
+    ReadsVoices,
+    VoiceSample,
+    VoiceTensor,
+)
 from parley.engines.ports.speech import DialogueEvent, DialogueRequest, SpeechModel, SpokenDelta
 from parley.engines.ports.stages import (
     BUILT_IN,
@@ -100,6 +107,7 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "ClonesVoices",
+    "ConsentRecording",
     "ConversionSpec",
     "ConversionStream",
     "DialogueEvent",
@@ -122,6 +130,7 @@ __all__ = [
     "ModerationRequest",
     "ModerationVerdict",
     "Moderator",
+    "NeedsConsent",
     "NeedsModels",
     "Partial",
     "PauseContext",

@@ -18,15 +18,26 @@ from numpy.typing import NDArray
 from parley.engines.ports.engine import Samples
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ConsentRecording:
+    """A person's consent that was read aloud: the bytes of a WAV file, `language` (BCP 47) is that of the sentence, `sha256` that of the
+    file."""
+
+    wav: bytes = field(repr=False)
+    language: str
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class VoiceSample:
     """A recording of one person who speaks: `audio` float32 `[n]` at `sample_rate` Hz. `text` is what is said in it, "" where that is not
-    known; `sha256` tells recordings apart."""
+    known; `sha256` tells recordings apart. `consent` is None where none was recorded."""
 
     audio: Samples = field(repr=False, compare=False)
     sample_rate: int
     sha256: str
     text: str = ""
+    consent: ConsentRecording | None = None
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -50,8 +61,19 @@ class ClonesVoices(Protocol):
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The engine's name of that voice.
 
-        Raises `EngineRefused` (`invalid_sample`) for a recording that gives no voice, and `EngineError`.
+        Raises `EngineRefused` for a recording that gives no voice (`invalid_sample`), or has no consent where the engine wants one
+        (`consent_required`), and `EngineError`.
         """
+        ...
+
+
+@runtime_checkable
+class NeedsConsent(Protocol):
+    """A `ClonesVoices` that may want a recording of the person's consent with the recording of the voice."""
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether it does. Valid before `open()`."""
         ...
 
 

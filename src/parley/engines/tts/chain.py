@@ -19,6 +19,7 @@ from parley.engines.ports import (
     TTS,
     ClonesVoices,
     EngineUnavailable,
+    NeedsConsent,
     ReadsVoices,
     SpeechChunk,
     SpeechRequest,
@@ -74,6 +75,13 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
     @property
     def clones(self) -> bool:
         return any(isinstance(one.engine, ClonesVoices) and one.engine.clones for one in self.members)
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether the first engine that clones does."""
+        cloning = (one.engine for one in self.members if isinstance(one.engine, ClonesVoices) and one.engine.clones)
+        first: object = next(cloning, None)
+        return isinstance(first, NeedsConsent) and first.needs_consent
 
     async def clone_voice(self, sample: VoiceSample) -> str:
         """That of the first engine which can (see `ClonesVoices`)."""

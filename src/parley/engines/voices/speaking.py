@@ -11,9 +11,7 @@ Laws:
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,24 +20,26 @@ from typing import TYPE_CHECKING, cast
 from parley.engines.ports import (
     Chained,
     ClonesVoices,
+    Engine,
     EngineError,
     EngineInfo,
     EngineRefused,
+    NeedsConsent,
     ReadsVoices,
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
-    VoiceSample,
     VoicesByLanguage,
-    VoiceTensor,
 )
 from parley.engines.voices.records import OwnVoice, VoiceKind, key_of
+from parley.engines.voices.sounds import HeldSounds
 from parley.engines.voices.store import VoiceStore
+from parley.invocation import command
 from parley.text import voice_mix
 from parley.text.language_tags import primary_tag
 
 if TYPE_CHECKING:
-    Sounds = weakref.WeakValueDictionary[str, VoiceSample | VoiceTensor]
+    from parley.engines.voices.sounds import Sounds
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +60,7 @@ class OwnVoiceSynthesizer:
         self, synthesizer: SpeechSynthesizer, voices: Iterable[OwnVoice], store: VoiceStore, sounds: Sounds
     ) -> None:
         self._inner = synthesizer
-        self._store = store
-        self._sounds = sounds
-        self._held: dict[str, VoiceSample | VoiceTensor] = {}
+        self._sounds = HeldSounds(store, sounds)
         self._engine = synthesizer.info
         self._clones = isinstance(synthesizer, ClonesVoices) and synthesizer.clones
         self._reads = isinstance(synthesizer, ReadsVoices) and synthesizer.reads_tensors
@@ -99,6 +97,8 @@ class OwnVoiceSynthesizer:
         match voice.kind:
             case "clip":
                 able = self._clones
+                if able and (lacking := lacks_consent(self._inner, voice)):
+                    return lacking
             case "tensor":
                 able = self._reads
             case "mix":
@@ -106,9 +106,9 @@ class OwnVoiceSynthesizer:
                     parts = _parts(voice.mix)
                 except ValueError as error:  # somebody has changed the record
                     return f"its mix cannot be used: {error}"
-                lacking = [part for part in parts if not self._has_part(part)]
-                if lacking:
-                    return f"{name} has no voice {lacking[0]!r} to mix"
+                unknown = [part for part in parts if not self._has_part(part)]
+                if unknown:
+                    return f"{name} has no voice {unknown[0]!r} to mix"
                 able = len(parts) == 1 or self._engine.mixes
         return "" if able else f"{name} cannot speak with a voice that is {WHAT[voice.kind]}"
 
@@ -153,7 +153,7 @@ class OwnVoiceSynthesizer:
         """
         own = self._own(voice)
         if own is not None and own.kind == "clip":
-            return await cast(ClonesVoices, self._inner).clone_voice(cast(VoiceSample, await self._sound(own)))
+            return await cast(ClonesVoices, self._inner).clone_voice(await self._sounds.sample(own))
         parts = self._own_parts(voice) if own is None else _parts(own.mix) if own.kind == "mix" else {own.name: 1.0}
         if parts is None:
             return voice
@@ -164,22 +164,7 @@ class OwnVoiceSynthesizer:
         own = self._own(name)
         if own is None:
             return name
-        return await cast(ReadsVoices, self._inner).read_voice(cast(VoiceTensor, await self._sound(own)))
-
-    async def _sound(self, voice: OwnVoice) -> VoiceSample | VoiceTensor:
-        known = self._held.get(voice.id) or self._sounds.get(voice.id)
-        if known is not None:
-            sound = known
-        else:
-            read = self._store.sample if voice.kind == "clip" else self._store.tensor
-            try:
-                sound = await asyncio.to_thread(read, voice)
-            except OSError as error:
-                raise EngineRefused(
-                    f"The voice {voice.name!r} cannot be read: {error.strerror or error}.", code="voice_unreadable"
-                ) from error
-        self._held[voice.id] = self._sounds[voice.id] = sound
-        return sound
+        return await cast(ReadsVoices, self._inner).read_voice(await self._sounds.tensor(own))
 
     def _own(self, voice: str) -> OwnVoice | None:
         """The own voice of this name or id, where the engine can speak with it."""
@@ -218,3 +203,11 @@ class OwnVoiceSynthesizer:
 def _parts(mix: str) -> Parts:
     """Raises `ValueError` for what is not written as a mix is."""
     return voice_mix.parse(mix)
+
+
+def lacks_consent(engine: Engine, voice: OwnVoice) -> str:
+    """Why an engine that clones voices cannot clone this one: it wants a recording of the consent. "" where it can."""
+    if not (isinstance(engine, NeedsConsent) and engine.needs_consent) or voice.consent:
+        return ""
+    added = command("voices", "add", "NAME", "clip.wav", "--consent", "recording.wav")
+    return f"{engine.info.name} wants a recording of the person's consent with it ({added})"

@@ -31,10 +31,9 @@ import numpy as np
 from parley.audio import files
 from parley.audio.files import Recording
 from parley.audio.private_files import make_private_folder, private_opener
-from parley.engines.ports import VoiceSample, VoiceTensor
+from parley.engines.ports import ConsentRecording, VoiceSample, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import Style
-from parley.engines.voices import clips
 from parley.engines.voices.records import (
     CONSENT_PREFIX,
     VOICE_PREFIX,
@@ -124,7 +123,23 @@ class VoiceStore:
     def sample(self, voice: OwnVoice) -> VoiceSample:
         """The recording of a clip. Raises `VoiceRefused` (`voice_not_found`, `voice_damaged`) where its file is gone or another."""
         recording = files.read(self._whole(voice))
-        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text)
+        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, self._consent_of(voice))
+
+    def _consent_of(self, voice: OwnVoice) -> ConsentRecording | None:
+        """The recording of the consent to a voice; None where there is none, or none any more."""
+        consent = next((one for one in self.consents() if one.id == voice.consent), None)
+        if consent is None:
+            return None
+        path = self.folder / f"{consent.id}.wav"
+        try:
+            wav = path.read_bytes()
+        except FileNotFoundError:  # it was removed just now
+            return None
+        if hashlib.sha256(wav).hexdigest() != consent.sha256:
+            # Most engines need the voice only, and the others say that the consent is missing.
+            log.warning("the recording of the consent to the voice %r is damaged: %s", voice.name, path)
+            return None
+        return ConsentRecording(wav, consent.language, consent.sha256)
 
     def tensor(self, voice: OwnVoice) -> VoiceTensor:
         """The style of a tensor. Raises as `sample()`."""
@@ -152,7 +167,7 @@ class VoiceStore:
     def add_clip(self, name: str, recording: Recording, text: str = "", consent: str = "") -> OwnVoice:
         """Keep a recording (`clips.read`) as a voice."""
         return self._add(
-            clips.to_wav(recording), name, "clip", seconds=recording.seconds, text=checked_text(text), consent=consent
+            files.to_wav(recording), name, "clip", seconds=recording.seconds, text=checked_text(text), consent=consent
         )
 
     def add_tensor(self, name: str, style: Style) -> OwnVoice:
@@ -206,7 +221,7 @@ class VoiceStore:
     def add_consent(self, name: str, language: str, recording: Recording) -> OwnConsent:
         """Keep the recording of a consent, whose words the caller has checked. Raises `VoiceRefused` (`invalid_name`,
         `too_many_consents`)."""
-        sound = clips.to_wav(recording)
+        sound = files.to_wav(recording)
         with self._writing():
             if len(self.consents()) >= self.limit:
                 raise VoiceRefused(
