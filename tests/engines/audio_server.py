@@ -29,6 +29,7 @@ class Form:
     file_name: str = ""
     file_type: str = ""
     file: bytes = b""
+    field: str = ""
 
     def wav(self) -> NDArray[np.int16]:
         """The samples of the file, which must be a 16 kHz 16-bit mono WAV."""
@@ -128,7 +129,7 @@ class AudioServer(ChatServer):
             name = str(part.get_param("name", header="content-disposition"))
             if part.get_filename() is not None:
                 form.file_name, form.file_type = str(part.get_filename()), part.get_content_type()
-                form.file = content
+                form.file, form.field = content, name
             else:
                 form.texts.setdefault(name, []).append(content.decode())
         return form

@@ -19,7 +19,7 @@ from parley.invocation import command
 if TYPE_CHECKING:
     from parley.audio.files import Recording
     from parley.config import Config
-    from parley.engines.ports import Engine
+    from parley.engines.ports import Engine, Stage
     from parley.engines.voices.records import OwnVoice, VoiceKind
     from parley.engines.voices.store import VoiceStore
     from parley.text.consent import ConsentPhrase
@@ -82,7 +82,7 @@ def add(
     config = load_config(config_path, {"tts": tts})
     store = _store(config)
     kept = store.check_free(name)
-    _check_engines(config, kept, kind)
+    _check_engines(config, kept, kind, consent=bool(consent_file))
     with files_checked():
         if kind == "tensor":
             voice = store.add_tensor(kept, _tensor(Path(file), kept))
@@ -140,12 +140,14 @@ def say_with(
 ) -> None:
     """Speak TEXT with one of your own voices, through the first pipeline that can. `parley say --voice NAME` has more options."""
     from parley.cli.say import say
+    from parley.engines.ports import TTS
 
     config = load_config(config_path, {"tts": tts})
     voice = _store(config).voice(name)
-    able = [pipeline for pipeline, engine in _synthesizers(config) if not _why_not(engine, voice, config)]
+    reasons = [(pipeline, _why_not(engine, voice, config)) for pipeline, engine in _speakers(config, TTS)]
+    able = [pipeline for pipeline, why in reasons if not why]
     if not able:
-        raise _nobody(voice.kind)
+        raise _nobody(voice.kind, "; ".join(dict.fromkeys(why for _, why in reasons)))
     chosen = config.default_pipeline if config.default_pipeline in able else able[0]
     click.get_current_context().invoke(
         say, text=text, output=output, tts=tts, voice=voice.name, pipeline=chosen, config_path=config_path, **options
@@ -184,40 +186,46 @@ def _tell(voice: OwnVoice, as_json: bool, tts: str | None) -> None:
 # --- the engines -------------------------------------------------------------------------------------------------------
 
 
-def _synthesizers(config: Config) -> Iterator[tuple[str, Engine]]:
-    """The synthesizers of the configuration that can be made, none of them open, by pipeline."""
+def _speakers(config: Config, *stages: Stage[Any]) -> Iterator[tuple[str, Engine]]:
+    """The engines of these stages of the configuration that can be made, none of them open, by pipeline."""
     from parley.engines import registry
-    from parley.engines.ports import TTS, EngineUnavailable
+    from parley.engines.ports import EngineUnavailable
 
     for name, pipeline in config.pipelines.items():
-        if TTS in pipeline.engines and pipeline.engines[TTS].name != "bench":
-            try:
-                yield name, registry.create(TTS, pipeline.engines[TTS])
-            except EngineUnavailable:
-                continue
+        for stage in stages:
+            if stage in pipeline.engines and pipeline.engines[stage].name != "bench":
+                try:
+                    yield name, registry.create(stage, pipeline.engines[stage])
+                except EngineUnavailable:
+                    continue
 
 
 def _why_not(engine: Any, voice: OwnVoice, config: Config) -> str:
+    from parley.engines.ports import SpeechModel
     from parley.engines.voices.shelf import VoiceShelf
 
     store = _store(config)
-    return VoiceShelf(store).with_voices(engine, (*store.voices(), voice)).why_not(voice)
+    shelf, known = VoiceShelf(store), (*store.voices(), voice)
+    around = shelf.model_with(engine, known) if isinstance(engine, SpeechModel) else shelf.with_voices(engine, known)
+    return around.why_not(voice)
 
 
-def _check_engines(config: Config, name: str, kind: VoiceKind, parts: str = "") -> None:
+def _check_engines(config: Config, name: str, kind: VoiceKind, parts: str = "", *, consent: bool = False) -> None:
     """Raises `CommandFailed` where no pipeline can speak with such a voice, or one has a voice of that name."""
+    from parley.engines.ports import SPEECH, TTS
     from parley.engines.voices.records import OwnVoice, key_of
 
-    wanted = OwnVoice(id="", name=name, kind=kind, added_ns=0, mix=parts)
-    reasons: dict[str, str] = {}
-    for pipeline, engine in _synthesizers(config):
+    wanted = OwnVoice(id="", name=name, kind=kind, added_ns=0, mix=parts, consent="read" if consent else "")
+    reasons: list[str] = []
+    for pipeline, engine in _speakers(config, TTS, SPEECH):
         if key_of(name) in map(key_of, engine.info.voices):
             raise CommandFailed(
                 f"{name!r} is a voice of {engine.info.name} already (pipeline {pipeline!r}).", "Choose another name."
             )
-        reasons[pipeline] = _why_not(engine, wanted, config)
-    if not reasons or all(reasons.values()):
-        why = "; ".join(dict.fromkeys(reasons.values()))
+        why = _why_not(engine, wanted, config)
+        reasons.append(why)
+    if all(reasons):
+        why = "; ".join(dict.fromkeys(reasons))
         if kind == "mix" and why:
             raise CommandFailed(
                 f"The mix {parts!r} cannot be spoken: {why}.",

@@ -3,12 +3,14 @@
 Laws:
 - A voice needs a consent that was read aloud (`voice_consents_rest.py`). It is there at once for sessions that begin from now on; sessions
   that speak with a deleted one go on with it.
-- A recording is tried on the engines before the voice is answered: one that gives no voice leaves nothing behind.
+- A recording is tried on the engines before the voice is answered: one that gives no voice, to any of them, leaves nothing
+  behind. An engine that fails for another reason does not matter while another one can.
 - Key, origin, room and size are checked as for every recording (`audio_upload.py`).
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from starlette.datastructures import UploadFile
@@ -31,6 +33,8 @@ FORM: Final = FormShape(
     optional=True,
 )
 """OpenAI's fields, and `text`: what is said in the recording."""
+
+log = logging.getLogger("parley.server")
 
 _FIELDS: Final = {"clip": "audio_sample", "id": "voice_id"}
 
@@ -110,14 +114,23 @@ class VoicesRest:
                 raise Refused(Refusal(400, "voice_reserved", message, "name"))
 
     async def _try(self, voice: OwnVoice, cloning: list[ClonesVoices]) -> None:
+        """Raises `Refused` for a recording that gives an engine no voice, and where no engine can make one now."""
         sample = await stored(_FIELDS, self._store.sample, voice)
-        try:
-            for engine in cloning:
+        failures: list[EngineError] = []
+        for engine in cloning:
+            try:
                 await engine.clone_voice(sample)
-        except EngineRefused as error:
-            raise Refused(Refusal(400, error.code, str(error), "audio_sample")) from error
-        except EngineError as error:
-            raise Refused(Refusal(502, error.code, str(error), None, "server_error")) from error
+            except EngineError as error:
+                failures.append(error)
+        unfit = [error for error in failures if error.code == "invalid_sample"]
+        if not unfit and len(failures) < len(cloning):
+            for failure in failures:  # a server that is away, say: its sessions meet the same error, and say so
+                log.warning("the voice %s was added, and an engine cannot speak with it now: %s", voice.id, failure)
+            return
+        first = (unfit or failures)[0]
+        if isinstance(first, EngineRefused):
+            raise Refused(Refusal(400, first.code, str(first), "audio_sample"))
+        raise Refused(Refusal(502, first.code, str(first), None, "server_error"))
 
     async def list_(self, request: Request) -> Response:
         self._requests.grant(request)

@@ -62,7 +62,11 @@ class VoiceShelf:
     def around_model(self, model: SpeechModel) -> SpeechModel:
         """A speech model with the voices as they are now: itself, where there are none."""
         voices = self.voices()
-        return OwnVoiceModel(model, voices, self.store, self._sounds) if voices else model
+        return self.model_with(model, voices) if voices else model
+
+    def model_with(self, model: SpeechModel, voices: tuple[OwnVoice, ...]) -> OwnVoiceModel:
+        """The speech model with these voices."""
+        return OwnVoiceModel(model, voices, self.store, self._sounds)
 
     def cloning(self) -> list[ClonesVoices]:
         """The open engines that speak with a recording's voice, each once."""
@@ -77,7 +81,7 @@ class VoiceShelf:
         for name, one in self.synthesizers.items():
             others.setdefault(name, []).append(self.with_voices(one, speaking.known))
         for name, model in self.models.items():
-            others.setdefault(name, []).append(OwnVoiceModel(model, speaking.known, self.store, self._sounds))
+            others.setdefault(name, []).append(self.model_with(model, speaking.known))
         return tuple(
             (
                 voice,
