@@ -57,6 +57,12 @@ Examples:
     help="A recording of the person who reads the sentence of `parley voices phrase` aloud. It is checked and kept.",
 )
 @click.option("--language", metavar="TAG", default="en", show_default=True, help="Language of the consent.")
+@click.option(
+    "--sentence",
+    metavar="TEXT",
+    default="",
+    help="What is read in the consent, where the server that is to make the voice wants a sentence of its own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_engine_options
 def add(
@@ -65,6 +71,7 @@ def add(
     text: str,
     consent_file: str | None,
     language: str,
+    sentence: str,
     as_json: bool,
     tts: str | None,
     config_path: Path | None,
@@ -79,6 +86,8 @@ def add(
     kind: VoiceKind = "tensor" if Path(file).suffix.lower() in kokoro_tensors.SUFFIXES else "clip"
     if kind == "tensor" and (text or consent_file):
         raise click.UsageError("--text and --consent are for recordings.")
+    if sentence and not consent_file:
+        raise click.UsageError("--sentence says what is read in a consent: name its recording with --consent.")
     config = load_config(config_path, {"tts": tts})
     store = _store(config)
     kept = store.check_free(name)
@@ -88,7 +97,7 @@ def add(
             voice = store.add_tensor(kept, _tensor(Path(file), kept))
         else:
             recording = _recording(file)
-            consent = _consent(config, store, consent_file, language, kept) if consent_file else ""
+            consent = _consent(config, store, consent_file, language, kept, sentence) if consent_file else ""
             voice = store.add_clip(kept, recording, text, consent)
             if not consent:
                 click.echo(CONSENT_NOTICE, err=True)
@@ -154,10 +163,15 @@ def say_with(
     )
 
 
-def sentence(language: str) -> ConsentPhrase:
-    """The sentence of consent in a language. Raises `CommandFailed`."""
+def phrase_in(language: str, own: str = "") -> ConsentPhrase:
+    """The sentence of consent in a language; `own` is one in its place. Raises `CommandFailed`."""
     from parley.text import consent
 
+    if own:
+        given = consent.phrase_of(own, language)
+        if given is None:
+            raise CommandFailed(f"The sentence {own[:100]!r} has no words.", "Give with --sentence what is read aloud.")
+        return given
     found = consent.phrase(language)
     if found is None:
         raise CommandFailed(
@@ -280,14 +294,14 @@ def _tensor(path: Path, name: str) -> Any:
         ) from error
 
 
-def _consent(config: Config, store: VoiceStore, file: str, language: str, name: str) -> str:
+def _consent(config: Config, store: VoiceStore, file: str, language: str, name: str, own: str) -> str:
     """The id of the consent in a recording, once the pipeline's recogniser has heard the sentence in it."""
     from parley.cli.model_downloads import provide_models
     from parley.engines.ports import STT
     from parley.library.transcription import transcribe
     from parley.text import consent
 
-    wanted = sentence(language)
+    wanted = phrase_in(language, own)
     recording = _recording(file)
     chosen = dataclasses.replace(config.pipelines[config.default_pipeline], language=language)
     provide_models(config, [(STT, chosen.engines[STT])])
