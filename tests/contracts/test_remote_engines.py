@@ -52,12 +52,13 @@ from parley.testing.contracts import (
 )
 from parley.testing.fakes import FakeVoiceActivity
 from tests.engines import ollama_server
-from tests.engines.audio_server import AudioServer, speak
+from tests.engines.audio_server import AudioServer, Form, speak
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.ollama_server import OllamaServer
 from tests.engines.responses_server import ResponsesServer, Stream
 from tests.engines.translating_server import Drifting, translate
+from tests.engines.voices_server import VoicesServer, error
 from tests.server.harness import configured, running_in_thread
 
 Make = Callable[[], Any]
@@ -379,6 +380,36 @@ class TestOpenAISynthesizer(SynthesizerContract):
     @pytest.fixture
     def make_engine(self, audio_url: str) -> Make:
         return made(TTS, "openai:m", base_url=audio_url, voices=["alloy", "nova"], languages=["en"])
+
+
+class Cloning(VoicesServer):
+    """Speaks with the voices that it has made: each has a pitch of its own; a recording of less than a second gives none."""
+
+    async def _create(self, kept: dict[str, Form], name: str, prefix: str, form: Any, answer: Answer) -> None:
+        if name == "audio_sample" and len(form.file) < 48_000:
+            await answer.json(400, error("The recording is too short.", "clip_too_short", "audio_sample"))
+        else:
+            await super()._create(kept, name, prefix, form, answer)
+
+    async def _speak(self, request: Request, answer: Answer) -> None:
+        assert request.body["voice"]["id"] in self.made
+        higher = sorted(self.made).index(request.body["voice"]["id"]) + 1
+        said = "".join(chr(ord(letter) + higher) for letter in request.body["input"])
+        await speak(replace(request, body={**request.body, "input": said}), answer)
+
+
+@pytest.fixture(scope="module")
+def cloning_url() -> Iterator[str]:
+    with served(Cloning(speech=[speak_at_its_speed])) as url:
+        yield url
+
+
+class TestCustomVoices(SynthesizerContract):
+    """A server that makes voices of recordings."""
+
+    @pytest.fixture
+    def make_engine(self, cloning_url: str) -> Make:
+        return made(TTS, "openai:m", base_url=cloning_url, voices=["alloy", "nova"], languages=["en"], clones=True)
 
 
 class BrokenVoice:

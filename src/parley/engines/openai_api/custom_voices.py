@@ -119,7 +119,11 @@ class CustomVoices:
         """
         where, words = self._endpoint().shown_url, said_by(getattr(error, "body", None), self._endpoint())[1]
         if not is_voice_unknown(error, self._endpoint()):
-            return EngineRefused(f"{where} does not speak with the voice of the recording{words}", code="unknown_voice")
+            return EngineRefused(
+                f"{where} does not speak with the voice of the recording{words}",
+                "Choose another voice, or a model that speaks with custom voices.",
+                code="unknown_voice",
+            )
         self._forget(name)
         return EngineRefused(
             f"{where} does not know the voice any more that it made of the recording{words}",
@@ -298,10 +302,19 @@ class CustomVoices:
         if error.status not in (400, 404, 409, 413, 415, 422):
             return failure_of(error, endpoint).error
         if _param(error.body) == "audio_sample" and code != "cloning_not_available":
-            refused = "invalid_sample"
+            refused, remedy = (
+                "invalid_sample",
+                "Give about ten seconds of one person who speaks, without noise or music.",
+            )
+        elif what == "the consent":
+            refused = "consent_refused"
+            added = command("voices", "add", "NAME", "clip.wav", "--consent", "recording.wav", "--sentence", "TEXT")
+            remedy = (
+                f"Have the person read the sentence that this server asks for, and add the voice again with it: {added}"
+            )
         else:
-            refused = "consent_refused" if what == "the consent" else "voice_refused"
-        return EngineRefused(f"{endpoint.shown_url} refused {what} (HTTP {error.status}){words}", code=refused)
+            refused, remedy = "voice_refused", "Its documentation, or its log, tells which voices it makes."
+        return EngineRefused(f"{endpoint.shown_url} refused {what} (HTTP {error.status}){words}", remedy, code=refused)
 
 
 def _digest(sample: VoiceSample, consent: ConsentRecording) -> str:
