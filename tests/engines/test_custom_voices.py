@@ -13,6 +13,7 @@ import pytest
 from parley.engines.openai_api import custom_voices
 from parley.engines.openai_api.custom_voices import CustomVoices
 from parley.engines.ports import (
+    VOICE_LOST,
     ClonesVoices,
     ConsentRecording,
     EngineError,
@@ -228,9 +229,12 @@ async def test_a_voice_that_the_server_forgot_is_made_again_with_the_next_text()
             server.made.clear()
             with pytest.raises(EngineRefused) as caught:
                 await spoken(engine, name)
-            assert caught.value.code == "unknown_voice"
+            assert caught.value.code == VOICE_LOST
             assert "made again" in str(caught.value)
             assert engine.resolve_voice(name) is None
+            with pytest.raises(EngineRefused) as caught:
+                await spoken(engine, name)
+            assert caught.value.code == VOICE_LOST
             assert await engine.clone_voice(sample()) == name
             assert await spoken(engine, name)
             assert len(server.made) == 1

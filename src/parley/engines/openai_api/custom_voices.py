@@ -23,7 +23,14 @@ from parley.engines.openai_api.client import EndpointClient, Form
 from parley.engines.openai_api.errors import Endpoint, StatusError, failure_of, said_by
 from parley.engines.openai_api.retries import Retries
 from parley.engines.openai_api.voices import is_voice_unknown
-from parley.engines.ports import ConsentRecording, EngineError, EngineRefused, EngineUnavailable, VoiceSample
+from parley.engines.ports import (
+    VOICE_LOST,
+    ConsentRecording,
+    EngineError,
+    EngineRefused,
+    EngineUnavailable,
+    VoiceSample,
+)
 from parley.invocation import command
 
 T = TypeVar("T")
@@ -125,10 +132,15 @@ class CustomVoices:
                 code="unknown_voice",
             )
         self._forget(name)
+        return self.lost(words)
+
+    def lost(self, words: str = ".") -> EngineRefused:
+        """What is said of a voice that was made, and is known no longer."""
+        where = self._endpoint().shown_url
         return EngineRefused(
             f"{where} does not know the voice any more that it made of the recording{words}",
             "It is made again with the next text.",
-            code="unknown_voice",
+            code=VOICE_LOST,
         )
 
     def _forget(self, name: str) -> None:

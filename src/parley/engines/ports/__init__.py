@@ -43,6 +43,7 @@ from parley.engines.ports.llm import (
 from parley.engines.ports.moderation import ModerationRequest, ModerationVerdict, Moderator
 from parley.engines.ports.mt import GuardCount, Guarded, ListsPairs, Term, TranslationRequest, Translator
 from parley.engines.ports.own_voices import (
+    VOICE_LOST,
     ClonesVoices,
     ConsentRecording,
     NeedsConsent,
@@ -99,6 +100,7 @@ __all__ = [
     "TURN",
     "VAD",
     "VC",
+    "VOICE_LOST",
     "AudioPart",
     "ChainCount",
     "Chained",

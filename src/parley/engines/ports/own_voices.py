@@ -5,17 +5,21 @@ Laws:
   `speak()` with it; `info.voices` does not list it.
 - The costly part is done once for each recording: an engine keys what it computed by `sha256` and by its own model.
 - An engine keeps a bounded number of own voices and may drop the one that was used longest ago: whoever speaks asks for the name anew.
+- An engine that finds only when it is to speak that a voice is gone raises `EngineRefused` with the code `VOICE_LOST`, before any audio:
+  asked for the name anew, it makes the voice again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parley.engines.ports.engine import Samples
+
+VOICE_LOST: Final = "voice_lost"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

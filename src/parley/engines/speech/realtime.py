@@ -207,6 +207,8 @@ class RealtimeSpeechModel:
         """Stream the answer (see the port)."""
         if not self._is_open:
             raise EngineError("The Realtime server is not open.", code="engine_closed")
+        if self._custom.owns(request.voice) and self._custom.id_of(request.voice) is None:
+            raise self._custom.lost()
         if self.resolve_voice(request.voice, request.language) is None:
             raise EngineRefused(
                 f"The Realtime server has no voice {request.voice!r} that is known here.",

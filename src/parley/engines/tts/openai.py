@@ -326,6 +326,8 @@ class OpenAISynthesizer:
         if voice is not None:
             return voice
         if self.resolve_voice(request.voice) is None:
+            if self._custom.owns(request.voice):
+                raise self._custom.lost()
             raise self._no_voice(request.voice, ".")
         raise EngineRefused(
             f"{self._connection.model} at {self._connection.endpoint.shown_url} does not speak {request.language!r}.",

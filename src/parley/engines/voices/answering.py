@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from parley.engines.ports import ClonesVoices, DialogueEvent, DialogueRequest, EngineInfo, SpeechModel
 from parley.engines.voices.records import OwnVoice, key_of
 from parley.engines.voices.sounds import HeldSounds
-from parley.engines.voices.speaking import WHAT, lacks_consent
+from parley.engines.voices.speaking import WHAT, lacks_consent, unless_lost
 from parley.engines.voices.store import VoiceStore
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ class OwnVoiceModel:
     async def reply(self, request: DialogueRequest) -> AsyncIterator[DialogueEvent]:
         """As the model answers. Raises `EngineRefused` besides where the file of an own voice is gone (`voice_not_found`) or another
         (`voice_damaged`)."""
-        asked = replace(request, voice=await self.prepared(request.voice))
-        replied = cast("AsyncGenerator[DialogueEvent, None]", self._inner.reply(asked))
-        async with aclosing(replied) as events:
+        async with aclosing(unless_lost(lambda: self._begun(request))) as events:
             async for event in events:
                 yield event
+
+    async def _begun(self, request: DialogueRequest) -> AsyncGenerator[DialogueEvent, None]:
+        asked = replace(request, voice=await self.prepared(request.voice))
+        return cast("AsyncGenerator[DialogueEvent, None]", self._inner.reply(asked))
 
     async def prepared(self, voice: str) -> str:
         """What the model is asked for, once it knows the voice. Raises `EngineError`."""

@@ -4,7 +4,8 @@ Laws:
 - What it knows are the voices as they were when it was made, by name and by id: a voice that is removed later is still spoken with by
   whoever has begun to, one that is added later is not known. So one is made for each session.
 - An own voice goes before one of the engine's that has the same name.
-- The engine is asked for its own name of the voice with each text (`ClonesVoices`, `ReadsVoices`), as it may have dropped it. The sound
+- The engine is asked for its own name of the voice with each text (`ClonesVoices`, `ReadsVoices`), as it may have dropped it, and once more
+  where it finds then that the voice is lost. The sound
   is read once, and shared with the other sessions that speak with it.
 - A mix may name the engine's voices and own tensors. It speaks what the voice that it names first does.
 """
@@ -12,12 +13,13 @@ Laws:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from parley.engines.ports import (
+    VOICE_LOST,
     Chained,
     ClonesVoices,
     Engine,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Parts = dict[str, float]
+T = TypeVar("T")
 
 WHAT: dict[VoiceKind, str] = {
     "clip": "made of a recording",
@@ -131,6 +134,11 @@ class OwnVoiceSynthesizer:
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """As the engine speaks. Raises `EngineRefused` besides where the file of an own voice is gone (`voice_not_found`) or another
         (`voice_damaged`)."""
+        async with aclosing(unless_lost(lambda: self._begun(request))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _begun(self, request: SpeechRequest) -> AsyncGenerator[SpeechChunk, None]:
         try:
             voice = await self.prepared(request.voice)
         except EngineRefused:
@@ -141,10 +149,7 @@ class OwnVoiceSynthesizer:
             # The engine of the list that could is away: the others speak in their own voices, as they do for any other fault of it.
             log.warning("the voice %r is not spoken with: %s", request.voice, error)
             voice = ""
-        spoken = cast("AsyncGenerator[SpeechChunk, None]", self._inner.speak(replace(request, voice=voice)))
-        async with aclosing(spoken) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return cast("AsyncGenerator[SpeechChunk, None]", self._inner.speak(replace(request, voice=voice)))
 
     async def prepared(self, voice: str) -> str:
         """What the engine is asked for, once it knows the voice: it is read, and cloned where that was not done yet.
@@ -203,6 +208,21 @@ class OwnVoiceSynthesizer:
 def _parts(mix: str) -> Parts:
     """Raises `ValueError` for what is not written as a mix is."""
     return voice_mix.parse(mix)
+
+
+async def unless_lost(begin: Callable[[], Awaitable[AsyncGenerator[T, None]]]) -> AsyncGenerator[T, None]:
+    """What an engine says, begun once more where it finds before anything of it that it has lost the voice."""
+    for last in (False, True):
+        begun = False
+        try:
+            async with aclosing(await begin()) as pieces:
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+            return
+        except EngineRefused as error:
+            if begun or last or error.code != VOICE_LOST:
+                raise
 
 
 def lacks_consent(engine: Engine, voice: OwnVoice) -> str:
