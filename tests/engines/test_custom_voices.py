@@ -251,6 +251,23 @@ async def test_a_server_that_never_knows_what_it_makes_is_not_sent_a_recording_w
         assert len(server.asked("POST", VOICES)) == 1
 
 
+async def test_a_voice_that_is_listed_and_never_known_is_not_asked_for_with_each_text() -> None:
+    says = refusing(404, error("There is no such voice.", "voice_not_found", "voice"))
+    server = VoicesServer()
+    async with server.running():
+        async with opened(server) as before:
+            await before.clone_voice(sample())
+        async with opened(server) as engine:
+            server.faults["POST /audio/speech"] = [says] * 2
+            for _ in range(2):
+                with pytest.raises(EngineRefused):
+                    await spoken(engine, await engine.clone_voice(sample()))
+            sent = len(server.requests)
+            assert (await refused(engine)).code == "unknown_voice"
+            assert len(server.requests) == sent
+            assert len(server.made) == 1
+
+
 async def test_a_voice_that_the_model_refuses_is_not_forgotten() -> None:
     says = refusing(400, error("This model has no use for custom voices of others.", "unsupported", "voice"))
     async with connected() as (engine, server):

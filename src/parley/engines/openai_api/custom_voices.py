@@ -6,7 +6,8 @@ Laws:
 - Those who want one voice at the same time wait for one upload, which goes on when they leave.
 - A request that makes something is sent again only where the server has done nothing: 429, 503, and connections that never were.
 - Bounded: `MAX_KEPT` voices, consents and refusals are remembered, `MAX_PAGES` pages of a list are read. What a server has refused is not
-  sent again for `REST_S`, nor is a voice made again that the server forgot so soon.
+  sent again for `REST_S`. A voice that is lost within that time of its upload, or of its last loss, is not made for `LOST_RESTS` times as
+  long.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ MAKE_S: Final = 60.0
 """For a voice with its consent: two uploads of some MB, and the server's own work on them."""
 
 REST_S: Final = 60.0
+LOST_RESTS: Final = 10
 
 VOICES, CONSENTS = "/audio/voices", "/audio/voice_consents"
 
@@ -75,8 +77,8 @@ class CustomVoices:
         self._rest_s = rest_s
         self._ids: OrderedDict[str, str] = OrderedDict()
         self._consents: OrderedDict[str, str] = OrderedDict()
-        self._made_at: OrderedDict[str, float] = OrderedDict()
-        """When this process has uploaded a voice, in the loop's time."""
+        self._fresh: OrderedDict[str, float] = OrderedDict()
+        """When a voice was uploaded, or found to be lost, in the loop's time."""
         self._refused: OrderedDict[str, tuple[EngineRefused, float]] = OrderedDict()
         """What is refused without asking, and until when."""
         self._making: dict[str, asyncio.Task[None]] = {}
@@ -122,7 +124,7 @@ class CustomVoices:
     def failure(self, error: BaseException, name: str) -> EngineRefused:
         """What is wrong where a server says something against the voice of this name.
 
-        One that it does not know any more is forgotten here too: it is made again when it is asked for, unless it was made just now.
+        One that it does not know any more is forgotten here too: it is made again when it is asked for, unless it is lost again and again.
         """
         where, words = self._endpoint().shown_url, said_by(getattr(error, "body", None), self._endpoint())[1]
         if not is_voice_unknown(error, self._endpoint()):
@@ -146,15 +148,16 @@ class CustomVoices:
     def _forget(self, name: str) -> None:
         self._ids.pop(name, None)
         now = asyncio.get_running_loop().time()
-        made_at = self._made_at.pop(name, None)
-        if made_at is not None and now - made_at < self._rest_s:
+        before = self._fresh.get(name)
+        _remember(self._fresh, name, now)
+        if before is not None and now - before < self._rest_s:
             where = self._endpoint().shown_url
             refusal = EngineRefused(
                 f"{where} has made a voice of the recording, and does not know it when it is to speak.",
                 "Does the model speak with custom voices? The server's log may tell.",
                 code="unknown_voice",
             )
-            _remember(self._refused, name, (refusal, now + self._rest_s))
+            _remember(self._refused, name, (refusal, now + LOST_RESTS * self._rest_s))
 
     async def close(self) -> None:
         """End what is being made; those who wait for it are told. Idempotent."""
@@ -209,7 +212,7 @@ class CustomVoices:
                 made = await self._voice(called, wav, await self._consented(consent))
             except StatusError as again:
                 raise self._refusal(again, "the voice") from None
-        _remember(self._made_at, name, asyncio.get_running_loop().time())
+        _remember(self._fresh, name, asyncio.get_running_loop().time())
         return made
 
     async def _voice(self, called: str, wav: bytes, consent: str) -> str:
