@@ -371,3 +371,22 @@ async def test_the_sound_of_a_voice_is_let_go_with_the_sessions_that_use_it(stor
         assert len(shelf._sounds) == 0
     finally:
         await engine.close()
+
+
+def test_a_sample_has_the_consent_as_long_as_there_is_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = VoiceStore(tmp_path)
+    spoken = Recording(np.linspace(-0.5, 0.5, 96_000, dtype=np.float32), 24_000)
+    given = kept.add_consent("Carol", "en-GB", spoken)
+    voice, other = kept.add_clip("carol", spoken, consent=given.id), kept.add_clip("dora", spoken)
+    consent = kept.sample(voice).consent
+    assert consent is not None
+    assert (consent.language, consent.sha256) == ("en-GB", given.sha256)
+    assert consent.wav == (tmp_path / f"{given.id}.wav").read_bytes()
+    assert kept.sample(other).consent is None
+    with pytest.raises(AttributeError):
+        consent.language = "de"  # type: ignore[misc]
+    (tmp_path / f"{given.id}.wav").write_bytes(b"RIFF")
+    assert kept.sample(voice).consent is None
+    assert "damaged" in caplog.text
+    kept.remove_consent(given.id)
+    assert kept.sample(voice).consent is None
