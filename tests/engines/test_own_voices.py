@@ -17,8 +17,9 @@ import pytest
 
 from parley.audio.files import Recording
 from parley.engines.fallback import ChainMember, FallbackLimits
-from parley.engines.ports import TTS, EngineRefused, EngineSpec, Samples, SpeechRequest, SpeechSynthesizer
+from parley.engines.ports import TTS, EngineError, EngineRefused, EngineSpec, Samples, SpeechRequest, SpeechSynthesizer
 from parley.engines.registry import create
+from parley.engines.tts import openai
 from parley.engines.tts.chain import VoiceChain
 from parley.engines.tts.phonon_model import MAX_LENT
 from parley.engines.voices import clips
@@ -341,6 +342,30 @@ async def test_a_list_of_engines_speaks_with_the_one_that_can_and_falls_back(sto
     await phonon.close()
     await spoken(own, "carol")
     assert [request.voice for request in plain.requests] == [""], "the other one speaks while the first is away"
+
+
+async def test_of_a_list_the_first_engine_that_wants_no_consent_speaks_with_a_voice_that_has_none(
+    store: VoiceStore, tmp_path: Path
+) -> None:
+    server, phonon = (
+        openai.create("m", {"base_url": "http://localhost:1/v1", "clones": True}),
+        _Phonons(tmp_path / "phonon").engine,
+    )
+    await phonon.open()
+    plain = store.add_clip("carol", tone(150))
+    given = store.add_clip("dora", tone(700), consent=store.add_consent("Dora", "en", tone(150)).id)
+    members = [ChainMember[SpeechSynthesizer]("openai", server, is_open=True)]
+    alone = VoiceShelf(store).with_voices(VoiceChain(members, FallbackLimits()), store.voices())
+    assert (alone.spoken, alone.unspoken) == ((given,), (plain,))
+    assert "--consent" in alone.why_not(plain)
+    chain = VoiceChain([*members, ChainMember("phonon", phonon, is_open=True)], FallbackLimits())
+    assert VoiceShelf(store).with_voices(chain, store.voices()).spoken == (plain, given)
+    name = await chain.clone_voice(store.sample(plain))
+    assert phonon.resolve_voice(name) == name
+    with pytest.raises(EngineError) as caught:
+        await chain.clone_voice(store.sample(given))
+    assert caught.value.code == "not_open", "the first engine that can is asked"
+    await phonon.close()
 
 
 async def test_a_record_that_somebody_has_changed_disturbs_no_other_voice(store: VoiceStore, tmp_path: Path) -> None:

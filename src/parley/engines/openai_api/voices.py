@@ -69,7 +69,7 @@ def is_about_the_voice(error: BaseException, endpoint: Endpoint) -> bool:
     _, words = said_by(error.body, endpoint)
     reported = error.body.get("error") if isinstance(error.body, dict) else None
     param = str(reported.get("param")) if isinstance(reported, dict) else ""
-    return param.rpartition(".")[2] == "voice" or re.search(r"\bvoices?\b", words, re.IGNORECASE) is not None
+    return "voice" in param.split(".") or re.search(r"\bvoices?\b", words, re.IGNORECASE) is not None
 
 
 def is_voice_unknown(error: BaseException, endpoint: Endpoint) -> bool:

@@ -78,15 +78,15 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
 
     @property
     def needs_consent(self) -> bool:
-        """Whether the first engine that clones does."""
-        cloning = (one.engine for one in self.members if isinstance(one.engine, ClonesVoices) and one.engine.clones)
-        first: object = next(cloning, None)
-        return isinstance(first, NeedsConsent) and first.needs_consent
+        """Whether every engine that clones does."""
+        cloning = [one.engine for one in self.members if isinstance(one.engine, ClonesVoices) and one.engine.clones]
+        return bool(cloning) and all(map(_needs_consent, cloning))
 
     async def clone_voice(self, sample: VoiceSample) -> str:
-        """That of the first engine which can (see `ClonesVoices`)."""
-        for engine in self._open_engines():
-            if isinstance(engine, ClonesVoices) and engine.clones:
+        """That of the first engine which can (see `ClonesVoices`); those that want a consent cannot without one."""
+        able = [engine for engine in self._open_engines() if isinstance(engine, ClonesVoices) and engine.clones]
+        for engine in able:
+            if sample.consent is not None or engine is able[-1] or not _needs_consent(engine):
                 return await engine.clone_voice(sample)
         raise EngineUnavailable("No engine of the list that clones voices is open.", code="no_cloning")
 
@@ -111,6 +111,10 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
 
     def _open_engines(self) -> Iterable[SpeechSynthesizer]:
         return (member.engine for member in self.members if member.is_open)
+
+
+def _needs_consent(engine: object) -> bool:
+    return isinstance(engine, NeedsConsent) and engine.needs_consent
 
 
 def _speaks(engine: SpeechSynthesizer, language: str) -> bool:
