@@ -47,10 +47,16 @@ class ClonesVoices(Protocol):
         """Whether this model can, as far as is known: some checkpoints lack what it takes. Valid before `open()`."""
         ...
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether it needs the words of a recording (`VoiceSample.text`). Valid before `open()`."""
+        ...
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The engine's name of that voice.
 
-        Raises `EngineRefused` (`invalid_sample`) for a recording that gives no voice, and `EngineError`.
+        Raises `EngineRefused` (`invalid_sample`) for a recording that gives no voice, or whose words are needed and not known, and
+        `EngineError`.
         """
         ...
 

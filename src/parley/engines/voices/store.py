@@ -149,10 +149,18 @@ class VoiceStore:
 
     # --- change --------------------------------------------------------------------------------------------------------
 
-    def add_clip(self, name: str, recording: Recording, text: str = "", consent: str = "") -> OwnVoice:
-        """Keep a recording (`clips.read`) as a voice."""
+    def add_clip(
+        self, name: str, recording: Recording, text: str = "", consent: str = "", *, text_heard: bool = False
+    ) -> OwnVoice:
+        """Keep a recording (`clips.read`) as a voice. `text_heard`: a recogniser has found its words."""
         return self._add(
-            clips.to_wav(recording), name, "clip", seconds=recording.seconds, text=checked_text(text), consent=consent
+            clips.to_wav(recording),
+            name,
+            "clip",
+            seconds=recording.seconds,
+            text=checked_text(text),
+            text_heard=text_heard,
+            consent=consent,
         )
 
     def add_tensor(self, name: str, style: Style) -> OwnVoice:
@@ -185,6 +193,7 @@ class VoiceStore:
         *,
         seconds: float = 0.0,
         text: str = "",
+        text_heard: bool = False,
         mix: str = "",
         consent: str = "",
     ) -> OwnVoice:
@@ -197,6 +206,7 @@ class VoiceStore:
                 sha256=hashlib.sha256(sound).hexdigest() if sound else "",
                 seconds=round(seconds, 2),
                 text=text,
+                text_heard=text_heard,
                 mix=mix,
                 consent=self.consent(consent).id if consent else "",
             )

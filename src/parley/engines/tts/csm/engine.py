@@ -177,6 +177,10 @@ class CsmSynthesizer:
     def clones(self) -> bool:
         return True
 
+    @property
+    def needs_text(self) -> bool:
+        return True
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The engine's name of the voice of a recording whose words are known. Raises `EngineRefused` (`invalid_sample`)."""
         if self._opened is None:
