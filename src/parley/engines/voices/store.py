@@ -35,6 +35,7 @@ from parley.engines.ports import VoiceSample, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import Style
 from parley.engines.voices import clips
+from parley.engines.voices.clone_states import CloneStates
 from parley.engines.voices.records import (
     CONSENT_PREFIX,
     VOICE_PREFIX,
@@ -249,9 +250,14 @@ class VoiceStore:
             return self._rewritten(msgspec.structs.replace(self.consent(identity), name=checked_label(name)))
 
     def remove_voice(self, named: str, *, with_consent: bool = False) -> OwnVoice:
-        """Delete a voice, its recording too. Its consent stays, or goes as well where no other voice has it."""
+        """Delete a voice, its recording too, and what engines have computed of that. Its consent stays, or goes as well where no other
+        voice has it."""
         with self._writing():
             voice = self.voice(named)
+            if voice.sha256 and sum(one.sha256 == voice.sha256 for one in self.voices()) == 1:
+                CloneStates().forget(
+                    voice.sha256
+                )  # first: where it fails, the voice is still there to be removed again
             self._delete(voice.id)
             if with_consent and voice.consent and all(one.consent != voice.consent for one in self.voices()):
                 self._delete(voice.consent)
