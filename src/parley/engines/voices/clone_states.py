@@ -102,7 +102,8 @@ class CloneStates:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            os.replace(unfinished, path)
+            with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile
+                os.replace(unfinished, path)
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
             raise
@@ -127,8 +128,9 @@ class CloneStates:
         for _, one, path in sorted(kept):
             if size <= self._max_bytes:
                 return
-            _remove(path)
-            size -= one
+            if path.suffix == SUFFIX:
+                _remove(path)
+                size -= one
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         try:
