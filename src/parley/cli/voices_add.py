@@ -99,8 +99,10 @@ def add(
                 click.echo(CONSENT_NOTICE, err=True)
     _tell(voice, as_json, tts)
     if voice.text_heard:
+        given = {"--consent": consent_file, "--language": language if consent_file else None, "--tts": tts}
+        options = [part for option, value in given.items() if value for part in (option, value)]
+        again = f'{command("voices", "add", voice.name, file, *options)} --text "..."'
         click.echo(f"Heard in the recording: {voice.text}", err=True)
-        again = f'{command("voices", "add", voice.name, file)} --text "..."'
         click.echo(f"To correct it: {command('voices', 'remove', voice.name)}, then {again}", err=True)
 
 
