@@ -66,12 +66,6 @@ def test_a_state_is_computed_once_for_a_recording_and_a_model(states: CloneState
     assert (found.dtype, found.shape) == (CODES.dtype, CODES.shape)
 
 
-def test_another_version_of_parley_computes_anew(states: CloneStates, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not kept(states)
-    monkeypatch.setattr(clone_states, "__version__", "999")
-    assert not kept(states)
-
-
 def test_the_folder_and_its_files_are_the_users_alone_and_tell_nothing(states: CloneStates) -> None:
     assert not kept(states)
     assert stat.S_IMODE(states.folder.stat().st_mode) == 0o700

@@ -1,7 +1,7 @@
 """What an engine has computed of a recording to clone, kept on disk: a server that starts anew need not compute it again.
 
 Laws:
-- A state is found by the recording's bytes and by all that it was computed with: Parley, the engine's libraries, its weights.
+- A state is found by the recording's bytes and by all that it was computed with, as the engine says it: versions, weights.
 - A file is whole or it is not there: it is written under another name and renamed, and its checksum, which covers what it was computed of
   and with, is compared when it is read. What is damaged, foreign or too large counts as missing, and is written anew.
 - The files together take at most `max_bytes`: the least recently used go first. Processes share the folder without locks.
@@ -30,7 +30,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from parley import __version__
 from parley.audio.private_files import NotPrivate, make_private_folder
 from parley.models import store
 
@@ -154,8 +153,7 @@ def _remove(path: Path) -> bool:
 
 def _key(clip: str, made_with: str) -> str:
     """The name of a state: what it is of, then what it was made with."""
-    made = hashlib.sha256(f"{__version__}\n{made_with}".encode()).hexdigest()
-    return _clip_part(clip) + made[:_HALF]
+    return _clip_part(clip) + hashlib.sha256(made_with.encode()).hexdigest()[:_HALF]
 
 
 def _clip_part(clip: str) -> str:

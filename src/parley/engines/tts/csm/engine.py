@@ -143,7 +143,7 @@ class CsmSynthesizer:
     def _open_blocking(self) -> tuple[CsmModel, CsmVoices, float]:
         folder = weights.locate(self._model)
         model = self._load(folder)
-        made_with = f"csm {fingerprints.versions('torch', 'transformers')} {weights.revision_of(folder)}"
+        made_with = f"csm {fingerprints.versions('parley', 'torch', 'transformers')} {weights.revision_of(folder)}"
         voices = CsmVoices(self._settings, model.encode, made_with)
         probe(model)
         return model, voices, probe(model)
