@@ -249,6 +249,46 @@ def test_states_go_with_their_voice(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert kept(states, dora.sha256, "two")
 
 
+def test_a_session_that_goes_on_with_a_removed_voice_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    voices, states = VoiceStore(tmp_path / "own"), CloneStates()
+    voice = voices.add_clip("carol", Recording((np.sin(np.arange(96_000) / 9) / 2).astype(np.float32), 24_000))
+    file = voices.sample(voice).file
+    engine = Engine()
+
+    def removed_meanwhile() -> clone_states.State:
+        voices.remove_voice("carol")
+        return engine.compute()
+
+    for compute in (removed_meanwhile, engine.compute):
+        assert np.array_equal(states.get_or_compute(voice.sha256, MODEL, compute, file), CODES)
+    assert engine.computed == 2
+    assert not states.folder.exists()
+
+
+def test_a_voice_that_is_removed_while_its_state_is_written_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    voices, states = VoiceStore(tmp_path / "own"), CloneStates()
+    voice = voices.add_clip("carol", Recording((np.sin(np.arange(96_000) / 9) / 2).astype(np.float32), 24_000))
+    file = voices.sample(voice).file
+    rename = os.replace
+
+    def after_the_voice_was_removed(source: str, target: Path) -> None:
+        for path in voices.folder.glob("voice_*"):
+            path.unlink()
+        rename(source, target)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(os, "replace", after_the_voice_was_removed)
+        states.get_or_compute(voice.sha256, MODEL, Engine().compute, file)
+    assert states.folder.exists()
+    assert not any(states.folder.iterdir())
+
+
 def test_a_voice_whose_states_cannot_be_removed_can_be_removed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

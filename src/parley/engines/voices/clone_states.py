@@ -6,7 +6,7 @@ Laws:
   and with, is compared when it is read. What is damaged, foreign or too large counts as missing, and is written anew.
 - The files together take at most `max_bytes`: the least recently used go first. Processes share the folder without locks.
 - A state is as personal as the recording: the folder is this user's alone (0700, files 0600), its names tell nothing, and it goes with the
-  voice (`forget`).
+  voice: `forget` removes it, and a recording that is gone leaves none (`source`).
 - Nothing fails because of a folder that cannot be used: a warning is logged, and the engine computes.
 
 Does not know: engines. Every method blocks.
@@ -65,9 +65,12 @@ class CloneStates:
         self.folder = folder() if where is None else where
         self._max_bytes = max_bytes
 
-    def get_or_compute(self, clip: str, made_with: str, compute: Callable[[], State]) -> State:
+    def get_or_compute(
+        self, clip: str, made_with: str, compute: Callable[[], State], source: Path | None = None
+    ) -> State:
         """The array kept for a recording (`clip`: the SHA-256 of its bytes), or else the one that `compute` returns, which is kept.
-        `made_with` says all else that it depends on."""
+        `made_with` says all else that it depends on. Where there is a `source`, the recording's file, nothing is kept once it is gone:
+        delete it before `forget()`."""
         key = _key(clip, made_with)
         path = self.folder / f"{key}{SUFFIX}"
         with contextlib.suppress(OSError, NotPrivate):  # said below, if it is no folder that is missing
@@ -81,7 +84,7 @@ class CloneStates:
                 return state
         computed = compute()
         try:
-            self._keep(path, _written(key, computed))
+            self._keep(path, _written(key, computed), source)
         except (OSError, NotPrivate) as error:
             log.warning("What was computed of a voice's recording cannot be kept in %s: %s", self.folder, error)
         return computed
@@ -91,8 +94,8 @@ class CloneStates:
         mine = _clip_part(clip)
         return sum(_remove(path) for path, _ in self._files() if path.name.startswith(mine))
 
-    def _keep(self, path: Path, data: bytes) -> None:
-        if len(data) > min(MAX_FILE_BYTES, self._max_bytes):
+    def _keep(self, path: Path, data: bytes, source: Path | None) -> None:
+        if len(data) > min(MAX_FILE_BYTES, self._max_bytes) or _is_gone(source):
             return
         make_private_folder(self.folder)
         self._check_private()
@@ -106,6 +109,8 @@ class CloneStates:
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
             raise
+        if _is_gone(source):  # removed meanwhile: `forget` may have come before this file
+            _remove(path)
         self._trim()
 
     def _check_private(self) -> None:
@@ -142,6 +147,10 @@ class CloneStates:
                     found = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(found.st_mode):
                         yield Path(entry.path), found
+
+
+def _is_gone(source: Path | None) -> bool:
+    return source is not None and not source.exists()
 
 
 def _remove(path: Path) -> bool:

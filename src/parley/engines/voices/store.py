@@ -124,8 +124,9 @@ class VoiceStore:
 
     def sample(self, voice: OwnVoice) -> VoiceSample:
         """The recording of a clip. Raises `VoiceRefused` (`voice_not_found`, `voice_damaged`) where its file is gone or another."""
-        recording = files.read(self._whole(voice))
-        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text)
+        file = self._whole(voice)
+        recording = files.read(file)
+        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, file)
 
     def tensor(self, voice: OwnVoice) -> VoiceTensor:
         """The style of a tensor. Raises as `sample()`."""
@@ -254,11 +255,14 @@ class VoiceStore:
         voice has it."""
         with self._writing():
             voice = self.voice(named)
-            if voice.sha256 and sum(one.sha256 == voice.sha256 for one in self.voices()) == 1:
-                CloneStates().forget(
-                    voice.sha256
-                )  # first: where it fails, the voice is still there to be removed again
+            last = bool(voice.sha256) and sum(one.sha256 == voice.sha256 for one in self.voices()) == 1
+            if last:
+                # Before, as a voice whose states cannot be removed must stay to be removed again; and after, for what a session has kept in
+                # between.
+                CloneStates().forget(voice.sha256)
             self._delete(voice.id)
+            if last:
+                CloneStates().forget(voice.sha256)
             if with_consent and voice.consent and all(one.consent != voice.consent for one in self.voices()):
                 self._delete(voice.consent)
         return voice

@@ -46,16 +46,19 @@ REMEDY: Final = f"Give {MIN_CLIP_S:g} to {MAX_CLIP_S:g} s of one person who spea
 @dataclass(slots=True)
 class LentRecording:
     """The recording of a voice that a user brought, float32 `[n]` at 24 kHz; its codes are computed when they are first needed, on the
-    model's thread, and kept for its `sha256` and what they were `made_with`."""
+    model's thread, and kept for its `sha256` and what they were `made_with` while its `file` is there."""
 
     audio: Samples
     sha256: str
     made_with: str
+    file: Path | None
     codes: Codes | None = None
 
     def encoded(self, encode: Callable[[Samples], Codes]) -> Codes:
         if self.codes is None:
-            self.codes = _kept_codes(self.sha256, self.made_with, lambda: encode(self.audio))
+            self.codes = CloneStates().get_or_compute(
+                self.sha256, self.made_with, lambda: encode(self.audio), self.file
+            )
         return self.codes
 
 
@@ -133,7 +136,7 @@ class CsmVoices:
         name = f"own-{digest[:32]}"
         if name not in self._lent:
             audio = resampling.resample(sample.audio, sample.sample_rate, SAMPLE_RATE)
-            lent = LentRecording(np.clip(audio, -1.0, 1.0), sample.sha256, self._made_with)
+            lent = LentRecording(np.clip(audio, -1.0, 1.0), sample.sha256, self._made_with, sample.file)
             self._lent[name] = CsmVoice(name, 0, digest, text, lent=lent)
         self._lent.move_to_end(name)
         while len(self._lent) > MAX_LENT:
@@ -178,7 +181,7 @@ def _cloned(name: str, clip: ClipSetting, encode: Callable[[Samples], Codes], ma
     text = _text_of(name, clip, path, recording.seconds)
     digest = hashlib.sha256(data).hexdigest()
     audio = resampling.resample(recording.audio, recording.sample_rate, SAMPLE_RATE)
-    codes = _kept_codes(digest, made_with, lambda: encode(np.clip(audio, -1.0, 1.0)))
+    codes = CloneStates().get_or_compute(digest, made_with, lambda: encode(np.clip(audio, -1.0, 1.0)))
     return CsmVoice(name, clip.speaker, f"{digest} {clip.speaker}", text, codes)
 
 
@@ -216,8 +219,3 @@ def _text_of(name: str, clip: ClipSetting, path: Path, seconds: float) -> str:
 
 def _no_voice(name: str, why: str, remedy: str = REMEDY) -> EngineUnavailable:
     return EngineUnavailable(f"The option voices.{name} gives no voice: {why}.", remedy, code="invalid_clip")
-
-
-def _kept_codes(sha256: str, made_with: str, encode: Callable[[], Codes]) -> Codes:
-    """The codes kept for a recording, or else those that `encode` computes, which are kept."""
-    return CloneStates().get_or_compute(sha256, made_with, encode)
