@@ -34,7 +34,7 @@ READ = wav_bytes(np.arange(4_000, dtype=np.int16), 24_000)
 
 def sample(digit: str = "a", consent: str = "c") -> VoiceSample:
     read = ConsentRecording(READ, "en-GB", 64 * consent) if consent else None
-    return VoiceSample(np.linspace(-0.5, 0.5, 4_000, dtype=np.float32), 24_000, 64 * digit, "Hello.", read)
+    return VoiceSample(np.linspace(-0.5, 0.5, 4_000, dtype=np.float32), 24_000, 64 * digit, "Hello.", consent=read)
 
 
 @asynccontextmanager

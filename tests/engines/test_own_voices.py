@@ -415,3 +415,10 @@ def test_a_sample_has_the_consent_as_long_as_there_is_one(tmp_path: Path, caplog
     assert "damaged" in caplog.text
     kept.remove_consent(given.id)
     assert kept.sample(voice).consent is None
+
+
+def test_a_list_of_engines_needs_the_words_of_a_recording_where_one_of_them_does() -> None:
+    for engines, needed in (("phonon:a,espeak", False), ("phonon:a,csm:b", True), ("espeak,kokoro:c", False)):
+        chain = create(TTS, EngineSpec("chain", engines))
+        assert isinstance(chain, VoiceChain)
+        assert chain.needs_text is needed, engines

@@ -255,6 +255,10 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
     def needs_consent(self) -> bool:
         return isinstance(self.engine, NeedsConsent) and self.engine.needs_consent
 
+    @property
+    def needs_text(self) -> bool:
+        return isinstance(self.engine, ClonesVoices) and self.engine.needs_text
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         return await cast(ClonesVoices, self.engine).clone_voice(sample)
 

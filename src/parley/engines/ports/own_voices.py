@@ -12,6 +12,7 @@ Laws:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -35,12 +36,14 @@ class ConsentRecording:
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class VoiceSample:
     """A recording of one person who speaks: `audio` float32 `[n]` at `sample_rate` Hz. `text` is what is said in it, "" where that is not
-    known; `sha256` tells recordings apart. `consent` is None where none was recorded."""
+    known; `sha256` tells recordings apart. What is computed of it may outlive the process while its `file` is there, where it has one.
+    `consent` is None where none was recorded."""
 
     audio: Samples = field(repr=False, compare=False)
     sample_rate: int
     sha256: str
     text: str = ""
+    file: Path | None = None
     consent: ConsentRecording | None = None
 
 
@@ -62,11 +65,16 @@ class ClonesVoices(Protocol):
         """Whether this model can, as far as is known: some checkpoints lack what it takes. Valid before `open()`."""
         ...
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether it needs the words of a recording (`VoiceSample.text`). Valid before `open()`."""
+        ...
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The engine's name of that voice.
 
-        Raises `EngineRefused` for a recording that gives no voice (`invalid_sample`), or has no consent where the engine wants one
-        (`consent_required`), and `EngineError`.
+        Raises `EngineRefused` for a recording that gives no voice, or whose words are needed and not known (`invalid_sample`), or
+        that has no consent where the engine wants one (`consent_required`), and `EngineError`.
         """
         ...
 

@@ -112,6 +112,10 @@ def create(model: str, options: Mapping[str, object]) -> RealtimeSpeechModel:
 class RealtimeSpeechModel:
     """The ports `SpeechModel` and `ClonesVoices`: one model at one endpoint, shared by all sessions."""
 
+    needs_consent = True
+    needs_text = False
+    """The server hears the words of a recording itself where it needs them."""
+
     def __init__(self, config: UpstreamConfig) -> None:
         self._config = config
         self._connection = EndpointConnection(config.endpoint, REALTIME, config.model)
@@ -183,10 +187,6 @@ class RealtimeSpeechModel:
     @property
     def clones(self) -> bool:
         return self._config.clones
-
-    @property
-    def needs_consent(self) -> bool:
-        return True
 
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The name of the voice that the server makes of a recording; raises as `CustomVoices.name_of()`."""

@@ -82,6 +82,12 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
         cloning = [one.engine for one in self.members if isinstance(one.engine, ClonesVoices) and one.engine.clones]
         return bool(cloning) and all(map(_needs_consent, cloning))
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether one that may be asked does: which of them is open is not known before."""
+        engines = (one.engine for one in self.members)
+        return any(isinstance(one, ClonesVoices) and one.clones and one.needs_text for one in engines)
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         """That of the first engine which can (see `ClonesVoices`); those that want a consent cannot without one."""
         able = [engine for engine in self._open_engines() if isinstance(engine, ClonesVoices) and engine.clones]

@@ -226,11 +226,16 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         texts = " ".join(SENTENCES[:4]), " ".join(SENTENCES[4:8])
         consent = ConsentRecording(to_wav(Recording(speech(SENTENCES[8], 24_000), 24_000)), "en", 64 * "d")
         samples = [
-            VoiceSample(speech(text, 24_000), 24_000, 64 * letter, text, consent)
+            VoiceSample(speech(text, 24_000), 24_000, 64 * letter, text, consent=consent)
             for text, letter in zip(texts, "ab", strict=True)
         ]
         own = [subject.run(engine.clone_voice(sample)) for sample in (*samples, samples[0])]
         assert own[0] == own[2], "one recording has one name"
+        wordless = engine.clone_voice(VoiceSample(samples[0].audio, 24_000, 64 * "a", consent=consent))
+        if engine.needs_text:
+            assert_refused(subject.run(refusal(wordless)), "invalid_sample")
+        else:
+            assert subject.run(wordless), "a recording whose words are not known is enough"
         self._own_voices(subject, own[:2])
         with pytest.raises(EngineRefused) as refused:
             subject.run(engine.clone_voice(VoiceSample(silence(0.01, 24_000), 24_000, 64 * "c", consent=consent)))
