@@ -60,7 +60,9 @@ class Caller:
     connection: RTCPeerConnection
     voice: Voice
     location: str = ""
+    translates: bool = False
     events: list[Any] = field(default_factory=list)
+    raw: list[dict[str, Any]] = field(default_factory=list)
     pieces: list[NDArray[np.int16]] = field(default_factory=list)
     channel: Any = None
     _came: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,8 +93,19 @@ class Caller:
     def of(self, kind: str) -> list[Any]:
         return [event for event in self.events if event.type == kind]
 
+    async def translated(self) -> dict[str, Any]:
+        """The next event of a translation session."""
+        while self._read == len(self.raw):
+            self._came.clear()
+            await asyncio.wait_for(self._came.wait(), PATIENCE_S)
+        self._read += 1
+        return self.raw[self._read - 1]
+
     def _take(self, data: str | bytes) -> None:
-        self.events.append(parse_server_event(data.encode() if isinstance(data, str) else data))
+        frame = data.encode() if isinstance(data, str) else data
+        self.raw.append(json.loads(frame))
+        if not self.translates:
+            self.events.append(parse_server_event(frame))
         self._came.set()
 
     async def _listen(self, track: MediaStreamTrack) -> None:
@@ -115,11 +128,15 @@ async def calling(
     path: str = "/v1/realtime/calls",
     session: dict[str, Any] | None = None,
     channel: bool = True,
+    speaks: bool = True,
 ) -> AsyncIterator[Caller]:
     """A call that has been answered, and whose session has begun where it has a channel."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    caller = Caller(connection, Voice())
-    connection.addTrack(caller.voice)
+    caller = Caller(connection, Voice(), translates="translations" in path)
+    if speaks:
+        connection.addTrack(caller.voice)
+    else:
+        connection.addTransceiver("audio", direction="recvonly")
     tasks: list[asyncio.Task[None]] = []
     opened = asyncio.Event()
     if channel:
