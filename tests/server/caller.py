@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -129,6 +129,9 @@ async def calling(
     session: dict[str, Any] | None = None,
     channel: bool = True,
     speaks: bool = True,
+    video: bool = False,
+    offered: Callable[[str], str] = str,
+    answered: Callable[[str], Awaitable[str]] | None = None,
 ) -> AsyncIterator[Caller]:
     """A call that has been answered, and whose session has begun where it has a channel."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -137,6 +140,8 @@ async def calling(
         connection.addTrack(caller.voice)
     else:
         connection.addTransceiver("audio", direction="recvonly")
+    if video:
+        connection.addTransceiver("video")
     tasks: list[asyncio.Task[None]] = []
     opened = asyncio.Event()
     if channel:
@@ -146,22 +151,23 @@ async def calling(
     connection.on("track", lambda track: tasks.append(asyncio.ensure_future(caller._listen(track))))
     try:
         await connection.setLocalDescription(await connection.createOffer())
-        offer = connection.localDescription.sdp
+        offer = offered(connection.localDescription.sdp)
         async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
             url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
             if session is None:
                 headers["content-type"] = "application/sdp"
-                answered = await http.post(url, content=offer, headers=headers)
+                response = await http.post(url, content=offer, headers=headers)
             else:
                 files = {
                     "sdp": (None, offer, "application/sdp"),
                     "session": (None, json.dumps(session), "application/json"),
                 }
-                answered = await http.post(url, files=files, headers=headers)
-        assert answered.status_code == 201, answered.text
-        assert answered.headers["content-type"] == "application/sdp"
-        caller.location = answered.headers["location"]
-        await connection.setRemoteDescription(RTCSessionDescription(answered.text, "answer"))
+                response = await http.post(url, files=files, headers=headers)
+        assert response.status_code == 201, response.text
+        assert response.headers["content-type"] == "application/sdp"
+        caller.location = response.headers["location"]
+        answer = response.text if answered is None else await answered(response.text)
+        await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         if channel:
             await asyncio.wait_for(opened.wait(), PATIENCE_S)
         yield caller
