@@ -48,6 +48,20 @@ def chromium() -> str | None:
     return os.environ.get("PARLEY_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+CHANNEL_BINDING = "parleyChannel"
+
+WATCH_CHANNELS = """(() => {
+  const { createDataChannel } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.createDataChannel = function (...args) {
+    const channel = createDataChannel.apply(this, args);
+    const send = channel.send.bind(channel);
+    channel.addEventListener("message", ({ data }) => parleyChannel(JSON.stringify(["received", data])));
+    channel.send = (data) => { parleyChannel(JSON.stringify(["sent", data])); send(data); };
+    return channel;
+  };
+})()"""
+"""Tells what goes over data channels, which the DevTools protocol does not."""
+
 Json = dict[str, Any]
 
 
@@ -70,6 +84,8 @@ class Tab:
         self._session = attached["sessionId"]
         for domain in ("Runtime", "Page", "Network", "Log"):
             await self.call(f"{domain}.enable")
+        await self.call("Runtime.addBinding", name=CHANNEL_BINDING)
+        await self.before(WATCH_CHANNELS)
 
     async def listen(self) -> None:
         """The connection's reader; a task of its own."""
@@ -91,6 +107,9 @@ class Tab:
                 self.errors.append(" ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"]))
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 self.errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+            case "Runtime.bindingCalled" if params["name"] == CHANNEL_BINDING:
+                direction, data = json.loads(params["payload"])
+                (self.sent if direction == "sent" else self.received).append(json.loads(data))
             case "Network.webSocketFrameSent":
                 self.sent.append(json.loads(params["response"]["payloadData"]))
             case "Network.webSocketFrameReceived" if params["response"]["opcode"] == 1:
@@ -110,6 +129,10 @@ class Tab:
         assert "error" not in told, f"{method}: {told['error']}"
         result: Json = told["result"]
         return result
+
+    async def before(self, script: str) -> None:
+        """Run this in every page before its own scripts."""
+        await self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     async def goto(self, url: str) -> None:
         await self.call("Page.navigate", url=url)
@@ -287,11 +310,23 @@ PLAYED = """(() => {
 })()"""
 
 
+CHOOSE = 'localStorage.getItem("parley.preferences") ?? localStorage.setItem("parley.preferences", CHOICE);'
+
+
 @asynccontextmanager
 async def page(
-    url: str, tmp_path: Path, microphone: Path | None = None, *, allow: bool = True, width: int = 1280
+    url: str,
+    tmp_path: Path,
+    microphone: Path | None = None,
+    *,
+    allow: bool = True,
+    width: int = 1280,
+    connection: str = "websocket",
+    before: str = "",
 ) -> AsyncIterator[Tab]:
+    """The page, open. `connection` is chosen in it ("automatic", as its users begin); `before` runs before its own scripts."""
     async with browsing(tmp_path / "profile", microphone, allow=allow) as tab:
+        await tab.before(CHOOSE.replace("CHOICE", json.dumps(json.dumps({"connection": connection}))) + before)
         await tab.size(width, 844 if width < 600 else 900)
         await tab.goto(url)
         await tab.until("globalThis.parley")

@@ -1,11 +1,12 @@
 // Where the time of each turn went: what the server knows of it and what only this page can know, on one clock.
 //
-// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"again", stages: [{name, from, to, tool?}], totalMs, tools, won, lost}; milliseconds from
+// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"again", away, stages: [{name, from, to, tool?}], totalMs, tools, won, lost}; milliseconds from
 // the end of what the user said (the last voiced sample at the microphone; the release; the key). "again": a reply without a request.
 //
 // Laws: a reply that goes on from a tool's answer belongs to the turn that made the model call the tool, so the tool's time counts; the server's
 // clock and ours are joined where both see the same event: at the end of the turn, and where such a reply begins; a stage that was not
-// measured is left out, never guessed.
+// measured is left out, never guessed. Over a call the page cannot tell which sample is which: the pause is the server's, without the time that
+// the voice takes to the server, and the turn says so (`away`).
 
 import { turnsOf } from "./server.js";
 
@@ -18,8 +19,10 @@ export class Figures {
     this.reset();
   }
 
-  reset(sessionId = "") {
+  /** `byCall`: whether the session's audio goes by a call. */
+  reset(sessionId = "", byCall = false) {
     this.sessionId = sessionId;
+    this.byCall = byCall;
     this.positions = [];
     this.turns = new Map(); // by the id of each of their responses
     this.open = null; // a turn of the user that has no response yet
@@ -94,7 +97,8 @@ export class Figures {
     const rounds = turn.rounds.slice(0, turn.rounds.indexOf(round) + 1).map((made) => ({
       ...made, measured: known.find((row) => row.response_id === made.responseId),
     }));
-    this.onTurn(laidOut({ ...turn, rounds }, (positionMs) => this.recordedAt(positionMs)));
+    const { byCall } = this;
+    this.onTurn(laidOut({ ...turn, rounds, byCall }, (positionMs) => this.recordedAt(positionMs)));
   }
 
   /** When the sample at this position came from the microphone; undefined where that is too long ago. */
@@ -108,7 +112,7 @@ export class Figures {
 export function laidOut(turn, recordedAt) {
   const [first] = turn.rounds;
   const last = turn.rounds.at(-1);
-  const voiceEndAt = first.measured?.voice_end_at_ms == null ? undefined : recordedAt(first.measured.voice_end_at_ms);
+  const voiceEndAt = lastVoicedAt(turn, first.measured, recordedAt);
   const start = voiceEndAt ?? turn.askedAt ?? turn.endedAt;
   const ended = turn.endedAt - start;
   const heard = turn.kind === "spoken" || turn.kind === "hold";
@@ -120,6 +124,7 @@ export function laidOut(turn, recordedAt) {
   return {
     responseId: last.responseId,
     kind: turn.kind,
+    away: turn.byCall && voiceEndAt !== undefined,
     stages,
     totalMs: last.playedAt - start,
     tools: turn.rounds.slice(0, -1).flatMap(({ tool }) => (tool ? [tool.name] : [])),
@@ -127,6 +132,13 @@ export function laidOut(turn, recordedAt) {
     lost: first.measured?.speculations_lost ?? 0,
     pauseMs: voiceEndAt === undefined ? undefined : ended,
   };
+}
+
+/** When the last voiced sample was recorded; over a call, when the server had heard it. */
+function lastVoicedAt({ byCall, kind, endedAt }, measured, recordedAt) {
+  if (measured?.voice_end_at_ms == null) return undefined;
+  if (!byCall) return recordedAt(measured.voice_end_at_ms);
+  return kind === "spoken" ? endedAt - (measured.turn_end_at_ms - measured.voice_end_at_ms) : undefined;
 }
 
 /** One response: what the model and the voice took, or, where another goes on from it, the model and the tool. `joined`: where both clocks meet. */

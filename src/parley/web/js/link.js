@@ -1,12 +1,15 @@
-// The WebSocket: opened, kept, and opened again when it breaks.
+// The connection: opened, kept, and opened again when it breaks. A call over WebRTC (call.js) or a WebSocket.
 //
 // States (event "state", detail): {name: "closed"}, {name: "connecting"}, {name: "open"}, {name: "waiting", until, error, again},
 // {name: "refused", error}. `again`: a conversation was lost. Waiting ends by itself; refused ends by `open()`. A link that does not `reopen`
 // is refused, too, where it breaks after it was open: its session cannot be gone on with.
+// Event "stream" (detail): {stream, receiver}: a call brings the reply as sound.
 //
 // Laws: exponential backoff, with jitter, bounded; what the server says about coming back is obeyed; a refusal that waiting cannot fix is
-// not retried. Does not know what the events mean.
+// not retried. Where a call cannot be made and the user left the choice to the page, the WebSocket is used, `fallback` says why, and no further
+// call is tried until the page asks for it (`tryCalls`). Does not know what the events mean.
 
+import { Call, CallFault } from "./call.js";
 import { askAtTheDoor, ServerError, storedKey } from "./server.js";
 
 const FIRST_WAIT_MS = 500;
@@ -16,6 +19,9 @@ const SETTLED_MS = 10_000; // A link that lived so long was a good one: the next
 const FINAL_CODES = new Set([
   "invalid_api_key", "origin_not_allowed", "model_not_found", "not_found", "session_expired", "translation_not_available",
 ]);
+
+// Refusals of a call that say nothing about a session over the WebSocket.
+const ONLY_CALLS = new Set(["webrtc_not_available", "call_not_answered", "too_many_calls", "unreadable"]);
 
 const PATHS = { conversation: "/v1/realtime", translation: "/v1/realtime/translations" };
 
@@ -28,11 +34,14 @@ const CLOSES = {
 };
 
 export class Link extends EventTarget {
-  /** `kind`: "conversation" or "translation". */
-  constructor({ kind = "conversation", reopens = true } = {}) {
+  /** `kind`: "conversation" or "translation". `way()`: how to connect, "automatic", "webrtc" or "websocket". */
+  constructor({ kind = "conversation", reopens = true, way = () => "websocket" } = {}) {
     super();
     this.kind = kind;
     this.reopens = reopens;
+    this.way = way;
+    this.call = null;
+    this.fallback = ""; // why there is no call
     this.state = { name: "closed" };
     this.socket = null;
     this.attempt = 0;
@@ -49,6 +58,42 @@ export class Link extends EventTarget {
     this.model = model;
     this.expired = false;
     this.enter({ name: "connecting", again: this.state.again ?? false });
+    const way = this.way();
+    if (way === "webrtc" || (way === "automatic" && !this.fallback)) this.place(way);
+    else this.dial();
+  }
+
+  /** Calls are tried again from the next `open` on. */
+  tryCalls() {
+    this.fallback = "";
+  }
+
+  async place(way) {
+    const call = new Call({
+      onEvent: (data) => this.call === call && this.receive(data),
+      onStream: (stream, receiver) => this.call === call && this.dispatchEvent(new CustomEvent("stream", { detail: { stream, receiver } })),
+      onLost: () => this.call === call && this.lost({ code: 1006, reason: "" }),
+    });
+    this.call = call;
+    try {
+      await call.place(this.model);
+      if (this.call === call) this.opened();
+    } catch (error) {
+      if (this.call !== call) return;
+      call.hangUp();
+      this.call = null;
+      const only = error instanceof CallFault || !(error instanceof ServerError) || ONLY_CALLS.has(error.code);
+      if (only && way === "automatic") {
+        this.fallback = error.message;
+        this.dial();
+      } else if (only) this.refuse(new ServerError("no_call", error.message));
+      else if (FINAL_CODES.has(error.code)) this.refuse(error);
+      else this.wait(error, this.state.again ?? false);
+    }
+  }
+
+  dial() {
+    const { model } = this;
     const key = storedKey();
     const url = new URL(PATHS[this.kind], location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -63,12 +108,14 @@ export class Link extends EventTarget {
       return;
     }
     this.socket = socket;
-    socket.onopen = () => {
-      this.openedAt = performance.now();
-      this.enter({ name: "open" });
-    };
+    socket.onopen = () => this.opened();
     socket.onmessage = ({ data }) => this.receive(data);
     socket.onclose = (event) => this.socket === socket && this.lost(event);
+  }
+
+  opened() {
+    this.openedAt = performance.now();
+    this.enter({ name: "open" });
   }
 
   receive(data) {
@@ -78,7 +125,8 @@ export class Link extends EventTarget {
   }
 
   send(event) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
+    if (this.call) this.call.send(JSON.stringify(event));
+    else if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
   }
 
   /** Ends the conversation; nothing is retried. */
@@ -90,14 +138,17 @@ export class Link extends EventTarget {
 
   drop() {
     clearTimeout(this.timer);
-    const { socket } = this;
+    const { socket, call } = this;
     this.socket = null;
+    this.call = null;
     socket?.close(1000);
+    call?.hangUp();
   }
 
   async lost({ code, reason }) {
     const opened = this.state.name === "open";
     this.socket = null;
+    this.call = null;
     if (opened) {
       if (performance.now() - this.openedAt > SETTLED_MS) this.attempt = 0;
       if (code === 1000) return this.enter({ name: "closed" });

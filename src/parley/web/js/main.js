@@ -28,6 +28,7 @@ class Page {
     this.loudspeaker = new Loudspeaker();
     this.loudspeaker.sinkId = preferences.speaker;
     this.talk = new Talk(this.loudspeaker);
+    this.talk.voice.sinkId = preferences.speaker;
     this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
     this.settings = new SettingsPanel(this.loudspeaker);
     this.voices = new VoicesPanel();
@@ -139,6 +140,7 @@ class Page {
   showLink(state) {
     switch (state.name) {
       case "open":
+        this.showWay();
         this.alerts.clear("server");
         return this.linkText(this.connectedTo, "open");
       case "connecting":
@@ -156,6 +158,13 @@ class Page {
       default:
         return this.linkText("Ready", "closed");
     }
+  }
+
+  /** Where the page would have made a call and could not: why, and what it does instead. */
+  showWay() {
+    const { fallback } = this.talk.link;
+    byId("way").textContent = fallback && `Over the WebSocket, because no call could be made. ${fallback}`;
+    byId("way").hidden = !fallback;
   }
 
   /** The pipeline and the voice that speak. */
@@ -202,10 +211,12 @@ class Page {
 
   async openMicrophone() {
     await this.microphone.start(microphoneOptions());
+    this.talk.setMicrophone(this.microphone.track);
     this.alerts.clear("microphone");
   }
 
   microphoneLost(reason) {
+    this.talk.setMicrophone(null);
     this.talk.setListening(false);
     this.alerts.show("microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
     this.draw();
@@ -215,6 +226,7 @@ class Page {
     this.talk.release();
     this.talk.setListening(false);
     this.microphone.stop();
+    this.talk.setMicrophone(null);
     this.draw();
   }
 
@@ -241,6 +253,7 @@ class Page {
 
   startAnew() {
     this.talk.disconnect();
+    this.talk.link.tryCalls();
     this.talk.transcript.entries.clear();
     this.captions.clear();
     byId("last").hidden = true;
@@ -305,11 +318,16 @@ class Page {
       this.draw();
     });
     settings.addEventListener("anew", () => talk.connected && talk.connect(settings.model));
+    settings.addEventListener("connection", () => {
+      talk.link.tryCalls();
+      this.showWay();
+      if (talk.link.state.name !== "closed") talk.connect(settings.model);
+    });
     settings.addEventListener("voice", () => (talk.hasSpoken ? talk.connect(settings.model) : talk.configure()));
     settings.addEventListener("microphone", () => {
       for (const view of [this, this.interpreter]) if (view.microphone.open) view.openMicrophone().catch((error) => view.microphoneLost(error.reason));
     });
-    settings.addEventListener("speaker", () => Promise.all([this, this.interpreter].map(({ loudspeaker }) => loudspeaker.useDevice(preferences.speaker))).catch(() => {
+    settings.addEventListener("speaker", () => Promise.all([this.loudspeaker, this.interpreter.loudspeaker, talk.voice].map((voice) => voice.useDevice(preferences.speaker))).catch(() => {
       prefer({ speaker: "" });
       this.view.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
     }));

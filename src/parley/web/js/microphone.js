@@ -35,6 +35,11 @@ export class Microphone {
     return this.stream !== null;
   }
 
+  /** What it hears, for a call; null where it is closed. */
+  get track() {
+    return this.stream?.getAudioTracks()[0] ?? null;
+  }
+
   async start({ deviceId = "", echoCancellation = true, noiseSuppression = true } = {}) {
     this.stop();
     if (!navigator.mediaDevices?.getUserMedia) throw new MicrophoneError("insecure");

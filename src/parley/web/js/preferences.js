@@ -22,6 +22,7 @@ const DEFAULTS = {
   speaker: "",
   echoCancellation: true,
   noiseSuppression: true,
+  connection: "automatic", // "automatic" | "webrtc" | "websocket"
   shortcuts: true,
 };
 

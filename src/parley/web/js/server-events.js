@@ -16,7 +16,7 @@ function argued({ item_id: item, delta }) {
 export const HANDLERS = {
   "session.created"({ session }) {
     this.session = session;
-    this.figures.reset(session.id);
+    this.figures.reset(session.id, this.byCall);
     this.configure();
     this.emit("session", session);
   },
@@ -27,6 +27,7 @@ export const HANDLERS = {
     this.emit("session", session);
     const early = this.early.splice(0);
     if (session.audio.input.turn_detection !== null) early.forEach(({ pcm, at }) => this.append(pcm, at));
+    this.speak();
     this.queued.splice(0).forEach((text) => this.type(text));
     this.settle();
   },
@@ -87,7 +88,8 @@ export const HANDLERS = {
   },
 
   "response.output_audio_transcript.delta"({ item_id: item, response_id: response, delta }) {
-    this.transcript.said(item, response, delta);
+    const entry = this.transcript.said(item, response, delta);
+    if (this.byCall) this.spoken.said(entry, delta);
   },
 
   "response.output_audio.delta"({ item_id: item, response_id: response, delta }) {
@@ -100,6 +102,21 @@ export const HANDLERS = {
 
   "response.output_audio.done"({ item_id: item }) {
     this.loudspeaker.end(item);
+  },
+
+  // Only over a call, where the server plays.
+  "output_audio_buffer.started"({ response_id: response }) {
+    this.audible = true;
+    this.voice.begin(response);
+    this.settle();
+  },
+
+  "output_audio_buffer.stopped"() {
+    this.voice.end({ heard: true });
+  },
+
+  "output_audio_buffer.cleared"() {
+    this.voice.end();
   },
 
   "response.function_call_arguments.delta": argued,

@@ -25,7 +25,7 @@ export function storeKey(key) {
 
 async function request(path, options = {}) {
   const key = storedKey();
-  const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) };
+  const headers = { ...(key && { authorization: `Bearer ${key}` }), ...options.headers };
   try {
     return await fetch(path, { ...options, headers, cache: "no-store" });
   } catch {
@@ -55,6 +55,27 @@ export async function pipelines() {
 /** Throws the `ServerError` that a session ("conversation" or "translation") would be refused with; returns where it would not be. */
 export async function askAtTheDoor(model, kind) {
   await get(`/parley/admission?${new URLSearchParams({ model, kind, origin: location.origin })}`);
+}
+
+/** {state: "ready"|"off"|"not_installed", configuration}: whether calls can be made over WebRTC, and the `RTCConfiguration` for them. */
+export async function callSettings() {
+  return get("/parley/webrtc");
+}
+
+/** A key for one session with this pipeline, which can do nothing else. */
+export async function clientSecret(model) {
+  const session = { type: "realtime", ...(model && { model }) };
+  const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ session }) };
+  return (await get("/v1/realtime/client_secrets", options)).value;
+}
+
+/** The answer (SDP) to an offer; throws the `ServerError` that the call is refused with. */
+export async function offerCall(sdp, secret) {
+  const answer = await request("/v1/realtime/calls", {
+    method: "POST", headers: { "content-type": "application/sdp", authorization: `Bearer ${secret}` }, body: sdp,
+  });
+  if (answer.ok) return answer.text();
+  throw refusal(answer, await answer.json().catch(() => null));
 }
 
 /** The waterfall of the session's last turns; empty where the session is over. */

@@ -1,6 +1,6 @@
 // The settings sheet: shows what was chosen, and says what has changed.
 //
-// Events: "behaviour" (a session.update will do), "anew" (needs a new conversation), "microphone", "speaker", "mode".
+// Events: "behaviour" (a session.update will do), "anew" (needs a new conversation), "connection", "microphone", "speaker", "mode".
 
 import { byId, element } from "./dom.js";
 import { prefer, preferences } from "./preferences.js";
@@ -67,6 +67,7 @@ export class SettingsPanel extends EventTarget {
     on("speaker", "speaker", value, "speaker");
     on("echo", "echoCancellation", checked, "microphone");
     on("noise", "noiseSuppression", checked, "microphone");
+    on("connection", "connection", value, "connection");
     on("shortcuts", "shortcuts", checked, "");
     for (const id of ["speed", "silence", "threshold"]) byId(id).addEventListener("input", () => this.showNumbers());
     for (const radio of document.getElementsByName("turns")) {
@@ -105,6 +106,7 @@ export class SettingsPanel extends EventTarget {
     byId("interruptible").checked = preferences.interruptible;
     byId("echo").checked = preferences.echoCancellation;
     byId("noise").checked = preferences.noiseSuppression;
+    byId("connection").value = preferences.connection;
     byId("shortcuts").checked = preferences.shortcuts;
     for (const radio of document.getElementsByName("turns")) radio.checked = radio.value === preferences.turns;
     for (const part of this.dialog.querySelectorAll("[data-for]")) {

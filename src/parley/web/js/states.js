@@ -23,6 +23,7 @@ const SERVER = {
   model_not_found: ["That pipeline is not served", "Choose another in the settings."],
   translation_not_available: ["That pipeline cannot translate", ""],
   session_expired: ["The conversation has reached its longest duration", "Start a new one whenever you like."],
+  no_call: ["No call could be made", ""],
   internal_error: ["The server had an internal error", "Its log tells more."],
 };
 

@@ -4,18 +4,22 @@
 // "level" {input}|{output}, "fault" {message, param}, "turn" (see figures.js), "notice" {text}.
 //
 // Laws: only GA events go over the wire; the server's settings count, not what was asked for; a reply that is stopped is silent at once
-// and then truncated to the millisecond played. Does not know the page.
+// and then truncated to the millisecond played. Over a call it is the server that plays, counts and truncates; what is shown as heard
+// meanwhile is reckoned (spoken-text.js). Does not know the page.
 
 import { Figures } from "./figures.js";
 import { Link } from "./link.js";
 import { toBase64 } from "./pcm.js";
 import { preferences, turnDetection } from "./preferences.js";
+import { RemoteVoice } from "./remote-voice.js";
 import { HANDLERS } from "./server-events.js";
+import { SpokenText } from "./spoken-text.js";
 import * as tools from "./tools.js";
 import { milliseconds, Transcript } from "./transcript.js";
 
 const PREROLL_FRAMES = 10; // 200 ms: who presses a key speaks at once, and the first sound must not be lost.
 const EARLY_FRAMES = 150; // 3 s: who presses Start speaks at once, while the connection is still being made.
+const LAST_SOUND_MS = 200; // From letting go to the end of what is heard over a call: audio takes longer than the event that ends it.
 const SHORTEST_HOLD_MS = 250; // Less was a slip; the server refuses less than 100 ms anyway.
 const MUTED_TAIL_FRAMES = 450; // 9 s of silence after muting: a turn under way ends by itself, however patient the detector.
 
@@ -25,13 +29,21 @@ export class Talk extends EventTarget {
     this.loudspeaker = loudspeaker;
     this.transcript = new Transcript();
     this.figures = new Figures((turn) => this.emit("turn", turn));
-    this.link = new Link();
+    this.link = new Link({ way: () => preferences.connection });
+    this.link.addEventListener("stream", ({ detail }) => this.voice.attach(detail.stream, detail.receiver));
     this.link.addEventListener("state", ({ detail }) => this.linked(detail));
     this.link.addEventListener("event", ({ detail }) => this.take(detail));
     loudspeaker.addEventListener("started", ({ detail }) => this.begun(detail));
     loudspeaker.addEventListener("playing", ({ detail }) => this.playing(detail));
     loudspeaker.addEventListener("finished", ({ detail }) => this.transcript.played(detail.item, detail.played));
     loudspeaker.addEventListener("silent", () => this.silent());
+    this.voice = new RemoteVoice();
+    this.voice.addEventListener("started", ({ detail }) => this.figures.played(detail.response, detail.at));
+    this.voice.addEventListener("sounding", ({ detail }) => this.sounding(detail));
+    this.voice.addEventListener("finished", ({ detail }) => this.spoken.finished(detail.response, detail.samples));
+    this.voice.addEventListener("silent", () => this.silent());
+    this.spoken = new SpokenText(this.transcript);
+    this.microphone = null; // its track
     this.session = null;
     this.phase = "idle";
     this.muted = false;
@@ -57,7 +69,9 @@ export class Talk extends EventTarget {
     this.session = null;
     this.awaiting = false;
     this.toAnswer = null;
+    this.spokenBy = null; // the microphone's track that a call sends
     this.figures.reset();
+    this.voice.detach();
   }
 
   // --- the link ---------------------------------------------------------------------------------------------------------------------
@@ -68,6 +82,11 @@ export class Talk extends EventTarget {
 
   get connected() {
     return this.link.state.name === "open" && this.session !== null;
+  }
+
+  /** Whether the audio goes by a call: as media, played and counted by the server. */
+  get byCall() {
+    return this.link.call !== null;
   }
 
   disconnect() {
@@ -136,7 +155,7 @@ export class Talk extends EventTarget {
       return;
     }
     if (this.session.audio.input.turn_detection === null) {
-      if (this.hold) this.append(pcm, at);
+      if (this.hold) this.overSocket(pcm, at);
       else {
         this.preroll.push({ pcm, at });
         if (this.preroll.length > PREROLL_FRAMES) this.preroll.shift();
@@ -148,7 +167,35 @@ export class Talk extends EventTarget {
       this.tail -= 1;
       pcm.fill(0);
     } else return;
-    this.append(pcm, at);
+    this.overSocket(pcm, at);
+  }
+
+  overSocket(pcm, at) {
+    if (!this.byCall) this.append(pcm, at);
+  }
+
+  /** The microphone's track, which a call sends; null where there is none. */
+  setMicrophone(track) {
+    this.microphone = track;
+    this.speak();
+  }
+
+  /** Lets a call hear the microphone, or not: what was said before goes first, as events. */
+  speak() {
+    const { call } = this.link;
+    if (!call) return;
+    const heard = this.configured && this.listening && (this.hold !== null || this.session.audio.input.turn_detection !== null);
+    const source = heard ? this.microphone : null;
+    if (this.spokenBy !== source) {
+      this.spokenBy = source;
+      call.speak(source).then(() => call.mute(this.silenced));
+    }
+    call.mute(this.silenced);
+  }
+
+  /** Whether silence is sent in place of the microphone; a turn that is held is never muted. */
+  get silenced() {
+    return this.muted && this.hold === null;
   }
 
   append(pcm, at) {
@@ -161,12 +208,14 @@ export class Talk extends EventTarget {
     this.listening = listening;
     this.preroll = [];
     this.early = [];
+    this.speak();
     if (!listening && this.connected && !this.hold) this.send("input_audio_buffer.clear");
     this.settle();
   }
 
   setMuted(muted) {
     this.muted = muted;
+    this.speak();
     this.settle();
   }
 
@@ -177,8 +226,10 @@ export class Talk extends EventTarget {
   press() {
     if (!this.holdable || this.hold) return;
     this.interrupt();
-    this.hold = { since: performance.now() };
+    this.hold = { since: performance.now(), session: this.session.id };
+    if (this.byCall) this.send("input_audio_buffer.clear"); // The silence since the last turn.
     this.preroll.splice(0).forEach(({ pcm, at }) => this.append(pcm, at));
+    this.speak();
     this.settle();
   }
 
@@ -186,17 +237,27 @@ export class Talk extends EventTarget {
   release() {
     if (!this.hold) return true;
     const heldMs = performance.now() - this.hold.since;
+    const { hold } = this;
     this.hold = null;
     if (heldMs < SHORTEST_HOLD_MS) {
       this.send("input_audio_buffer.clear");
+      this.speak();
       this.settle();
       return false;
     }
     this.figures.asked("hold");
-    this.send("input_audio_buffer.commit");
-    this.answer();
+    this.answers += 1;
+    if (this.byCall) setTimeout(() => this.session?.id === hold.session && this.heardOut(), LAST_SOUND_MS);
+    else this.heardOut();
     this.settle();
     return true;
+  }
+
+  /** All that was said while holding has been sent. */
+  heardOut() {
+    this.send("input_audio_buffer.commit");
+    this.send("response.create");
+    if (this.hold === null) this.speak();
   }
 
   /** A typed message. Where no session is open yet, it is sent as soon as there is one. */
@@ -224,14 +285,17 @@ export class Talk extends EventTarget {
   /** The user wants it to be quiet. */
   interrupt() {
     if (this.response !== null) this.send("response.cancel");
+    if (this.byCall && this.audible) this.send("output_audio_buffer.clear");
     this.hush();
   }
 
-  /** Silence at once; then tell the server, for each item that was not heard out, how much of it was. */
+  /** Silence at once; then tell the server, for each item that was not heard out, how much of it was. Over a call it knows, and tells us. */
   async hush() {
+    if (this.byCall) this.voice.hush();
     const cut = this.transcript.unfinished();
     if (cut.length === 0) return;
     cut.forEach((entry) => this.transcript.cut(entry, entry.played));
+    if (this.byCall) return;
     const played = await this.loudspeaker.stop();
     for (const entry of cut) {
       const samples = Math.min(entry.received, played[entry.id] ?? 0);
@@ -262,6 +326,11 @@ export class Talk extends EventTarget {
   playing({ item, played, level }) {
     this.emit("level", { output: level });
     this.transcript.played(item, played);
+  }
+
+  sounding({ response, samples, level }) {
+    this.emit("level", { output: level });
+    this.spoken.heard(response, samples);
   }
 
   silent() {

@@ -23,8 +23,9 @@ const TITLES = {
   again: "from the beginning of the reply to its first sound",
 };
 
-function title({ kind, tools }) {
-  return tools.length === 0 ? TITLES[kind] : `${TITLES[kind]}, ${tools.length === 1 ? "a tool" : `${tools.length} tools`} in between`;
+function title({ kind, away, tools }) {
+  const from = away ? "from your last sound, as the server heard it, to the first of the reply" : TITLES[kind];
+  return tools.length === 0 ? from : `${from}, ${tools.length === 1 ? "a tool" : `${tools.length} tools`} in between`;
 }
 
 /** A line: the figure, and the stages in one bar. */

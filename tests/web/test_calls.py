@@ -1,0 +1,181 @@
+"""The page over WebRTC: talking, interrupting, being cut to what was heard, holding to talk, and the WebSocket where no call can be made."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.web.browser import PLAYED, Tab, eventually, page, sounding
+from tests.web.server import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+Microphone = Callable[..., Path]
+
+LISTEN = """(() => {
+  globalThis.recorded = [];
+  parley.talk.voice.addEventListener("started", () => {
+    if (globalThis.tap) return;
+    const { source } = parley.talk.voice;
+    globalThis.tap = new AudioWorkletNode(source.context, "parley-capture", { numberOfOutputs: 0 });
+    tap.port.onmessage = ({ data }) => recorded.push(data.pcm);
+    source.connect(tap);
+  });
+})()"""
+"""Keeps what the call brings, from the first reply on."""
+
+DONE = "document.querySelector('.entry.assistant[data-state=done]')"
+
+
+async def heard_s(tab: Tab) -> float:
+    """Seconds of more than silence that the call has brought."""
+    pcm = np.frombuffer(base64.b64decode(await tab.js(PLAYED)), "<i2")
+    return len(sounding(pcm)) / 24_000
+
+
+async def test_a_spoken_question_is_answered_in_a_call(server: Server, tmp_path: Path, microphone: Microphone) -> None:
+    mic = microphone(0.2, "weather_question", 60.0)  # spoken while the call is still being made
+    async with page(server.url, tmp_path, mic, connection="automatic") as tab:
+        await tab.js(LISTEN)
+        await tab.click("#heart")
+        said = await tab.until("document.querySelector('.entry.user[data-state=final] .words')?.innerText")
+        assert "weather" in said
+        assert "paris" in said.lower()
+        await tab.until(DONE)
+        await tab.until("parley.talk.phase === 'listening'")
+        assert await tab.js("parley.talk.byCall && parley.talk.link.socket === null")
+        assert "weather" in await tab.text(".entry.assistant .words")
+        assert await tab.js("document.querySelector('.entry.assistant .ahead')?.textContent") == ""
+        assert tab.told("response.output_audio.delta") == [], "the reply comes as media"
+        assert await heard_s(tab) > 1
+        assert "as the server heard it" in await tab.text("#last caption")
+        rows = await tab.js(
+            "Object.fromEntries([...document.querySelectorAll('#last tr')].map((row) => [row.cells[0].innerText, row.cells[2].innerText]))"
+        )
+        pause_ms = float(rows["Sure you were done"].removesuffix(" ms"))
+        assert 450 <= pause_ms <= 900
+        assert "Reaching your ear" in rows
+        assert await tab.js("document.querySelector('#way').hidden")
+        assert tab.told("error") == []
+        assert tab.errors == []
+
+
+async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_heard(
+    server: Server, tmp_path: Path, microphone: Microphone
+) -> None:
+    mic = microphone(0.5, "weather_question", 4.6, "two_cities", 60.0)
+    async with page(server.url, tmp_path, mic, connection="automatic") as tab:
+        await tab.click("#heart")
+        await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')")
+        await eventually(lambda: bool(tab.told("conversation.item.retrieved")), "the item is read back", tab)
+        item = tab.told("conversation.item.retrieved")[0]["item"]
+        kept = item["content"][0]["transcript"]
+        await tab.until(f"document.querySelector('.entry.assistant .heard').textContent === {kept!r}.trimStart()")
+        struck = await tab.js("document.querySelector('.entry.assistant del').textContent")
+        whole = "".join(
+            event["delta"]
+            for event in tab.told("response.output_audio_transcript.delta")
+            if event["item_id"] == item["id"]
+        )
+        assert kept
+        assert f"{kept} {struck}".split() == whole.split(), "every word is either kept or struck out"
+        (cut, *_) = tab.told("conversation.item.truncated")
+        assert cut["item_id"] == item["id"]
+        assert cut["audio_end_ms"] > 0
+        assert tab.asked("conversation.item.truncate") == [], "the server knows what it has played"
+        assert [error["error"] for error in tab.told("error")] == []
+        assert tab.errors == []
+
+
+async def test_the_stop_button_ends_the_reply_in_a_call(server: Server, tmp_path: Path) -> None:
+    async with page(server.url, tmp_path, connection="automatic") as tab:
+        await tab.click(".try")
+        await tab.until("parley.talk.phase === 'speaking'")
+        await tab.click("#quiet")
+        assert await tab.js("parley.talk.voice.element.muted"), "silence does not wait for the server"
+        await eventually(lambda: bool(tab.told("output_audio_buffer.cleared")), "the server stops", tab)
+        assert len(tab.asked("output_audio_buffer.clear")) == 1
+        await eventually(lambda: bool(tab.told("conversation.item.truncated")), "the item is cut", tab)
+        await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')")
+        await tab.until("parley.talk.phase !== 'speaking'")
+
+        await tab.click("#message")
+        await tab.type("And now?")
+        await tab.press("Enter")
+        await tab.until("parley.talk.phase === 'speaking' && !parley.talk.voice.element.muted")
+        assert tab.told("error") == []
+        assert tab.errors == []
+
+
+async def test_holding_to_talk_in_a_call_is_a_turn(server: Server, tmp_path: Path, microphone: Microphone) -> None:
+    async with page(server.url, tmp_path, microphone("weather_question", 60.0), connection="automatic") as tab:
+        await tab.press("h")
+        await tab.press(" ")
+        await tab.until("parley.talk.holdable")
+        assert await tab.js("parley.talk.link.call.track === null"), "nothing is sent while nothing is held"
+        await tab.key("keyDown", " ", text=" ")
+        await tab.js("new Promise((resolve) => setTimeout(resolve, 2300))")
+        await tab.key("keyUp", " ")
+        await tab.until("document.querySelector('.entry.assistant')")
+        await tab.until("document.querySelector('.entry.user[data-state=final]')")
+        assert "weather" in await tab.text(".entry.user .words")
+        asked = [event["type"] for event in tab.sent]
+        assert asked[-2:] == ["input_audio_buffer.commit", "response.create"]
+        assert await tab.js("parley.talk.link.call.track === null")
+        assert tab.errors == []
+
+
+NO_UDP = """
+const { setRemoteDescription } = RTCPeerConnection.prototype;
+RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+  return setRemoteDescription.call(this, { type, sdp: sdp.replace(/^a=candidate:.*$\\r\\n/gm, "") });
+};
+"""
+"""As in a network where the server cannot be reached by UDP."""
+
+
+@pytest.mark.parametrize("why", ["off", "no way"])
+async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_says_so(
+    tmp_path: Path, why: str
+) -> None:
+    calls = "off" if why == "off" else "on"
+    (tmp_path / "parley.toml").write_text(
+        '[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\n'
+        f'[webrtc]\ncalls = "{calls}"\n'
+    )
+    server = Server(cwd=tmp_path)
+    try:
+        before = "" if why == "off" else NO_UDP
+        async with page(server.url, tmp_path, connection="automatic", before=before) as tab:
+            await tab.click(".try")
+            await tab.until(DONE)
+            assert await tab.js("parley.talk.link.call === null && parley.talk.link.socket !== null")
+            reason = "This server has no WebRTC." if why == "off" else "is UDP blocked?"
+            assert await tab.text("#way") == f"Over the WebSocket, because no call could be made. {await tab.js('parley.talk.link.fallback')}"
+            assert reason in await tab.text("#way")
+            await tab.js("parley.settings.open()")
+            await tab.js(
+                "(() => { const box = document.querySelector('#connection'); box.value = 'webrtc'; box.dispatchEvent(new Event('change')) })()"
+            )
+            await tab.until("parley.talk.link.state.name === 'refused'")
+            await tab.js("parley.settings.dialog.close()")
+            assert "No call could be made" in await tab.text("#alert")
+            assert reason in await tab.text("#alert")
+            assert tab.errors == []
+    finally:
+        server.end()
+
+
+async def test_a_call_that_breaks_is_made_again(server: Server, tmp_path: Path) -> None:
+    async with page(server.url, tmp_path, connection="automatic") as tab:
+        await tab.click(".try")
+        await tab.until("parley.talk.phase === 'speaking'")
+        first = await tab.js("parley.talk.session.id")
+        await tab.js("parley.talk.link.call.channel.close()")
+        await tab.until(f"parley.talk.session && parley.talk.session.id !== {first!r} && parley.talk.byCall")
+        assert "The server remembers nothing from above" in await tab.text("#entries")
+        assert tab.errors == []
