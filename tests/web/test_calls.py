@@ -43,12 +43,11 @@ async def test_a_spoken_question_is_answered_in_a_call(server: Server, tmp_path:
         await tab.js(LISTEN)
         await tab.click("#heart")
         said = await tab.until("document.querySelector('.entry.user[data-state=final] .words')?.innerText")
-        assert "weather" in said
-        assert "paris" in said.lower()
+        assert said.startswith("what"), "the first word, from before the call"
         await tab.until(DONE)
         await tab.until("parley.talk.phase === 'listening'")
         assert await tab.js("parley.talk.byCall && parley.talk.link.socket === null")
-        assert "weather" in await tab.text(".entry.assistant .words")
+        assert said in await tab.text(".entry.assistant .words")
         assert await tab.js("document.querySelector('.entry.assistant .ahead')?.textContent") == ""
         assert tab.told("response.output_audio.delta") == [], "the reply comes as media"
         assert await heard_s(tab) > 1
@@ -67,9 +66,10 @@ async def test_a_spoken_question_is_answered_in_a_call(server: Server, tmp_path:
 async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_heard(
     server: Server, tmp_path: Path, microphone: Microphone
 ) -> None:
-    mic = microphone(0.5, "weather_question", 4.6, "two_cities", 60.0)
-    async with page(server.url, tmp_path, mic, connection="automatic") as tab:
-        await tab.click("#heart")
+    async with page(server.url, tmp_path, microphone(0.3, "two_cities", 60.0), connection="automatic") as tab:
+        await tab.click(".try")
+        await tab.until("parley.talk.phase === 'speaking'")
+        await tab.click("#heart")  # the microphone begins to hear the recording
         await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')")
         await eventually(lambda: bool(tab.told("conversation.item.retrieved")), "the item is read back", tab)
         item = tab.told("conversation.item.retrieved")[0]["item"]
@@ -91,7 +91,9 @@ async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_hear
         assert tab.errors == []
 
 
-async def test_the_stop_button_ends_the_reply_in_a_call(server: Server, tmp_path: Path) -> None:
+async def test_the_stop_button_ends_the_reply_in_a_call_and_a_call_that_breaks_is_made_again(
+    server: Server, tmp_path: Path
+) -> None:
     async with page(server.url, tmp_path, connection="automatic") as tab:
         await tab.click(".try")
         await tab.until("parley.talk.phase === 'speaking'")
@@ -108,6 +110,11 @@ async def test_the_stop_button_ends_the_reply_in_a_call(server: Server, tmp_path
         await tab.press("Enter")
         await tab.until("parley.talk.phase === 'speaking' && !parley.talk.voice.element.muted")
         assert tab.told("error") == []
+
+        first = await tab.js("parley.talk.session.id")
+        await tab.js("parley.talk.link.call.channel.close()")
+        await tab.until(f"parley.talk.session && parley.talk.session.id !== {first!r} && parley.talk.byCall")
+        assert "The server remembers nothing from above" in await tab.text("#entries")
         assert tab.errors == []
 
 
@@ -122,7 +129,7 @@ async def test_holding_to_talk_in_a_call_is_a_turn(server: Server, tmp_path: Pat
         await tab.key("keyUp", " ")
         await tab.until("document.querySelector('.entry.assistant')")
         await tab.until("document.querySelector('.entry.user[data-state=final]')")
-        assert "weather" in await tab.text(".entry.user .words")
+        assert (await tab.text(".entry.user .words")).startswith("what")
         asked = [event["type"] for event in tab.sent]
         assert asked[-2:] == ["input_audio_buffer.commit", "response.create"]
         assert await tab.js("parley.talk.link.call.track === null")
@@ -144,8 +151,7 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
 ) -> None:
     calls = "off" if why == "off" else "on"
     (tmp_path / "parley.toml").write_text(
-        '[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\n'
-        f'[webrtc]\ncalls = "{calls}"\n'
+        f'[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\n[webrtc]\ncalls = "{calls}"\n'
     )
     server = Server(cwd=tmp_path)
     try:
@@ -155,8 +161,11 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
             await tab.until(DONE)
             assert await tab.js("parley.talk.link.call === null && parley.talk.link.socket !== null")
             reason = "This server has no WebRTC." if why == "off" else "is UDP blocked?"
-            assert await tab.text("#way") == f"Over the WebSocket, because no call could be made. {await tab.js('parley.talk.link.fallback')}"
-            assert reason in await tab.text("#way")
+            said = await tab.text("#way")
+            assert said.startswith("Over the WebSocket, because no call could be made. ")
+            assert reason in said
+            if why == "no way":
+                return
             await tab.js("parley.settings.open()")
             await tab.js(
                 "(() => { const box = document.querySelector('#connection'); box.value = 'webrtc'; box.dispatchEvent(new Event('change')) })()"
@@ -168,14 +177,3 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
             assert tab.errors == []
     finally:
         server.end()
-
-
-async def test_a_call_that_breaks_is_made_again(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path, connection="automatic") as tab:
-        await tab.click(".try")
-        await tab.until("parley.talk.phase === 'speaking'")
-        first = await tab.js("parley.talk.session.id")
-        await tab.js("parley.talk.link.call.channel.close()")
-        await tab.until(f"parley.talk.session && parley.talk.session.id !== {first!r} && parley.talk.byCall")
-        assert "The server remembers nothing from above" in await tab.text("#entries")
-        assert tab.errors == []

@@ -6,7 +6,7 @@
 import { callSettings, clientSecret, offerCall } from "./server.js";
 
 const CHANNEL = "oai-events";
-const CONNECT_MS = 8_000; // From the server's answer to an open channel: a second is usual, through a relay three.
+const CONNECT_MS = 5_000; // From the server's answer to an open channel: a second is usual, through a relay three.
 
 /** The server took no offence, but no call came about; the WebSocket may do. */
 export class CallFault extends Error {}
@@ -67,10 +67,11 @@ export class Call {
     });
   }
 
-  /** What the server hears from now on; null: nothing is sent. */
-  async speak(track) {
+  /** What the server hears from now on, `muted` or not; null: nothing is sent. */
+  async speak(track, muted) {
     const old = this.track;
     this.track = track?.clone() ?? null;
+    this.mute(muted);
     await this.sender?.replaceTrack(this.track);
     old?.stop();
   }

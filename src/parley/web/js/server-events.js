@@ -17,6 +17,7 @@ export const HANDLERS = {
   "session.created"({ session }) {
     this.session = session;
     this.figures.reset(session.id, this.byCall);
+    this.speak();
     this.configure();
     this.emit("session", session);
   },

@@ -184,18 +184,17 @@ export class Talk extends EventTarget {
   speak() {
     const { call } = this.link;
     if (!call) return;
-    const heard = this.configured && this.listening && (this.hold !== null || this.session.audio.input.turn_detection !== null);
-    const source = heard ? this.microphone : null;
+    const held = this.configured ? this.session.audio.input.turn_detection === null : preferences.turns === "hold";
+    const source = this.listening && (!held || this.hold !== null) ? this.microphone : null;
     if (this.spokenBy !== source) {
       this.spokenBy = source;
-      call.speak(source).then(() => call.mute(this.silenced));
-    }
-    call.mute(this.silenced);
+      call.speak(source, this.silenced);
+    } else call.mute(this.silenced);
   }
 
-  /** Whether silence is sent in place of the microphone; a turn that is held is never muted. */
+  /** Whether silence is sent in place of the microphone: what is said before the server has the settings follows as events. */
   get silenced() {
-    return this.muted && this.hold === null;
+    return !this.configured || (this.muted && this.hold === null);
   }
 
   append(pcm, at) {
