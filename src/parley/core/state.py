@@ -29,6 +29,7 @@ from parley.core.regions.work_queue import WorkQueue
 from parley.core.words.effects import Effect, Tell
 from parley.core.words.ids import ClientEventId, ItemId, Minter, SessionId, TurnId
 from parley.core.words.notices import Notice
+from parley.core.words.rights import Asker, Rights, rights_of
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings, SettingsPatch
 
 
@@ -46,10 +47,11 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class ChangingPipeline:
-    """A pipeline search for the client: the changes of its update, and the update's id."""
+    """A pipeline search for the client: the changes of its update, the update's id, and whose it is."""
 
     patch: SettingsPatch
     event_id: ClientEventId | None
+    asker: Asker
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,10 @@ class State:
     def place(self, response: Response, entry: Entry) -> ItemId | None:
         """Add an item of this response to the conversation if the response is in it. Returns the id of the item before it."""
         return self.conversation.insert(entry) if response.conversation_id is not None else None
+
+    def rights(self, asker: Asker) -> Rights:
+        """What `asker` may change at this moment."""
+        return rights_of(asker, self.owner, self.capabilities)
 
     def tell(self, notice: Notice) -> None:
         self.out.append(Tell(notice))

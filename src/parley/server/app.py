@@ -39,6 +39,7 @@ from parley.server.access.origins import OriginRule
 from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
+from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
@@ -56,7 +57,7 @@ QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpco
 
 class Application:
     """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`. A link of
-    another kind opens its sessions with `factory`.
+    another kind opens its sessions with `factory`, and enters those that others may attach to in `calls`.
 
     Serve it with `lifetime.Uvicorn`, which knows both. Raises `ConfigError` for a key file that cannot be used.
     """
@@ -76,6 +77,7 @@ class Application:
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
+        self.calls = Calls()
         self.factory = SessionFactory(
             config,
             engines,
@@ -90,6 +92,8 @@ class Application:
             hosts=hosts,
             origins=origins,
             sessions=self.factory,
+            calls=self.calls,
+            running=self.sessions,
             refused=lambda code: refusals.labels(code).inc(),
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)

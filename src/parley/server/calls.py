@@ -4,7 +4,8 @@ Laws:
 - An id is unpredictable, and is never used twice.
 - Only who could have made a call may reach it: the same key, or the very client secret with which it was opened. Everyone else is told that
   there is no such call.
-- A call is here from the moment its id is given out until its session is over.
+- A call is here from the moment its id is given out until its session is over. Its session has begun before (`RealtimeSession.opened`): who
+  is quick to attach is told of the session as soon as its client is.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Calls:
         """The call with this id, for the holder of `grant`."""
         call = self._calls.get(call_id)
         if call is None or not _may_reach(grant, call.session.grant):
-            return Refusal(404, "call_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
+            return Refusal(404, "call_id_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
         return call
 
 
