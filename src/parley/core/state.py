@@ -27,10 +27,11 @@ from parley.core.regions.tool_servers import ToolServers
 from parley.core.regions.turn_taking import TurnTaking, UserTurn
 from parley.core.regions.work_queue import WorkQueue
 from parley.core.words.effects import Effect, Tell
-from parley.core.words.ids import ClientEventId, ItemId, Minter, SessionId, TurnId
+from parley.core.words.events import SessionUpdateRequested
+from parley.core.words.ids import ItemId, Minter, SessionId, TurnId
 from parley.core.words.notices import Notice
 from parley.core.words.rights import Asker, Rights, rights_of
-from parley.core.words.settings import Capabilities, OwnerSettings, Settings, SettingsPatch
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,6 @@ class Interrupted:
     turn: TurnId
     item: ItemId | None
     whole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ChangingPipeline:
-    """A pipeline search for the client: the changes of its update, the update's id, and whose it is."""
-
-    patch: SettingsPatch
-    event_id: ClientEventId | None
-    asker: Asker
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +87,8 @@ class State:
     """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0
     """Consecutive replies that only followed the outcome of tools."""
-    changing: ChangingPipeline | None = None
+    changing: SessionUpdateRequested | None = None
+    """The update whose pipeline is searched for."""
     engines_used: bool = False
     """Whether audio of an item was transcribed, or any reply spoken."""
     interrupted: Interrupted | None = None

@@ -55,6 +55,9 @@ class Calls:
         return PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(ID_LENGTH))
 
     def enter(self, call: OpenCall) -> None:
+        """Raises `ValueError` for a session that sends its audio as messages: who attaches to it would be sent all of it."""
+        if not call.session.paced:
+            raise ValueError("a session without a loudspeaker is no call")
         self._calls[call.id] = call
 
     def leave(self, call_id: str) -> None:

@@ -65,7 +65,7 @@ class Attached(Listener, Protocol):
 
 
 class RealtimeSession:
-    """One conversation on one link: the link's `Peer`. `turns` is the account of its turns."""
+    """One conversation on one link: the link's `Peer`. `turns` is the account of its turns; `paced`: the link plays the output audio."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class RealtimeSession:
         mix: OriginalMix | None = None,
     ) -> None:
         self.grant = request.grant
+        self.paced = loudspeaker is not None
         self._running = running
         self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
         self._dialect = request.dialect

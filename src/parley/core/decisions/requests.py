@@ -19,7 +19,7 @@ from parley.core.decisions.turns import Turns
 from parley.core.policy.kinds import policy_of
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
-from parley.core.state import ChangingPipeline, State
+from parley.core.state import State
 from parley.core.words.effects import DropTranscription, FindPipeline, UsePipeline
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
@@ -49,7 +49,7 @@ from parley.core.words.notices import (
     SessionUpdated,
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.words.rights import Asker, Rights, rights_of
+from parley.core.words.rights import Rights, rights_of
 from parley.core.words.settings import Settings, merged, rebased
 from parley.core.words.work import ResponseParams
 
@@ -88,10 +88,10 @@ class ClientRequests:
             )
         if new.model != old.model and not answers_to(st.capabilities.models, new.model):
             check_model(rights.pinned)
-            st.changing = ChangingPipeline(event.patch, event.event_id, event.asker)
+            st.changing = event
             st.do(FindPipeline(new.model, new.kind))
             return
-        self._become(checked(st, old, new, st.capabilities, rights), event.asker)
+        self._become(checked(st, old, new, st.capabilities, rights), event)
 
     def _check_kind(self, old: Settings, new: Settings) -> None:
         st = self.st
@@ -102,8 +102,8 @@ class ClientRequests:
                 field="session.kind",
             )
 
-    def _become(self, new: Settings, asker: Asker) -> None:
-        """Replace the settings."""
+    def _become(self, new: Settings, event: SessionUpdateRequested) -> None:
+        """Replace the settings as `event` asks."""
         st, old = self.st, self.st.settings
         if (new.kind, new.target_language) != (old.kind, old.target_language) and not st.custom_policy:
             st.policy = policy_of(new, st.owner)
@@ -112,8 +112,8 @@ class ClientRequests:
         if new.input_format is not old.input_format:
             st.input.change_format(new.input_format)
         st.settings = new
-        if asker == "owner":
-            st.owner = replace(st.owner, pinned=st.owner.pinned.follow(new))
+        if event.asker == "owner":
+            st.owner = replace(st.owner, pinned=st.owner.pinned.follow(new, event.patch))
         self.responses.drop_speculation()
         st.tell(SessionUpdated(st.session_id, new, self._expires_in_ms(st.now)))
         self.tools.configure(new.tools)
@@ -143,7 +143,7 @@ class ClientRequests:
         except PeerError as error:
             st.tell(ErrorRaised(error.code, error.message, error.field, error.kind, changing.event_id))
 
-    def _change_pipeline(self, found: PipelineFound, changing: ChangingPipeline) -> None:
+    def _change_pipeline(self, found: PipelineFound, changing: SessionUpdateRequested) -> None:
         st, can = self.st, found.capabilities
         owner = replace(found.owner, pinned=st.owner.pinned)
         rights = rights_of(changing.asker, owner, can)
@@ -155,7 +155,7 @@ class ClientRequests:
         st.defaults, st.owner, st.capabilities = defaults, owner, can
         self.compaction.drop()
         st.do(UsePipeline(found.pipeline))
-        self._become(new, changing.asker)
+        self._become(new, changing)
 
     # --- items -----------------------------------------------------------------------------------------------------------------
 

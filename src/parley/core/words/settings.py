@@ -355,15 +355,11 @@ class PinnedSettings:
             max_output_tokens=settings.max_output_tokens if self.max_output_tokens is None else self.max_output_tokens,
         )
 
-    def follow(self, settings: Settings) -> PinnedSettings:
-        """The same fields, fixed at the values of `settings`: the owner has changed them."""
-        return replace(
-            self,
-            model=None if self.model is None else settings.model,
-            instructions=None if self.instructions is None else settings.instructions,
-            tools=None if self.tools is None else settings.tools,
-            max_output_tokens=None if self.max_output_tokens is None else settings.max_output_tokens,
-        )
+    def follow(self, settings: Settings, patch: SettingsPatch) -> PinnedSettings:
+        """The same fields, those in `patch` fixed at their values in `settings`: the owner has changed them."""
+        names = ("model", "instructions", "tools", "max_output_tokens")
+        moved = {name: getattr(settings, name) for name in names if name in patch and getattr(self, name) is not None}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, slots=True)
