@@ -30,7 +30,6 @@ from parley.core.words.events import (
     SessionUpdateRequested,
 )
 from parley.core.words.notices import ErrorRaised, Notice
-from parley.runtime.turn_reports import TurnReports
 from parley.server.admission import Sessions
 from parley.server.calls import Calls
 from parley.server.links.link import Link, LongArrival
@@ -78,7 +77,6 @@ class AttachedClient:
         self._owns = request.grant.secret is None and session.grant.secret is not None
         self._dialect = request.dialect
         self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
-        self._reports = TurnReports(session.turns, self)
         self._link: Link
 
     # --- for the link --------------------------------------------------------------------------------------------------
@@ -132,4 +130,3 @@ class AttachedClient:
         frame = self._encoder.encode(notice)
         if frame is not None:
             self._link.send(frame)
-        self._reports.on_notice(notice)
