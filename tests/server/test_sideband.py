@@ -27,6 +27,7 @@ from parley.wire.dialect import Dialect
 from parley.wire.dialects import GA
 from tests.architecture.test_new_link import ListLink
 from tests.runtime.rig import settled
+from tests.server.caller import calling
 from tests.server.harness import (
     PATIENCE_S,
     BlockingTalk,
@@ -123,7 +124,9 @@ async def test_a_stock_client_watches_a_call_and_is_sent_no_audio() -> None:
         link.hang_up()
 
 
-@pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")  # the client's own
+@pytest.mark.filterwarnings(
+    r"ignore:connect\(\) must be used as a context manager:DeprecationWarning"
+)  # the client's own
 def test_the_blocking_stock_client_changes_the_session_of_a_call() -> None:
     with running_in_thread() as server:
         link = CallLink()
@@ -229,6 +232,31 @@ async def test_a_sideband_is_sent_the_reports_of_the_turns() -> None:
             assert kinds[-2] == "response.done"
         assert link.kinds().count("parley.turn.metrics") == 1
         link.hang_up()
+
+
+async def test_a_backend_attached_to_a_call_over_webrtc_outlives_the_channel_of_its_browser() -> None:
+    model = FakeModel([ToolCallDelta(0, "call_1", "weather", "{}")], ["It is sunny."])
+    async with running(engines=Engines(llm=model)) as server:
+        async with calling(server) as caller:
+            call = caller.location.rpartition("/")[2]
+            async with attached(server, call) as talk:
+                await talk.send(type="session.update", session={"type": "realtime", "tools": [WEATHER]})
+                await caller.until("session.updated")
+                caller.channel.close()
+                await talk.send(type="conversation.item.create", item=HELLO)
+                await talk.send(type="response.create")
+                called = await talk.until("response.function_call_arguments.done")
+                await talk.until("response.done")
+                output = {"type": "function_call_output", "call_id": called.call_id, "output": "sunny"}
+                await talk.send(type="conversation.item.create", item=output)
+                await talk.send(type="response.create")
+                await talk.until("output_audio_buffer.started")
+                await talk.until("output_audio_buffer.stopped")
+                assert "response.output_audio.delta" not in talk.kinds()
+                assert abs(caller.heard).max() > 1000, "the browser heard the answer"
+                await caller.connection.close()
+                assert await close_code(talk) == 1000
+        assert "response.done" not in caller.kinds()
 
 
 # --- who may attach -------------------------------------------------------------------------------------------------------

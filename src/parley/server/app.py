@@ -97,7 +97,6 @@ class Application:
             running=self.sessions,
             refused=lambda code: refusals.labels(code).inc(),
         )
-        self.calls = Calls()
         self.webrtc = CallsHttp(
             config,
             self.calls,
