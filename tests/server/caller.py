@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -17,7 +17,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 from numpy.typing import NDArray
 
-from tests.server.harness import PATIENCE_S, Running
+from tests.server.harness import PATIENCE_S
 from tests.wire.sdk import parse_server_event
 
 RATE = 48_000
@@ -106,9 +106,16 @@ class Caller:
             pass
 
 
+class Served(Protocol):
+    """A server. `http` is its address."""
+
+    @property
+    def http(self) -> str: ...
+
+
 @asynccontextmanager
 async def calling(
-    server: Running,
+    server: Served,
     *,
     key: str = "none",
     query: str = "?model=gpt-realtime",
