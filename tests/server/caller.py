@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -122,6 +123,7 @@ async def calling(
     path: str = "/v1/realtime/calls",
     session: dict[str, Any] | None = None,
     channel: bool = True,
+    verify: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[Caller]:
     """A call that has been answered, and whose session has begun where it has a channel."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -137,7 +139,7 @@ async def calling(
     try:
         await connection.setLocalDescription(await connection.createOffer())
         offer = connection.localDescription.sdp
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, verify=verify) as http:
             url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
             if session is None:
                 headers["content-type"] = "application/sdp"
