@@ -21,13 +21,14 @@ from parley.server.access.key_file import SCOPES, Key, digest
 from parley.server.attached_client import MAX_SIDEBANDS, AttachedClient
 from parley.server.calls import OpenCall
 from parley.server.links.link import EndReason
+from parley.server.links.webrtc import call as webrtc_call
 from parley.server.realtime_session import RealtimeSession, SessionRequest
 from parley.testing.fakes import FakeModel, Hold
 from parley.wire.dialect import Dialect
-from parley.wire.dialects import GA
+from parley.wire.dialects import GA, TRANSLATIONS
 from tests.architecture.test_new_link import ListLink
 from tests.runtime.rig import settled
-from tests.server.caller import calling
+from tests.server.caller import RATE, calling
 from tests.server.harness import (
     PATIENCE_S,
     BlockingTalk,
@@ -41,6 +42,7 @@ from tests.server.harness import (
 from tests.server.test_client_secrets import KEY, made
 from tests.server.test_handshake import refusal
 from tests.server.test_memory import gone, without_the_collector
+from tests.server.test_translation_sessions import TALK, UPDATE, serving
 
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
@@ -257,6 +259,49 @@ async def test_a_backend_attached_to_a_call_over_webrtc_outlives_the_channel_of_
                 await caller.connection.close()
                 assert await close_code(talk) == 1000
         assert "response.done" not in caller.kinds()
+
+
+async def test_a_call_of_a_silent_client_without_a_channel_lasts_as_long_as_a_backend_is_attached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webrtc_call, "UNUSED_S", 0.2)
+    monkeypatch.setattr(webrtc_call, "LOOK_S", 0.05)
+    async with (
+        running(engines=Engines(llm=FakeModel(["Your order is ready at the counter."]))) as server,
+        calling(server) as caller,
+    ):
+        async with attached(server, caller.location.rpartition("/")[2]) as talk:
+            caller.connection.getSenders()[0].replaceTrack(None)
+            caller.channel.close()
+            await talk.send(type="response.create")
+            await talk.until("output_audio_buffer.stopped")
+            assert len(caller.heard) > 0.4 * RATE, "longer than a call that nobody uses"
+            assert len(server.app.calls) == 1
+        await settled(lambda: len(server.app.calls) == 0)
+
+
+async def test_a_sideband_watches_a_translation_session() -> None:
+    async with serving("Good day.") as server:
+        link = CallLink()
+        call = link.call(server, dialect=TRANSLATIONS)
+        found, error, _ = await refusal(server, f"/v1/realtime?call_id={call}")
+        assert (found, error["param"]) == (400, "call_id")
+        assert f"/v1/realtime/translations?call_id={call}" in error["message"]
+        async with connect(f"{server.ws}/v1/realtime/translations?call_id={call}") as sideband:
+            await sideband.send(json.dumps(UPDATE))
+            await settled(lambda: "session.updated" in link.kinds())
+            for chunk in TALK:
+                link.session.hear(chunk)
+            link.client_sends(type="session.close")
+            kinds: list[str] = []
+            with suppress(ConnectionClosed):
+                while True:
+                    kinds.append(json.loads(await asyncio.wait_for(sideband.recv(), PATIENCE_S))["type"])
+        assert kinds[:2] == ["session.created", "session.updated"]
+        assert kinds[-1] == "session.closed"
+        assert "session.output_transcript.delta" in kinds
+        assert "session.output_audio.delta" not in kinds
+        assert sideband.close_code == 1000
 
 
 # --- who may attach -------------------------------------------------------------------------------------------------------
