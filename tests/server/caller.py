@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -61,7 +61,9 @@ class Caller:
     connection: RTCPeerConnection
     voice: Voice
     location: str = ""
+    translates: bool = False
     events: list[Any] = field(default_factory=list)
+    raw: list[dict[str, Any]] = field(default_factory=list)
     pieces: list[NDArray[np.int16]] = field(default_factory=list)
     channel: Any = None
     _came: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,8 +94,19 @@ class Caller:
     def of(self, kind: str) -> list[Any]:
         return [event for event in self.events if event.type == kind]
 
+    async def translated(self) -> dict[str, Any]:
+        """The next event of a translation session."""
+        while self._read == len(self.raw):
+            self._came.clear()
+            await asyncio.wait_for(self._came.wait(), PATIENCE_S)
+        self._read += 1
+        return self.raw[self._read - 1]
+
     def _take(self, data: str | bytes) -> None:
-        self.events.append(parse_server_event(data.encode() if isinstance(data, str) else data))
+        frame = data.encode() if isinstance(data, str) else data
+        self.raw.append(json.loads(frame))
+        if not self.translates:
+            self.events.append(parse_server_event(frame))
         self._came.set()
 
     async def _listen(self, track: MediaStreamTrack) -> None:
@@ -123,12 +136,21 @@ async def calling(
     path: str = "/v1/realtime/calls",
     session: dict[str, Any] | None = None,
     channel: bool = True,
+    speaks: bool = True,
+    video: bool = False,
+    offered: Callable[[str], str] = str,
+    answered: Callable[[str], Awaitable[str]] | None = None,
     verify: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[Caller]:
     """A call that has been answered, and whose session has begun where it has a channel."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    caller = Caller(connection, Voice())
-    connection.addTrack(caller.voice)
+    caller = Caller(connection, Voice(), translates="translations" in path)
+    if speaks:
+        connection.addTrack(caller.voice)
+    else:
+        connection.addTransceiver("audio", direction="recvonly")
+    if video:
+        connection.addTransceiver("video")
     tasks: list[asyncio.Task[None]] = []
     opened = asyncio.Event()
     if channel:
@@ -138,22 +160,23 @@ async def calling(
     connection.on("track", lambda track: tasks.append(asyncio.ensure_future(caller._listen(track))))
     try:
         await connection.setLocalDescription(await connection.createOffer())
-        offer = connection.localDescription.sdp
+        offer = offered(connection.localDescription.sdp)
         async with httpx.AsyncClient(timeout=PATIENCE_S, verify=verify) as http:
             url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
             if session is None:
                 headers["content-type"] = "application/sdp"
-                answered = await http.post(url, content=offer, headers=headers)
+                response = await http.post(url, content=offer, headers=headers)
             else:
                 files = {
                     "sdp": (None, offer, "application/sdp"),
                     "session": (None, json.dumps(session), "application/json"),
                 }
-                answered = await http.post(url, files=files, headers=headers)
-        assert answered.status_code == 201, answered.text
-        assert answered.headers["content-type"] == "application/sdp"
-        caller.location = answered.headers["location"]
-        await connection.setRemoteDescription(RTCSessionDescription(answered.text, "answer"))
+                response = await http.post(url, files=files, headers=headers)
+        assert response.status_code == 201, response.text
+        assert response.headers["content-type"] == "application/sdp"
+        caller.location = response.headers["location"]
+        answer = response.text if answered is None else await answered(response.text)
+        await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         if channel:
             await asyncio.wait_for(opened.wait(), PATIENCE_S)
         yield caller

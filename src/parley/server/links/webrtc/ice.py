@@ -128,6 +128,9 @@ class BoundedConnection(Connection):
             super().check_incoming(message, addr, protocol)
 
     def data_received(self, data: bytes, component: int) -> None:
+        # aioice hands on what it cannot read as STUN, and aiortc cannot read what is empty.
+        if not data or data[0] < STUN_BELOW:
+            return
         self.heard_s = time.monotonic()
         if self._queue.qsize() < MAX_WAITING:
             super().data_received(data, component)
