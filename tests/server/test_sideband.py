@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from parley.runtime.trace import replay
 from parley.server.access import key_file
 from parley.server.access.access import OPEN, Grant
 from parley.server.access.key_file import SCOPES, Key, digest
-from parley.server.attached_client import MAX_SIDEBANDS, AttachedClient
+from parley.server.attached_client import MAX_OF_A_SECRET, MAX_SIDEBANDS, AttachedClient
 from parley.server.calls import OpenCall
 from parley.server.links.link import EndReason
 from parley.server.links.webrtc import call as webrtc_call
@@ -371,8 +371,8 @@ async def test_a_call_ends_with_its_sidebands_and_a_sideband_without_its_call() 
         call = link.call(server)
         async with attached(server, call) as talk:
             async with attached(server, call):
-                assert link.session.attached == 2
-            await settled(lambda: link.session.attached == 1)
+                assert len(link.session.attached) == 2
+            await settled(lambda: len(link.session.attached) == 1)
             assert link.session.watched
             link.client_sends(type="conversation.item.create", item=HELLO)
             await talk.until("conversation.item.done")
@@ -393,11 +393,28 @@ async def test_a_call_has_a_bounded_number_of_sidebands() -> None:
         assert (found, error["code"], error["type"]) == (429, "sideband_limit_reached", "rate_limit_error")
         assert "retry-after" in headers
         await connections.pop().close()
-        await settled(lambda: link.session.attached == MAX_SIDEBANDS - 1)
+        await settled(lambda: len(link.session.attached) == MAX_SIDEBANDS - 1)
         connections.append(await connect(url))
         assert len(server.app.sessions) == 1, "a sideband takes no place of a session"
         for connection in connections:
             await connection.close()
+        link.hang_up()
+
+
+async def test_a_client_secret_cannot_take_the_place_of_the_backend() -> None:
+    async with running(configured(api_keys=(KEY,))) as server:
+        secret = (await made(server)).value
+        link = CallLink()
+        call = link.call(server, granted(server, secret))
+        async with AsyncExitStack() as stack:
+            for _ in range(MAX_OF_A_SECRET):
+                await stack.enter_async_context(attached(server, call, secret))
+            with pytest.raises(InvalidStatus) as refused:
+                async with attached(server, call, secret):
+                    pass
+            assert refused.value.response.status_code == 429
+            async with attached(server, call, KEY):
+                assert len(link.session.attached) == MAX_OF_A_SECRET + 1
         link.hang_up()
 
 
