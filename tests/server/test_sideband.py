@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -44,6 +45,7 @@ from tests.server.test_handshake import refusal
 from tests.server.test_memory import gone, without_the_collector
 from tests.server.test_translation_sessions import TALK, UPDATE, serving
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sideband.md").read_text(encoding="utf-8")
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
 
@@ -207,6 +209,25 @@ async def test_a_sideband_answers_a_tool_and_the_second_answer_is_refused() -> N
             assert "answered already" in link.events[-1]["error"]["message"]
         assert "sunny" in str(model.requests[-1])
         link.hang_up()
+
+
+async def test_the_backend_of_the_documentation_answers_a_tool_until_the_call_is_over() -> None:
+    model = FakeModel([ToolCallDelta(0, "call_1", "stock", '{"article":"bread"}')], ["Three are left."])
+    async with running(engines=Engines(llm=model)) as server:
+        link = CallLink()
+        call = link.call(server)
+        sample = PAGE.split("```python\n")[1].split("asyncio.run(")[0].replace("http://127.0.0.1:8765", server.http)
+        names: dict[str, Any] = {}
+        exec(compile(sample, "sideband.md", "exec"), names)
+        backend = asyncio.create_task(names["attend"](call))
+        await settled(lambda: "session.updated" in link.kinds())
+        link.client_sends(type="conversation.item.create", item=HELLO)
+        link.client_sends(type="response.create")
+        await settled(lambda: link.kinds().count("response.done") == 2)
+        link.hang_up()
+        await asyncio.wait_for(backend, PATIENCE_S)
+        assert errors(link) == []
+        assert "article" in str(model.requests[-1])
 
 
 async def test_each_client_of_a_call_has_a_dialect_of_its_own() -> None:
@@ -482,6 +503,15 @@ async def test_a_servers_tools_may_be_named_by_the_key_and_not_by_the_client() -
         link.client_sends(type="session.update", session={"type": "realtime", "tool_choice": "none"})
         assert errors(link) == ["invalid_value"]
         link.hang_up()
+
+
+async def test_a_session_that_sends_its_audio_as_messages_is_no_call() -> None:
+    async with running() as server:
+        link = CallLink()
+        link.open(server, GA, paced=False)
+        with pytest.raises(ValueError, match="no call"):
+            server.app.calls.enter(OpenCall(server.app.calls.new_id(), link.session, link))
+        ListLink.close(link, "session_closed")
 
 
 # --- abuse and ends -------------------------------------------------------------------------------------------------------

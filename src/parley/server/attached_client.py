@@ -6,7 +6,7 @@ Laws:
 - It is introduced to the session as it is (`session.created`), then takes every notice in a dialect of its own; an error in what it asks
   for goes to it alone.
 - It holds nothing: a slow one does not delay the call's output, and is closed by its link at the link's limit.
-- No audio passes over it. The call's audio travels as media, and what it appends is refused.
+- No audio streams over it. The call's audio travels as media, and what it appends is refused.
 - What a client secret fixes for the call does not bind the holder of the key that made it (`core.words.rights`).
 - It is no session: it takes no place among the sessions, and none of the sessions and minutes of its key. A call has `MAX_SIDEBANDS` at the
   most. It ends with the call, or when its own key no longer allows it; the call goes on without it.
