@@ -116,7 +116,6 @@ async def test_a_tool_is_called_once_in_the_page_and_its_answer_spoken(talk: Tal
 
 async def test_talking_over_the_answer_stops_it_and_keeps_what_was_heard(talk: Talk, chat: ChatEndpoint) -> None:
     seen = await talk("barge_in")
-    assert seen["interruptions"] >= 1
     assert seen["statuses"][0] == "cancelled"
     assert 0 < seen["cuts"][0] < 6_000
     heard = "".join(str(message["content"]) for message in chat.last_messages if message["role"] == "assistant")

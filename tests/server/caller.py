@@ -158,6 +158,32 @@ class Served(Protocol):
     def http(self) -> str: ...
 
 
+async def _posted(
+    server: Served,
+    offer: str,
+    *,
+    key: str,
+    query: str,
+    path: str,
+    session: dict[str, Any] | None,
+    verify: ssl.SSLContext | bool,
+) -> tuple[str, str]:
+    async with httpx.AsyncClient(timeout=PATIENCE_S, verify=verify) as http:
+        url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
+        if session is None:
+            headers["content-type"] = "application/sdp"
+            response = await http.post(url, content=offer, headers=headers)
+        else:
+            files = {
+                "sdp": (None, offer, "application/sdp"),
+                "session": (None, json.dumps(session), "application/json"),
+            }
+            response = await http.post(url, files=files, headers=headers)
+    assert response.status_code == 201, response.text
+    assert response.headers["content-type"] == "application/sdp"
+    return response.text, response.headers["location"]
+
+
 @asynccontextmanager
 async def calling(
     server: Served,
@@ -171,9 +197,11 @@ async def calling(
     video: bool = False,
     offered: Callable[[str], str] = str,
     answered: Callable[[str], Awaitable[str]] | None = None,
+    made: Callable[[str], Awaitable[tuple[str, str]]] | None = None,
     verify: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[Caller]:
-    """A call that has been answered, and whose session has begun where it has a channel."""
+    """A call that has been answered, and whose session has begun where it has a channel. `made` sends the offer in place of httpx, and
+    returns the answer and where the call is."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     caller = Caller(connection, Voice(), translates="translations" in path)
     if speaks:
@@ -192,21 +220,14 @@ async def calling(
     try:
         await connection.setLocalDescription(await connection.createOffer())
         offer = offered(connection.localDescription.sdp)
-        async with httpx.AsyncClient(timeout=PATIENCE_S, verify=verify) as http:
-            url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
-            if session is None:
-                headers["content-type"] = "application/sdp"
-                response = await http.post(url, content=offer, headers=headers)
-            else:
-                files = {
-                    "sdp": (None, offer, "application/sdp"),
-                    "session": (None, json.dumps(session), "application/json"),
-                }
-                response = await http.post(url, files=files, headers=headers)
-        assert response.status_code == 201, response.text
-        assert response.headers["content-type"] == "application/sdp"
-        caller.location = response.headers["location"]
-        answer = response.text if answered is None else await answered(response.text)
+        if made is not None:
+            answer, caller.location = await made(offer)
+        else:
+            answer, caller.location = await _posted(
+                server, offer, key=key, query=query, path=path, session=session, verify=verify
+            )
+        if answered is not None:
+            answer = await answered(answer)
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         if channel:
             await asyncio.wait_for(opened.wait(), PATIENCE_S)

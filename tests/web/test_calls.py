@@ -1,4 +1,4 @@
-"""The page over WebRTC: talking, interrupting, being cut to what was heard, holding to talk, and the WebSocket where no call can be made."""
+"""The page over WebRTC: talking, interrupting, being cut to what was heard, holding to talk; the WebSocket where no call can be made."""
 
 from __future__ import annotations
 
