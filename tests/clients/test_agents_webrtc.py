@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import threading
-import wave
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +12,10 @@ from openai import OpenAI
 
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import Server
+from tests.clients.pages import NODE_DIR, pages, wav
 from tests.web.browser import browsing, chromium
 
-NODE_DIR = Path(__file__).parent / "node"
-
 Talk = Callable[..., Awaitable[dict[str, Any]]]
-
-
-class _Files(SimpleHTTPRequestHandler):
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012
-
-    def __init__(self, *arguments: Any, recording: bytes, **named: Any) -> None:
-        self.recording = recording
-        super().__init__(*arguments, directory=str(NODE_DIR), **named)
-
-    def do_GET(self) -> None:
-        if self.path != "/speech.wav":
-            super().do_GET()
-            return
-        self.send_response(200)
-        self.send_header("content-length", str(len(self.recording)))
-        self.end_headers()
-        self.wfile.write(self.recording)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +25,8 @@ def address(speech: Callable[[str], bytes]) -> Iterator[str]:
         pytest.skip("no Chromium here (Debian: apt-get install chromium); PARLEY_TEST_CHROMIUM names another one")
     if not (NODE_DIR / "node_modules").exists():
         pytest.skip(f"the JavaScript client is not installed; run: npm ci --prefix {NODE_DIR}")
-    recording = io.BytesIO()
-    with wave.open(recording, "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(24_000)
-        wav.writeframes(speech("weather_question"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, recording=recording.getvalue()))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/call.html"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with pages({"/speech.wav": wav(speech("weather_question"))}) as host:
+        yield f"{host}/call.html"
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import ssl
-import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,10 @@ import pytest
 
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import serving
+from tests.clients.pages import NODE_DIR, wav
 from tests.server.caller import calling
 from tests.server.certificates import certificate
 
-NODE_DIR = Path(__file__).parent / "node"
 PATIENCE_S = 40
 
 CONFIGURATION = """\
@@ -90,11 +89,7 @@ def secure(parley: Path, chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def recording(speech: Callable[[str], bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recording") / "question.wav"
-    with wave.open(str(path), "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(24_000)
-        wav.writeframes(speech("weather_question"))
+    path.write_bytes(wav(speech("weather_question")))
     return path
 
 

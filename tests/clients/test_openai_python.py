@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import wave
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import Server, chunks
+from tests.clients.pages import wav
 from tests.server.caller import Caller, calling
 
 PATIENCE_S = 40
@@ -159,7 +159,7 @@ async def test_talking_over_the_answer_stops_it_and_keeps_what_was_heard(
         await ask(connection, "Tell me a story.")
         delta = await until(connection, "response.output_audio.delta")
         for chunk in chunks(speech("weather_question")):
-            await connection.input_audio_buffer.append(audio=_base64(chunk))
+            await connection.input_audio_buffer.append(audio=b64encode(chunk).decode())
         done = await until(connection, "response.done")
         assert (done.response.status, done.response.status_details.reason) == ("cancelled", "turn_detected")
         await connection.conversation.item.truncate(item_id=delta.item_id, content_index=0, audio_end_ms=400)
@@ -183,12 +183,6 @@ async def audio(connection: AsyncRealtimeConnection) -> bytes:
     return spoken.encode()
 
 
-def _base64(chunk: bytes) -> str:
-    from base64 import b64encode
-
-    return b64encode(chunk).decode()
-
-
 # --- audio over HTTP -----------------------------------------------------------------------------------------------------
 
 
@@ -197,16 +191,8 @@ def client(server: Server) -> OpenAI:
     return OpenAI(base_url=server.http, api_key="none", max_retries=0)
 
 
-def recorded(pcm: bytes) -> io.BytesIO:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(24_000)
-        wav.writeframes(pcm)
-    file.name = "question.wav"
-    file.seek(0)
-    return file
+def recorded(pcm: bytes) -> tuple[str, bytes]:
+    return "question.wav", wav(pcm)
 
 
 def test_text_is_spoken_in_a_stream(client: OpenAI) -> None:

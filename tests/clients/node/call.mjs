@@ -3,6 +3,7 @@
 //
 // Scenarios: text, speech, tool, barge_in, by_hand, error, wrong_key. A wait that is not met rejects: the test reads it.
 import { OpenAIRealtimeWebRTC, RealtimeAgent, RealtimeSession, tool } from './node_modules/@openai/agents-realtime/dist/bundle/openai-realtime-agents.mjs';
+import { recordedVoice } from './recorded-voice.mjs';
 import { waits } from './waits.mjs';
 
 const seen = { types: [], errors: [], toolCalls: [], history: [], statuses: [], cuts: [], energy: 0, rejected: '' };
@@ -20,20 +21,6 @@ const weather = tool({
     return `It is sunny in ${city}`;
   },
 });
-
-/** A microphone that says the recording when it is asked to. */
-async function recordedVoice() {
-  const context = new AudioContext({ sampleRate: 48_000 });
-  const recording = await context.decodeAudioData(await (await fetch('speech.wav')).arrayBuffer());
-  const microphone = context.createMediaStreamDestination();
-  const speak = () => {
-    const source = context.createBufferSource();
-    source.buffer = recording;
-    source.connect(microphone);
-    source.start();
-  };
-  return { stream: microphone.stream, speak };
-}
 
 /** How much sound the call has brought. */
 async function energy(transport) {
