@@ -204,3 +204,17 @@ async def test_talking_over_the_answer_stops_it(server: Server, speech: Callable
         await held.next(held.generations)
         done = [event["response"]["status"] for event in held.events if event["type"] == "response.done"]
         assert done[0] == "cancelled"
+
+
+async def test_an_error_reaches_the_client_and_the_session_goes_on(server: Server) -> None:
+    async with talk(server) as held:
+        errors: asyncio.Queue[Any] = asyncio.Queue()
+        held.session.on("error", errors.put_nowait)
+        held.session.update_options(speed=9.0)
+        error = await held.next(errors)
+        assert error.error.body.param == "session.audio.output.speed"
+        assert error.recoverable
+        heard = await listen(await held.ask("Good morning."))
+        assert "You said: Good morning" in heard.text
+        held.errors.clear()
+        held.events.clear()

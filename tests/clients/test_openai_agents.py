@@ -17,6 +17,7 @@ from agents.realtime import (
     RealtimeSessionEvent,
 )
 from agents.realtime.items import AssistantMessageItem, UserMessageItem
+from agents.realtime.model_inputs import RealtimeModelSendRawMessage
 
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import Server, chunks
@@ -215,3 +216,17 @@ async def test_a_backend_attached_to_a_call_runs_its_tool(server: Server) -> Non
             one.transcript for one in caller.of("response.output_audio_transcript.done")
         )
         assert not caller.of("error")
+
+
+async def test_an_error_reaches_the_client_and_the_session_goes_on(server: Server) -> None:
+    async with await opened(server, RealtimeAgent(name="echo", instructions="Repeat.")) as session:
+        cancel = {"type": "response.cancel", "other_data": {"event_id": "nothing_to_cancel"}}
+        await session.model.send_event(RealtimeModelSendRawMessage(message=cancel))
+        async with asyncio.timeout(PATIENCE_S):
+            async for event in session:
+                if event.type == "error":
+                    break
+        assert (event.error.code, event.error.event_id) == ("response_cancel_not_active", "nothing_to_cancel")
+        await session.send_message("Good morning.")
+        events = await until(session, turn_ended)
+        assert audio_of(events)

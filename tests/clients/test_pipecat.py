@@ -108,6 +108,7 @@ async def call(
     instructions: str = "Repeat.",
     messages: list[Any] | None = None,
     tools: Any = None,
+    harmed: bool = False,
     **audio_input: Any,
 ) -> AsyncIterator[Call]:
     properties = events.SessionProperties(
@@ -130,7 +131,8 @@ async def call(
     try:
         await asyncio.wait_for(held.started.wait(), PATIENCE_S)
         yield held
-        held.unharmed()
+        if not harmed:
+            held.unharmed()
     finally:
         await held.worker.queue_frame(EndFrame())
         await asyncio.wait_for(running, PATIENCE_S)
@@ -229,3 +231,13 @@ async def test_an_item_is_retrieved_and_an_unknown_one_refused(server: Server) -
         assert item.content[0].text == "Good morning."
         with pytest.raises(Exception, match="item_nowhere"):
             await asyncio.wait_for(held.llm.retrieve_conversation_item("item_nowhere"), PATIENCE_S)
+
+
+async def test_an_error_reaches_the_pipeline_in_the_servers_words(server: Server) -> None:
+    async with call(server, messages=[{"role": "user", "content": "Good morning."}], harmed=True) as held:
+        await held.worker.queue_frame(LLMRunFrame())
+        await held.until("the reply's end", lambda: len(held.down.all(LLMFullResponseEndFrame)) > 0)
+        await held.llm.send_client_event(events.ConversationItemDeleteEvent(item_id="nothing"))
+        async with held.up.changed, asyncio.timeout(PATIENCE_S):
+            await held.up.changed.wait_for(lambda: bool(held.up.all(ErrorFrame)))
+        assert "'nothing'" in held.up.all(ErrorFrame)[0].error
