@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 from parley.library import read_audio, synthesize, write_audio
 from tests.conftest import clip_path
 from tests.engines import tiny_kokoro
+from tests.web.server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -196,3 +197,16 @@ def test_a_cloned_voice_answers_in_view_of_the_conversation(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr  # on stderr it may say that this machine is too slow
     assert "answered: You said: hello world. And how you said it!" in done.stdout
     assert read_audio(tmp_path / "answer.wav").seconds > 0.5
+
+
+def test_a_caller_is_answered_over_webrtc(tmp_path: Path) -> None:
+    server = Server("--stt", "pocketsphinx", "--llm", "responder", "--tts", "hibari", cwd=tmp_path)
+    try:
+        you, reply = run(
+            "webrtc_caller.py", clip_path("weather_question"), tmp_path / "answer.wav", server.url
+        ).splitlines()
+    finally:
+        server.end()
+    assert you.startswith("you:    what")
+    assert reply.startswith(f"server: I heard: {you.removeprefix('you:    ')}.")
+    assert read_audio(tmp_path / "answer.wav").seconds > 3
