@@ -1,60 +1,59 @@
-"""Calls a Realtime server over WebRTC: says a recording, writes the answer to answer.wav, prints the events.
+"""Calls a server over WebRTC, as a browser would: plays it a recording, and keeps what it answers.
 
-    python examples/webrtc_call.py question.wav --url http://127.0.0.1:8765 --key KEY
-
-Needs the package of the extra `webrtc`.
+pip install aiortc httpx
+python examples/webrtc_call.py question.wav answer.wav http://127.0.0.1:8765
 """
 
-from __future__ import annotations
-
-import argparse
 import asyncio
 import json
+import os
+import sys
 
 import httpx
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaPlayer, MediaRecorder
 
+LONGEST_S = 60
 
-async def call(recording: str, url: str, key: str, model: str, seconds: float) -> None:
-    """Talk for so long."""
-    connection, answer = RTCPeerConnection(), MediaRecorder("answer.wav")
-    microphone = MediaPlayer(recording).audio
-    if microphone is None:
-        raise SystemExit(f"{recording} has no audio.")
-    connection.addTrack(microphone)
-    connection.on("track", answer.addTrack)
+
+async def call(question: str, answer: str, url: str) -> None:
+    connection = RTCPeerConnection()
     events = connection.createDataChannel("oai-events")
-    events.on("message", lambda text: print(json.loads(text)["type"]))
+    heard = MediaRecorder(answer)
+    answered = asyncio.Event()
 
+    @events.on("message")
+    def take(message: str) -> None:
+        event = json.loads(message)
+        match event["type"]:
+            case "session.created":
+                update = {"type": "realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+                events.send(json.dumps({"type": "session.update", "session": update}))
+            case "conversation.item.input_audio_transcription.completed":
+                print("you:   ", event["transcript"])
+            case "response.output_audio_transcript.done":
+                print("server:", event["transcript"])
+            case "output_audio_buffer.stopped":
+                answered.set()
+            case "error":
+                print("error: ", event["error"]["message"], file=sys.stderr)
+
+    connection.addTrack(MediaPlayer(question).audio)
+    connection.on("track", heard.addTrack)
     await connection.setLocalDescription(await connection.createOffer())
-    async with httpx.AsyncClient(timeout=30) as http:
-        response = await http.post(
-            f"{url}/v1/realtime/calls",
-            params={"model": model},
-            content=connection.localDescription.sdp,
-            headers={"content-type": "application/sdp", "authorization": f"Bearer {key}"},
-        )
-    if response.status_code != 201:
-        raise SystemExit(response.json()["error"]["message"])
-    print("call", response.headers["location"])
-    await connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
-    await answer.start()
-    await asyncio.sleep(seconds)
-    await answer.stop()
-    await connection.close()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recording", help="a WAV file; what follows it is silence")
-    parser.add_argument("--url", default="http://127.0.0.1:8765")
-    parser.add_argument("--key", default="none")
-    parser.add_argument("--model", default="gpt-realtime")
-    parser.add_argument("--seconds", type=float, default=12.0)
-    options = parser.parse_args()
-    asyncio.run(call(options.recording, options.url, options.key, options.model, options.seconds))
+    headers = {"authorization": f"Bearer {os.environ.get('PARLEY_API_KEY', 'none')}", "content-type": "application/sdp"}
+    async with httpx.AsyncClient(base_url=url, headers=headers) as server:
+        made = await server.post("/v1/realtime/calls", content=connection.localDescription.sdp)
+    if made.is_error:
+        raise SystemExit(made.json()["error"]["message"])
+    await connection.setRemoteDescription(RTCSessionDescription(made.text, "answer"))
+    await heard.start()
+    try:
+        await asyncio.wait_for(answered.wait(), LONGEST_S)
+    finally:
+        await heard.stop()
+        await connection.close()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(call(*sys.argv[1:]))

@@ -11,6 +11,9 @@ const CONNECT_MS = 5_000; // From the server's answer to an open channel: a seco
 /** The server took no offence, but no call came about; the WebSocket may do. */
 export class CallFault extends Error {}
 
+/** Nothing went wrong: there are no calls here. */
+export class NoCalls extends CallFault {}
+
 export class Call {
   /** `onEvent(data)` for each message, `onStream(stream, receiver)` once the reply can be heard, `onLost()` when the call that was open is over. */
   constructor({ onEvent, onStream, onLost }) {
@@ -24,9 +27,9 @@ export class Call {
 
   /** Resolves when events can be sent. Throws `ServerError` where the server refuses, `CallFault` where the call cannot be made. */
   async place(model) {
-    if (!globalThis.RTCPeerConnection) throw new CallFault("This browser has no WebRTC.");
+    if (!globalThis.RTCPeerConnection) throw new NoCalls("This browser has no WebRTC.");
     const { state, configuration } = await callSettings();
-    if (state !== "ready") throw new CallFault("This server has no WebRTC.");
+    if (state !== "ready") throw new NoCalls("This server has no WebRTC.");
     const secret = await clientSecret(model);
     if (this.over) return;
     const peer = new RTCPeerConnection(configuration);

@@ -9,7 +9,7 @@
 // not retried. Where a call cannot be made and the user left the choice to the page, the WebSocket is used, `fallback` says why, and no further
 // call is tried until the page asks for it (`tryCalls`). Does not know what the events mean.
 
-import { Call, CallFault } from "./call.js";
+import { Call, CallFault, NoCalls } from "./call.js";
 import { askAtTheDoor, ServerError, storedKey } from "./server.js";
 
 const FIRST_WAIT_MS = 500;
@@ -41,7 +41,8 @@ export class Link extends EventTarget {
     this.reopens = reopens;
     this.way = way;
     this.call = null;
-    this.fallback = ""; // why there is no call
+    this.fallback = ""; // why there is no call,
+    this.failed = false; // and whether one was to be had
     this.state = { name: "closed" };
     this.socket = null;
     this.attempt = 0;
@@ -66,6 +67,7 @@ export class Link extends EventTarget {
   /** Calls are tried again from the next `open` on. */
   tryCalls() {
     this.fallback = "";
+    this.failed = false;
   }
 
   async place(way) {
@@ -85,6 +87,7 @@ export class Link extends EventTarget {
       const only = error instanceof CallFault || !(error instanceof ServerError) || ONLY_CALLS.has(error.code);
       if (only && way === "automatic") {
         this.fallback = error.message;
+        this.failed = !(error instanceof NoCalls);
         this.dial();
       } else if (only) this.refuse(new ServerError("no_call", error.message));
       else if (FINAL_CODES.has(error.code)) this.refuse(error);

@@ -21,6 +21,7 @@ import { Views } from "./views.js";
 import { VoicesPanel } from "./voices-panel.js";
 import { waterfall } from "./waterfall.js";
 
+const CONNECTION_NOTE = byId("connection-note").textContent;
 const FIRST_LOOK_MS = 1000; // Until the server is asked again when it did not answer at first; doubled up to fifteen seconds.
 
 class Page {
@@ -160,11 +161,12 @@ class Page {
     }
   }
 
-  /** Where the page would have made a call and could not: why, and what it does instead. */
+  /** Where the page would have made a call and could not: why, and what it does instead. Where there are none, the settings say so. */
   showWay() {
-    const { fallback } = this.talk.link;
-    byId("way").textContent = fallback && `Over the WebSocket, because no call could be made. ${fallback}`;
-    byId("way").hidden = !fallback;
+    const { fallback, failed } = this.talk.link;
+    byId("way").textContent = failed ? `Over the WebSocket, because no call could be made. ${fallback}` : "";
+    byId("way").hidden = !failed;
+    byId("connection-note").textContent = fallback ? `${fallback} The WebSocket is used.` : CONNECTION_NOTE;
   }
 
   /** The pipeline and the voice that speak. */
