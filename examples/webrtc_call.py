@@ -38,7 +38,10 @@ async def call(question: str, answer: str, url: str) -> None:
             case "error":
                 print("error: ", event["error"]["message"], file=sys.stderr)
 
-    connection.addTrack(MediaPlayer(question).audio)
+    microphone = MediaPlayer(question).audio
+    if microphone is None:
+        raise SystemExit(f"{question} has no audio.")
+    connection.addTrack(microphone)
     connection.on("track", heard.addTrack)
     await connection.setLocalDescription(await connection.createOffer())
     headers = {"authorization": f"Bearer {os.environ.get('PARLEY_API_KEY', 'none')}", "content-type": "application/sdp"}
