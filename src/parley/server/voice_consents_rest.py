@@ -91,9 +91,7 @@ class VoiceConsentsRest:
             if served[name].config.engines[STT].name == "bench":
                 continue  # it hears nothing
             if not known or primary_tag(language) in map(primary_tag, known):
-                # A recogniser that answers in the middle, for a reply that may begin early, may hear worse.
-                config = replace(served[name].config, language=language, speculation=False)
-                return replace(served[name], config=config)
+                return replace(served[name], config=replace(served[name].config, language=language))
         message = f"No recogniser of this server understands {language[:40]!r}, so the consent cannot be checked."
         raise Refused(Refusal(400, "unsupported_language", message, "language"))
 
