@@ -75,14 +75,14 @@ async def test_a_server_that_is_not_there() -> None:
     ("status", "code"), [(404, "invalid_base_url"), (401, "invalid_api_key"), (500, "invalid_base_url")]
 )
 async def test_an_answer_that_is_no_websocket_has_its_status(status: int, code: str) -> None:
-    async with MoshiServer(refuses=status).running() as server:
+    async with MoshiServer(refuses=(status, "")).running() as server:
         error = await unopened(server.url)
     assert error.code == code
     assert f"HTTP {status}" in error.message
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    async with MoshiServer(refuses=302).running() as server:
+    async with MoshiServer(refuses=(302, "/elsewhere")).running() as server:
         assert "HTTP 302" in (await unopened(server.url)).message
 
 
@@ -173,9 +173,9 @@ async def test_a_server_that_another_client_holds_is_busy(caplog: pytest.LogCapt
 async def test_a_server_that_says_that_it_is_full_is_busy() -> None:
     server = MoshiServer()
     async with server.running(), opened(server) as engine:
-        server.refuses = 503
+        server.refuses = (503, "")
         assert (await failure(engine)).code == "server_busy"
-        server.refuses = 0
+        server.refuses = None
         assert await said(engine) == "I heard 10 frames."
 
 
