@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +20,17 @@ from parley.engines.speech.moshi_ogg import PageWriter
 from parley.engines.speech.moshi_opus import FRAME, RATE
 from parley.engines.speech.moshi_protocol import MAX_TARGET_BYTES, TokenText, address
 from tests.engines.moshi_server import MoshiServer, Parrot, Script, Talk, tone
+from tests.engines.opening import while_open
 from tests.server.certificates import certificate
 
 KEY = "very-secret-key"
 FAST = {"pause_ms": 400, "answer_within_s": 2, "handshake_timeout_s": 0.5, "timeout_s": 0.5, "api_key": KEY}
 
 
-@asynccontextmanager
-async def opened(server: MoshiServer, flavour: str = "moshi", **options: object) -> AsyncIterator[MoshiSpeechModel]:
-    engine = create(flavour, {"base_url": server.url, **FAST, **options})
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def opened(
+    server: MoshiServer, flavour: str = "moshi", **options: object
+) -> AbstractAsyncContextManager[MoshiSpeechModel]:
+    return while_open(create(flavour, {"base_url": server.url, **FAST, **options}))
 
 
 async def said(engine: MoshiSpeechModel, share: object = None) -> str:
