@@ -189,6 +189,28 @@ def test_a_claim_is_one_processs_until_it_is_released_or_dropped(tmp_path: Path)
     assert not claim(path).elsewhere
 
 
+def test_a_lock_file_that_its_owner_removed_meanwhile_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening and locking it: whoever comes next would make another file, and have the claim too."""
+    import fcntl
+
+    path, lock, removed = tmp_path / f"{5:064x}{LOCK}", fcntl.flock, []
+
+    def removed_first(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.append(path)
+            path.unlink()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    mine = claim(path)
+    assert not mine.elsewhere
+    assert path.exists()
+    assert claim(path).elsewhere
+    mine.release()
+
+
 def test_a_clause_that_was_kept_while_it_was_claimed_is_taken_from_its_file(tmp_path: Path) -> None:
     """Between looking for the file and having the claim, another process may have kept the clause."""
     key = f"{1:064x}"

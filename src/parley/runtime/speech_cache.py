@@ -148,16 +148,16 @@ class SpeechCache:
         """The synthesizer, with the cache in front of it. `spec` is what it was made of."""
         return CachedSynthesizer(engine, spec, self)
 
-    async def take(self, key: str, *, preparing: bool) -> StoredSpeech | SpeechClaim | None:
+    async def take(self, key: str) -> StoredSpeech | SpeechClaim | None:
         """The kept speech, or else the claim to speak it; None where the folder is not used. Give claims to `store()` or `release()`.
 
-        `preparing`: wait while another process speaks it and this one speaks for no session.
+        Waits while another process speaks it, and this one speaks for no session.
         """
         until = self._clock() + CLAIM_WAIT_S
         while True:
             found = await self._asked(partial(self._files.take, key))
             elsewhere = isinstance(found, SpeechClaim) and found.elsewhere
-            if not (preparing and elsewhere) or self._clock() >= until or self.quiet.speaking:
+            if not elsewhere or self._clock() >= until or self.quiet.speaking:
                 return found
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLAIM_CHECK_S):
@@ -355,7 +355,7 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
         cache, mine = self._cache, self._cache.shared[key]
         claim = storing = None
         try:
-            found = await cache.take(key, preparing=request.share is PREPARING)
+            found = await cache.take(key)
             if isinstance(found, StoredSpeech):
                 cache.counts.hits += 1
                 for chunk in _pieces(found):
