@@ -195,7 +195,8 @@ def test_a_lock_file_that_its_owner_removed_meanwhile_is_not_taken_for_one(
     """Between opening and locking it: whoever comes next would make another file, and have the claim too."""
     import fcntl
 
-    path, lock, removed = tmp_path / f"{5:064x}{LOCK}", fcntl.flock, []
+    path, lock = tmp_path / f"{5:064x}{LOCK}", fcntl.flock
+    removed: list[Path] = []
 
     def removed_first(descriptor: int, operation: int) -> None:
         if not removed:

@@ -129,9 +129,7 @@ class SpeechFiles:
         if mine.elsewhere:
             return mine
         try:
-            speech = self.load(
-                key
-            )  # kept by another process, which has released its claim since the file was looked for
+            speech = self.load(key)  # another process may have kept it, and released its claim, since the first look
         except BaseException:
             mine.release()
             raise
