@@ -14,8 +14,8 @@ from parley.core.words.effects import Play
 from parley.core.words.notices import Notice
 from parley.server.access.access import Grant
 from parley.server.links.link import EndReason
+from parley.server.realtime_session import RealtimeSession, SessionRequest
 from parley.server.refusals import Refusal
-from parley.server.sessions import RealtimeSession, SessionRequest
 from parley.testing.fakes import FakeModel
 from parley.wire.dialect import Dialect
 from parley.wire.dialects import BETA, GA

@@ -371,3 +371,10 @@ async def test_the_sound_of_a_voice_is_let_go_with_the_sessions_that_use_it(stor
         assert len(shelf._sounds) == 0
     finally:
         await engine.close()
+
+
+def test_a_list_of_engines_needs_the_words_of_a_recording_where_one_of_them_does() -> None:
+    for engines, needed in (("phonon:a,espeak", False), ("phonon:a,csm:b", True), ("espeak,kokoro:c", False)):
+        chain = create(TTS, EngineSpec("chain", engines))
+        assert isinstance(chain, VoiceChain)
+        assert chain.needs_text is needed, engines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import sys
@@ -41,6 +40,7 @@ def _engine_options(function: Callable[P, R]) -> Callable[P, R]:
 @click.command(
     epilog="""\b
 Examples:
+  parley voices add carol carol.wav
   parley voices add carol carol.wav --text "The kettle is on."
   parley voices add carol carol.wav --consent carol-reads.wav
   parley voices add af_mine mine.pt --tts kokoro
@@ -49,14 +49,18 @@ Examples:
 )
 @click.argument("name")
 @click.argument("file", metavar="FILE|-")
-@click.option("--text", default="", help="What is said in the recording; some engines speak better with it.")
+@click.option(
+    "--text",
+    default="",
+    help="What is said in the recording. Left out, the pipeline's recogniser hears it where an engine needs it.",
+)
 @click.option(
     "--consent",
     "consent_file",
     metavar="FILE",
     help="A recording of the person who reads the sentence of `parley voices phrase` aloud. It is checked and kept.",
 )
-@click.option("--language", metavar="TAG", default="en", show_default=True, help="Language of the consent.")
+@click.option("--language", metavar="TAG", default="en", show_default=True, help="Language of both recordings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_engine_options
 def add(
@@ -88,11 +92,18 @@ def add(
             voice = store.add_tensor(kept, _tensor(Path(file), kept))
         else:
             recording = _recording(file)
+            heard = "" if text.strip() or not _needs_text(config) else _words(config, recording, language)
             consent = _consent(config, store, consent_file, language, kept) if consent_file else ""
-            voice = store.add_clip(kept, recording, text, consent)
+            voice = store.add_clip(kept, recording, heard or text, consent, text_heard=bool(heard))
             if not consent:
                 click.echo(CONSENT_NOTICE, err=True)
     _tell(voice, as_json, tts)
+    if voice.text_heard:
+        given = {"--consent": consent_file, "--language": language if consent_file else None, "--tts": tts}
+        options = [part for option, value in given.items() if value for part in (option, value)]
+        again = f'{command("voices", "add", voice.name, file, *options)} --text "..."'
+        click.echo(f"Heard in the recording: {voice.text}", err=True)
+        click.echo(f"To correct it: {command('voices', 'remove', voice.name)}, then {again}", err=True)
 
 
 @click.command(epilog='\b\nExamples:\n  parley voices mix evening "af_bella(2)+af_sky(1)" --tts kokoro')
@@ -274,21 +285,49 @@ def _tensor(path: Path, name: str) -> Any:
 
 def _consent(config: Config, store: VoiceStore, file: str, language: str, name: str) -> str:
     """The id of the consent in a recording, once the pipeline's recogniser has heard the sentence in it."""
-    from parley.cli.model_downloads import provide_models
-    from parley.engines.ports import STT
-    from parley.library.transcription import transcribe
     from parley.text import consent
 
     wanted = sentence(language)
     recording = _recording(file)
-    chosen = dataclasses.replace(config.pipelines[config.default_pipeline], language=language)
-    provide_models(config, [(STT, chosen.engines[STT])])
-    if sys.stderr.isatty():
-        click.echo("Listening to the consent ...", err=True)
-    segments = transcribe(recording, stt=chosen.engines[STT], language=language)
-    if fault := consent.fault(wanted, " ".join(segment.text for segment in segments)):
+    if fault := consent.fault(wanted, _heard(config, recording, language, "the consent")):
         raise CommandFailed(
             f"{file} is not the sentence of consent: {fault}.",
             f'Read aloud, word for word: "{wanted.text}" Another recogniser may hear better (stt).',
         )
     return store.add_consent(name, language, recording).id
+
+
+def _needs_text(config: Config) -> bool:
+    """Whether a synthesizer of the configuration that clones voices needs the words of a recording."""
+    from parley.engines.ports import ClonesVoices
+
+    engines = (engine for _, engine in _synthesizers(config))
+    return any(isinstance(one, ClonesVoices) and one.clones and one.needs_text for one in engines)
+
+
+def _words(config: Config, recording: Recording, language: str) -> str:
+    """The words of a recording, some at least. Raises `CommandFailed`, which names `--text`."""
+    from parley.engines.ports import EngineError
+
+    remedy = "Say what is said in it, word for word, with --text."
+    try:
+        words = _heard(config, recording, language, "the recording")
+    except EngineError as error:
+        why = f"The words of the recording are needed, and the recogniser failed: {error.message}"
+        raise CommandFailed(why, f"{remedy} {error.remedy}".rstrip()) from error
+    if not any(map(str.isalnum, words)):
+        raise CommandFailed("The words of the recording are needed, and the recogniser heard none.", remedy)
+    return words
+
+
+def _heard(config: Config, recording: Recording, language: str, what: str) -> str:
+    """What the recogniser of the default pipeline hears in a recording. Raises `EngineError`."""
+    from parley.cli.model_downloads import provide_models
+    from parley.engines.ports import STT
+    from parley.library.transcription import transcribe
+
+    recogniser = config.pipelines[config.default_pipeline].engines[STT]
+    provide_models(config, [(STT, recogniser)])
+    if sys.stderr.isatty():
+        click.echo(f"Listening to {what} ...", err=True)
+    return " ".join(segment.text for segment in transcribe(recording, stt=recogniser, language=language))

@@ -283,6 +283,10 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
     def clones(self) -> bool:
         return isinstance(self.engine, ClonesVoices) and self.engine.clones
 
+    @property
+    def needs_text(self) -> bool:
+        return isinstance(self.engine, ClonesVoices) and self.engine.needs_text
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         return await cast(ClonesVoices, self.engine).clone_voice(sample)
 

@@ -31,8 +31,9 @@ from parley.server.access.client_secrets import (
 )
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
+from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import BETA_REFUSED, Refusal, Refused
-from parley.server.sessions import SessionFactory, SessionRequest
+from parley.server.sessions import SessionFactory
 from parley.wire.dialect import Dialect
 
 MAX_BODY = MAX_CONFIGURATION

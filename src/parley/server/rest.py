@@ -36,6 +36,7 @@ from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
+from parley.server.own_recogniser import OwnRecogniser
 from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
@@ -69,6 +70,7 @@ def rest_app(
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     translations = TranslationsRest(config, engines, audio)
     speech = SpeechRest(config, engines, audio)
+    recogniser = OwnRecogniser(config, engines)
     routes = [
         Route("/v1/models", rest.list_models),
         Route("/v1/models/{model:path}", rest.retrieve_model),
@@ -78,8 +80,8 @@ def rest_app(
         *secrets.routes(),
         *translations.routes(),
         *speech.routes(),
-        *VoicesRest(engines.own, audio).routes(),
-        *VoiceConsentsRest(config, engines, engines.own.store, audio).routes(),
+        *VoicesRest(engines.own, recogniser, audio).routes(),
+        *VoiceConsentsRest(recogniser, engines.own.store, audio).routes(),
         *Page().routes(),
         *page.routes(),
     ]

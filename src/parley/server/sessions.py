@@ -1,6 +1,6 @@
 """Opens sessions: finds the pipeline, makes the settings, admits, builds. Every link and the REST endpoints use this one place.
 
-Next on the reading path: `runtime/driver.py`. A link reads its handshake into a `SessionRequest`, has `access.Access` check the
+Next on the reading path: `realtime_session.py`. A link reads its handshake into a `SessionRequest`, has `access.Access` check the
 credential, and calls `SessionFactory.open`; the `RealtimeSession` it gets is the link's `Peer`.
 
 Laws: a refusal comes before anything runs, and is the same on every transport. The configuration in a client secret gives
@@ -14,52 +14,38 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from parley.config import Config, ServerConfig
 from parley.core.policy.policy import Policy
 from parley.core.session import Session
 from parley.core.spec import PlaybackKind, SessionSpec
-from parley.core.words.effects import CloseReason, Tell
+from parley.core.words.effects import Tell
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
-    AudioArrived,
-    AudioPlayed,
-    ClientEvent,
     SessionUpdateRequested,
-    WindDownRequested,
 )
-from parley.core.words.ids import ItemId, ResponseId
-from parley.core.words.notices import ErrorRaised, Notice, OutputAudioDelta, PartAt
+from parley.core.words.notices import ErrorRaised
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
 from parley.engines.ports import TTS
 from parley.invocation import command
-from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
 from parley.runtime.original_mix import OriginalMix
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import LoadedPipeline
-from parley.runtime.trace import Trace, traced
-from parley.runtime.turn_reports import TurnReports
+from parley.runtime.trace import traced
 from parley.server.access.access import Grant
 from parley.server.access.client_secrets import ClientSecret, ClientSecrets
 from parley.server.admission import Sessions
-from parley.server.links.link import Link, LongArrival
 from parley.server.pipelines import ServedPipelines, find_pipeline
+from parley.server.realtime_session import SEED_BYTES, RealtimeSession, SessionRequest
 from parley.server.refusals import Refusal
 from parley.wire.dialect import Dialect
 from parley.wire.dialects import DIALECTS
-from parley.wire.long_message import structure
 
 log = logging.getLogger("parley.server")
-
-SEED_BYTES = 32
-
-MARK_BYTES = 16
-"""Length of an unpredictable marker in a message."""
 
 USED_RETRY_S = 60
 
@@ -73,18 +59,6 @@ _PATHS: Mapping[SessionKind, str] = {
 def served_dialects(server: ServerConfig) -> Mapping[str, Dialect]:
     """The dialects that clients of this server may choose, by name."""
     return {name: dialect for name, dialect in DIALECTS.items() if server.beta or name != "beta"}
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRequest:
-    """What a client asks for, on any link. `kind` None and `model` "": as the client secret says, else a conversation with the default
-    pipeline. `client` is its address, for the log."""
-
-    grant: Grant
-    dialect: Dialect
-    model: str = ""
-    kind: SessionKind | None = None
-    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,111 +246,3 @@ def _pinned(settings: Settings, patch: SettingsPatch) -> PinnedSettings:
         tools=settings.tools if "tools" in patch else None,
         max_output_tokens=settings.max_output_tokens if "max_output_tokens" in patch else None,
     )
-
-
-class RealtimeSession:
-    """One conversation on one link: the link's `Peer`."""
-
-    def __init__(
-        self,
-        session: Session,
-        trace: Trace,
-        pipeline: LoadedPipeline,
-        request: SessionRequest,
-        *,
-        pipelines: ServedPipelines,
-        running: Sessions,
-        metrics: Metrics,
-        loudspeaker: Loudspeaker | None,
-        mix: OriginalMix | None = None,
-    ) -> None:
-        self.grant = request.grant
-        self._running = running
-        self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
-        self._dialect = request.dialect
-        self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
-        self._opened_ns = time.monotonic_ns()
-        self._link: Link
-        measured = metrics.session(pipeline.name, session)
-        listeners: list[Listener] = [self, TurnReports(measured.account, self)]
-        self._driver = Driver(
-            session,
-            pipeline,
-            listeners,
-            watchers=[trace, measured] if mix is None else [trace, measured, mix],
-            pipelines=pipelines,
-            loudspeaker=loudspeaker if mix is None else mix,
-        )
-        if mix is not None:
-            mix.connect(self._mixed, self.played)
-
-    # --- for the link --------------------------------------------------------------------------------------------------
-
-    def opened(self, link: Link) -> None:
-        self._link = link
-        self._running.enter(self)
-        log.info("%s begins", self._name)
-        self._driver.start()
-
-    def received(self, data: bytes) -> int:
-        event = self._dialect.decode(data)
-        self._driver.post(event, self)
-        return 0 if type(event) is AudioArrived else structure(data)
-
-    def arrives(self) -> LongArrival:
-        return ArrivingEvent(self._dialect, lambda event: self._driver.post_in_slices(event, self))
-
-    def congested(self, waits: bool) -> None:
-        self._driver.hold_output(waits)
-
-    def played(self, samples: int) -> None:
-        """That many samples of output audio (24 kHz) have been played, where the link has a loudspeaker."""
-        self._driver.post(AudioPlayed(samples))
-
-    def lost(self, how: str) -> None:
-        self._running.leave(self)
-        lasted_s = (time.monotonic_ns() - self._opened_ns) / 1e9
-        log.info("%s is over after %.1f s: %s", self._name, lasted_s, how)
-        self._driver.shut(how)
-
-    # --- for admission -------------------------------------------------------------------------------------------------
-
-    def wind_down(self) -> None:
-        self._driver.post(WindDownRequested())
-
-    def access_ended(self, refusal: Refusal) -> None:
-        self.on_notice(ErrorRaised(refusal.code, refusal.message, kind=refusal.type))
-        self._link.close("access_ended")
-
-    # --- for the driver ------------------------------------------------------------------------------------------------
-
-    def on_close(self, reason: CloseReason) -> None:
-        self._link.close(reason)
-
-    def _mixed(self, audio: bytes, elapsed_ms: int | None) -> None:
-        """Send audio in which the listener hears the speaker too. The dialect of translation sessions knows no responses and items."""
-        self.on_notice(OutputAudioDelta(PartAt(ResponseId(""), ItemId(""), 0, 0, elapsed_ms), audio))
-
-    def on_notice(self, notice: Notice) -> None:
-        frame = self._encoder.encode(notice)
-        if frame is not None:
-            self._link.send(frame)
-
-
-class ArrivingEvent:
-    """A long message that is arriving; its event is posted when it is complete."""
-
-    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], Iterator[None]]) -> None:
-        self._message = dialect.long_message(os.urandom(MARK_BYTES).hex())
-        self._post = post
-
-    @property
-    def values(self) -> int:
-        return self._message.values
-
-    def push(self, piece: bytes) -> None:
-        self._message.push(piece)
-
-    def finish(self) -> Iterator[None]:
-        yield from self._message.decode()
-        yield from self._post(self._message.event)

@@ -26,8 +26,9 @@ from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
+from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import Refusal, Refused
-from parley.server.sessions import SessionFactory, SessionRequest
+from parley.server.sessions import SessionFactory
 from parley.text.consent import PHRASES
 from parley.web import TYPES, page_files
 from parley.wire.dialects import GA, TRANSLATIONS

@@ -10,6 +10,7 @@ Laws:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -21,12 +22,13 @@ from parley.engines.ports.engine import Samples
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class VoiceSample:
     """A recording of one person who speaks: `audio` float32 `[n]` at `sample_rate` Hz. `text` is what is said in it, "" where that is not
-    known; `sha256` tells recordings apart."""
+    known; `sha256` tells recordings apart. What is computed of it may outlive the process while its `file` is there, where it has one."""
 
     audio: Samples = field(repr=False, compare=False)
     sample_rate: int
     sha256: str
     text: str = ""
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -47,10 +49,16 @@ class ClonesVoices(Protocol):
         """Whether this model can, as far as is known: some checkpoints lack what it takes. Valid before `open()`."""
         ...
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether it needs the words of a recording (`VoiceSample.text`). Valid before `open()`."""
+        ...
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The engine's name of that voice.
 
-        Raises `EngineRefused` (`invalid_sample`) for a recording that gives no voice, and `EngineError`.
+        Raises `EngineRefused` (`invalid_sample`) for a recording that gives no voice, or whose words are needed and not known, and
+        `EngineError`.
         """
         ...
 

@@ -75,6 +75,12 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
     def clones(self) -> bool:
         return any(isinstance(one.engine, ClonesVoices) and one.engine.clones for one in self.members)
 
+    @property
+    def needs_text(self) -> bool:
+        """Whether one that may be asked does: which of them is open is not known before."""
+        engines = (one.engine for one in self.members)
+        return any(isinstance(one, ClonesVoices) and one.clones and one.needs_text for one in engines)
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         """That of the first engine which can (see `ClonesVoices`)."""
         for engine in self._open_engines():

@@ -35,6 +35,7 @@ from parley.engines.ports import VoiceSample, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import Style
 from parley.engines.voices import clips
+from parley.engines.voices.clone_states import CloneStates
 from parley.engines.voices.records import (
     CONSENT_PREFIX,
     VOICE_PREFIX,
@@ -123,8 +124,9 @@ class VoiceStore:
 
     def sample(self, voice: OwnVoice) -> VoiceSample:
         """The recording of a clip. Raises `VoiceRefused` (`voice_not_found`, `voice_damaged`) where its file is gone or another."""
-        recording = files.read(self._whole(voice))
-        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text)
+        file = self._whole(voice)
+        recording = files.read(file)
+        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, file)
 
     def tensor(self, voice: OwnVoice) -> VoiceTensor:
         """The style of a tensor. Raises as `sample()`."""
@@ -149,10 +151,18 @@ class VoiceStore:
 
     # --- change --------------------------------------------------------------------------------------------------------
 
-    def add_clip(self, name: str, recording: Recording, text: str = "", consent: str = "") -> OwnVoice:
-        """Keep a recording (`clips.read`) as a voice."""
+    def add_clip(
+        self, name: str, recording: Recording, text: str = "", consent: str = "", *, text_heard: bool = False
+    ) -> OwnVoice:
+        """Keep a recording (`clips.read`) as a voice. `text_heard`: a recogniser has found its words."""
         return self._add(
-            clips.to_wav(recording), name, "clip", seconds=recording.seconds, text=checked_text(text), consent=consent
+            clips.to_wav(recording),
+            name,
+            "clip",
+            seconds=recording.seconds,
+            text=checked_text(text),
+            text_heard=text_heard,
+            consent=consent,
         )
 
     def add_tensor(self, name: str, style: Style) -> OwnVoice:
@@ -185,6 +195,7 @@ class VoiceStore:
         *,
         seconds: float = 0.0,
         text: str = "",
+        text_heard: bool = False,
         mix: str = "",
         consent: str = "",
     ) -> OwnVoice:
@@ -197,6 +208,7 @@ class VoiceStore:
                 sha256=hashlib.sha256(sound).hexdigest() if sound else "",
                 seconds=round(seconds, 2),
                 text=text,
+                text_heard=text_heard,
                 mix=mix,
                 consent=self.consent(consent).id if consent else "",
             )
@@ -239,10 +251,18 @@ class VoiceStore:
             return self._rewritten(msgspec.structs.replace(self.consent(identity), name=checked_label(name)))
 
     def remove_voice(self, named: str, *, with_consent: bool = False) -> OwnVoice:
-        """Delete a voice, its recording too. Its consent stays, or goes as well where no other voice has it."""
+        """Delete a voice, its recording too, and what engines have computed of that. Its consent stays, or goes as well where no other
+        voice has it."""
         with self._writing():
             voice = self.voice(named)
+            last = bool(voice.sha256) and sum(one.sha256 == voice.sha256 for one in self.voices()) == 1
+            if last:
+                # Before, as a voice whose states cannot be removed must stay to be removed again; and after, for what a session has kept in
+                # between.
+                CloneStates().forget(voice.sha256)
             self._delete(voice.id)
+            if last:
+                CloneStates().forget(voice.sha256)
             if with_consent and voice.consent and all(one.consent != voice.consent for one in self.voices()):
                 self._delete(voice.consent)
         return voice

@@ -226,6 +226,11 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         ]
         own = [subject.run(engine.clone_voice(sample)) for sample in (*samples, samples[0])]
         assert own[0] == own[2], "one recording has one name"
+        wordless = engine.clone_voice(VoiceSample(samples[0].audio, 24_000, 64 * "a"))
+        if engine.needs_text:
+            assert_refused(subject.run(refusal(wordless)), "invalid_sample")
+        else:
+            assert subject.run(wordless), "a recording whose words are not known is enough"
         self._own_voices(subject, own[:2])
         with pytest.raises(EngineRefused) as refused:
             subject.run(engine.clone_voice(VoiceSample(silence(0.01, 24_000), 24_000, 64 * "c")))

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from parley.engines import fingerprints
 from parley.engines.ports import (
     EngineError,
     EngineInfo,
@@ -142,7 +143,8 @@ class CsmSynthesizer:
     def _open_blocking(self) -> tuple[CsmModel, CsmVoices, float]:
         folder = weights.locate(self._model)
         model = self._load(folder)
-        voices = CsmVoices(self._settings, model.encode, weights.revision_of(folder))
+        made_with = f"csm {fingerprints.versions('parley', 'torch', 'transformers')} {weights.revision_of(folder)}"
+        voices = CsmVoices(self._settings, model.encode, made_with)
         probe(model)
         return model, voices, probe(model)
 
@@ -175,6 +177,10 @@ class CsmSynthesizer:
 
     @property
     def clones(self) -> bool:
+        return True
+
+    @property
+    def needs_text(self) -> bool:
         return True
 
     async def clone_voice(self, sample: VoiceSample) -> str:

@@ -21,8 +21,9 @@ from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 from parley.server.links.link import Link, LongArrival, Peer
 from parley.server.links.websocket.opening import Opening, read_opening
+from parley.server.realtime_session import SEED_BYTES, ArrivingEvent, SessionRequest
 from parley.server.refusals import BETA_REFUSED, Refusal
-from parley.server.sessions import SEED_BYTES, ArrivingEvent, SessionFactory, SessionRequest, served_dialects
+from parley.server.sessions import SessionFactory, served_dialects
 from parley.wire.dialects import GA
 
 log = logging.getLogger("parley.server")
