@@ -256,7 +256,7 @@ def _service(stage: Stage[Any], spec: EngineSpec) -> Service | None:
 
 async def check_endpoint(url: str, spec: EngineSpec, service: Service) -> Check:
     """Request the list of models of one endpoint, with the limits and the key of the engine that will use it."""
-    from parley.config.loading import mask
+    from parley.config.shown import mask
     from parley.engines.openai_api.connection import models_at, read_endpoint
     from parley.engines.openai_api.errors import models_named
     from parley.engines.options import OptionReader

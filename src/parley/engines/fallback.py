@@ -278,7 +278,7 @@ class Fallback(Generic[E]):
         if not any(member.is_open for member in self.members):
             await self.close()
             error = _none_answered(self.title, [(one.name, one.error) for one in self.members if one.error])
-            raise EngineUnavailable(error.message, error.remedy, code=error.code)
+            raise EngineUnavailable.of(error)
 
     async def close(self) -> None:
         """Close all engines; idempotent."""
