@@ -83,6 +83,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         own_voices=OwnVoicesConfig(settings.own_voices.limit),
         speech_cache=sections.speech_cache(settings.speech_cache),
         response_cache=sections.response_cache(settings.response_cache),
+        webrtc=settings.webrtc.config(),
         interpret=sections.interpret(settings.interpret, path),
     )
 

@@ -15,7 +15,7 @@ from parley.config.schema import ConfigSchema
 from parley.config.values import Setting
 from parley.engines.ports import stages
 
-_SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
+_SECRET = re.compile(r"(^|_)(keys?|token|secret|password|credential|headers|authorization)$", re.IGNORECASE)
 _PATHS = frozenset({"tls_key"})
 """Settings that look like secrets and are paths."""
 

@@ -39,9 +39,11 @@ from parley.server.access.origins import OriginRule
 from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
+from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
@@ -50,8 +52,8 @@ from parley.server.tls import tls_context, tls_warning
 
 log = logging.getLogger("parley.server")
 
-QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
-"""They log single requests, which may contain keys and words."""
+QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai", "aioice", "aiortc")
+"""They log single requests and packets, which may contain keys, words and addresses."""
 
 
 class Application:
@@ -72,7 +74,7 @@ class Application:
         metrics.registry.register(ChainMetrics(engines.chains()))
         metrics.registry.register(GuardMetrics(engines.guarded()))
         metrics.registry.register(CacheMetrics(engines.caches))
-        refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+        refused = _refusal_counter(metrics)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
@@ -90,7 +92,11 @@ class Application:
             hosts=hosts,
             origins=origins,
             sessions=self.factory,
-            refused=lambda code: refusals.labels(code).inc(),
+            refused=refused,
+        )
+        self.calls = Calls()
+        self.webrtc = CallsHttp(
+            config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
@@ -103,6 +109,8 @@ class Application:
             running=self.sessions,
             audio=self.audio,
             metrics=metrics,
+            links=self.webrtc.routes(),
+            webrtc=webrtc_state(config),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,8 +132,15 @@ class Application:
             self.config.server,
             on_started=on_started,
             every_second=self.end_unallowed,
+            ending=self.webrtc.end_all,
             patience=patience or Patience(),
         )
+
+
+def _refusal_counter(metrics: Metrics) -> Callable[[str], None]:
+    """Counts handshakes and calls that are refused, by their code."""
+    refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+    return lambda code: refusals.labels(code).inc()
 
 
 def access_of(server: ServerConfig) -> Access:
