@@ -551,7 +551,7 @@ async def test_a_sideband_that_reads_nothing_is_closed_and_does_not_hold_the_cal
         text = {"type": "input_text", "text": "x" * 900_000}
         item = {"type": "message", "role": "user", "id": "long", "content": [text]}
         link.client_sends(type="conversation.item.create", item=item)
-        for _ in range(12):
+        for _ in range(20):
             link.client_sends(type="conversation.item.retrieve", item_id="long")
         link.client_sends(type="response.create")
         await settled(lambda: "response.done" in link.kinds())
