@@ -165,7 +165,9 @@ class CallsHttp:
         except ConnectionError as fault:
             call.finish(f"it could not be answered: {fault}")
             message = f"The call cannot be answered: {fault}."
-            raise Refused(Refusal(503, "call_not_answered", message, None, "server_error", CONNECTING_RETRY_S)) from fault
+            raise Refused(
+                Refusal(503, "call_not_answered", message, None, "server_error", CONNECTING_RETRY_S)
+            ) from fault
         except BaseException:
             call.finish("its request was given up")
             raise
