@@ -287,6 +287,21 @@ async def test_a_backend_attached_to_a_call_over_webrtc_outlives_the_channel_of_
         assert "response.done" not in caller.kinds()
 
 
+async def test_a_backend_that_posts_the_offer_with_a_session_may_change_what_it_has_fixed() -> None:
+    session = {"type": "realtime", "model": "gpt-realtime", "instructions": "You sell bread."}
+    change = {"type": "realtime", "instructions": "You sell cake."}
+    async with (
+        running(configured(api_keys=(KEY,))) as server,
+        calling(server, key=KEY, query="", session=session) as caller,
+        attached(server, caller.location.rpartition("/")[2], KEY) as talk,
+    ):
+        caller.send(type="session.update", session=change)
+        assert (await caller.until("error")).error.code == "field_pinned"
+        await talk.send(type="session.update", session=change)
+        for one in (caller, talk):
+            assert (await one.until("session.updated")).session.instructions == "You sell cake."
+
+
 async def test_a_call_of_a_silent_client_without_a_channel_lasts_as_long_as_a_backend_is_attached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
