@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -17,7 +18,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 from numpy.typing import NDArray
 
-from tests.server.harness import PATIENCE_S, Running
+from tests.server.harness import PATIENCE_S
 from tests.wire.sdk import parse_server_event
 
 RATE = 48_000
@@ -150,9 +151,16 @@ class Caller:
             pass
 
 
+class Served(Protocol):
+    """A server. `http` is its address."""
+
+    @property
+    def http(self) -> str: ...
+
+
 @asynccontextmanager
 async def calling(
-    server: Running,
+    server: Served,
     *,
     key: str = "none",
     query: str = "?model=gpt-realtime",
@@ -163,6 +171,7 @@ async def calling(
     video: bool = False,
     offered: Callable[[str], str] = str,
     answered: Callable[[str], Awaitable[str]] | None = None,
+    verify: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[Caller]:
     """A call that has been answered, and whose session has begun where it has a channel."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -183,7 +192,7 @@ async def calling(
     try:
         await connection.setLocalDescription(await connection.createOffer())
         offer = offered(connection.localDescription.sdp)
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, verify=verify) as http:
             url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
             if session is None:
                 headers["content-type"] = "application/sdp"
