@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from parley.config.errors import ConfigError, did_you_mean
+from parley.config.exposure import check_exposure, exposed
 from parley.config.layers import (
     KeyPath,
     Layer,
@@ -57,7 +58,6 @@ from parley.config.values import (
     SpeechCacheConfig,
 )
 from parley.engines import registry
-from parley.engines.addresses import is_loopback
 from parley.engines.ports import stages
 from parley.errors import ParleyError
 
@@ -89,7 +89,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     warnings += options_of_nobody(settings, places)
     keys = _api_keys(settings.server, places, environ)
     keys_file = keys_file_of(settings.server.keys_file, environ)
-    _check_address(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
+    check_exposure(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
     _check_tls(settings.server, places)
     trace_dir = _trace_dir(settings.server, places)
     pipelines = {name: _pipeline(name, section) for name, section in settings.pipelines.items()}
@@ -277,17 +277,6 @@ def _check_tls(server: ServerSection, places: Mapping[KeyPath, str]) -> None:
     )
 
 
-def _check_address(server: ServerSection, keys: bool, places: Mapping[KeyPath, str]) -> None:
-    if is_loopback(server.host) or keys or server.insecure:
-        return
-    raise ConfigError(
-        f"{places.get(('server', 'host'), 'default')}: server.host {server.host} can be reached from other machines, "
-        "and no API key is set.",
-        remedy="Make a key (`parley keys add NAME`) or set one (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on "
-        "127.0.0.1, or serve everyone with --insecure.",
-    )
-
-
 def _trace_dir(server: ServerSection, places: Mapping[KeyPath, str]) -> Path | None:
     """The folder for traces; raises `ConfigError` where no file can be written there."""
     if not server.trace_dir:
@@ -322,7 +311,7 @@ def _server(
     values = section.model_dump(exclude={"api_key_env", "api_keys", "keys_file", "tls_cert", "tls_key", "trace_dir"})
     if values["allowed_mcp_servers"] is None:
         # A client could have the server reach hosts of its own network. A client on this machine can reach them anyway.
-        values["allowed_mcp_servers"] = ("*",) if is_loopback(section.host) else ()
+        values["allowed_mcp_servers"] = () if exposed(section.host, section.public_url) else ("*",)
     return ServerConfig(
         **values,
         api_keys=keys,

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from parley.config import Config, ServerConfig, is_loopback
+from parley.config import Config, ServerConfig
 from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.engines.voices.shelf import engines_by_kind
@@ -65,8 +65,13 @@ class Application:
         self.config = config
         server = config.server
         self.access = access_of(server)
-        hosts = HostRule(server.host, server.allowed_hosts)
-        origins = OriginRule(server.allowed_origins)
+        hosts = HostRule(server.host, server.allowed_hosts, server.public_url)
+        origins = OriginRule(
+            server.allowed_origins,
+            server.public_url,
+            tls=server.tls_cert is not None,
+            key_required=self.access.key_required,
+        )
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
         metrics.registry.register(ChainMetrics(engines.chains()))
@@ -133,7 +138,7 @@ def access_of(server: ServerConfig) -> Access:
     return Access(
         server.api_keys,
         server.keys_file,
-        required=not (is_loopback(server.host) or server.insecure),
+        required=server.exposed and not server.insecure,
         secret_key=server.secret_key,
         single_use=server.client_secret_single_use,
     )
