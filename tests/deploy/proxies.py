@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,7 +113,21 @@ def caddy(folder: Path, upstream: int, name: str) -> Iterator[Proxy]:
     }
     command = [program, "run", "--config", str(file), "--adapter", "caddyfile"]
     with running(command, "certificate obtained successfully", environment):
-        yield Proxy(f"https://{NAME}:{port}", folder / "caddy/pki/authorities/local/root.crt")
+        made = Proxy(f"https://{NAME}:{port}", folder / "caddy/pki/authorities/local/root.crt")
+        # It says so a moment before it uses the certificate.
+        until = time.monotonic() + PATIENCE_S
+        while not shakes_hands(made, port):
+            assert time.monotonic() < until, "Caddy does not use its certificate"
+        yield made
+
+
+def shakes_hands(proxy: Proxy, port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as plain:
+            proxy.trusted().wrap_socket(plain, server_hostname=NAME).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
