@@ -3,7 +3,8 @@
 # PARLEY_API_KEY, and so do the same names of the other secrets below.
 set -eu
 
-for name in PARLEY_API_KEY PARLEY_SECRET_KEY PARLEY_LLM_API_KEY PARLEY_STT_API_KEY PARLEY_TTS_API_KEY PARLEY_SPEECH_API_KEY OPENAI_API_KEY; do
+for name in PARLEY_API_KEY PARLEY_SECRET_KEY PARLEY_LLM_API_KEY PARLEY_STT_API_KEY PARLEY_TTS_API_KEY PARLEY_SPEECH_API_KEY \
+    PARLEY_WEBRTC_ICE_CREDENTIAL OPENAI_API_KEY; do
     eval "file=\${${name}_FILE:-}"
     [ -n "$file" ] || continue
     [ -r "$file" ] || {

@@ -80,8 +80,8 @@ async def test_the_stock_client_talks_over_wss(proxy: Proxy) -> None:
 
 
 def test_speech_leaves_as_it_is_made(client: OpenAI) -> None:
-    """The engine takes half a second between its first piece and its last; held back by a proxy, they would come together. Pieces of MP3 are
-    smaller than any buffer."""
+    """The engine takes half a second between its first piece and its last; held back by a proxy, they would come together. MP3 makes pieces
+    that are smaller than any buffer."""
     came: list[float] = []
     with client.audio.speech.with_streaming_response.create(
         model="bench", voice="alloy", input="Hello.", response_format="mp3", stream_format="sse"

@@ -119,6 +119,9 @@ async def test_the_page_that_the_server_serves_may_use_every_endpoint_under_its_
             query = {"origin": headers["Origin"]}
             admission = await client.get("/parley/admission", headers=headers, params=query)
             assert admission.status_code == status
+        offer = {"Content-Type": "application/sdp"}
+        assert (await client.post("/v1/realtime/calls", headers=foreign | offer, content=b"v=1")).status_code == 403
+        assert (await client.post("/v1/realtime/calls", headers=page | offer, content=b"v=1")).status_code == 400
         speech = {"model": "default", "input": "Hello.", "voice": "alloy"}
         assert (await client.post("/v1/audio/speech", headers=foreign, json=speech)).status_code == 403
         assert (await client.post("/v1/audio/speech", headers=page, json=speech)).status_code == 200

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from parley.config.errors import ConfigError
-from parley.config.layers import KeyPath
-from parley.config.schema import ServerSection
 from parley.engines.addresses import is_loopback
+
+if TYPE_CHECKING:
+    from parley.config.layers import KeyPath
+    from parley.config.schema import ServerSection
 
 
 def exposed(host: str, public_url: str) -> bool:
