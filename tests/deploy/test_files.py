@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -9,11 +10,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from aioice.stun import TransactionFailed
+from aioice.turn import TurnClientUdpProtocol
 
 from parley.config.layers import NOT_SETTINGS, PREFIX, SHORT_NAMES
 from tests.deploy.proxies import DEPLOY, free_port, needs, nginx_site, replaced
@@ -132,8 +137,10 @@ def test_compose_itself_reads_the_file(profiles: tuple[str, ...]) -> None:
     assert told == ""
 
 
-def test_coturn_starts_with_its_file_and_answers(tmp_path: Path) -> None:
-    program, port = needs("turnserver", "coturn"), free_port()
+@contextmanager
+def coturn(folder: Path) -> Iterator[int]:
+    """coturn with deploy/coturn.conf, where it relays to 127.0.0.1 as to Parley's address; its port."""
+    program, port, log = needs("turnserver", "coturn"), free_port(), folder / "turn.log"
     text = replaced(
         (DEPLOY / "coturn.conf").read_text(encoding="utf-8"),
         {
@@ -142,22 +149,42 @@ def test_coturn_starts_with_its_file_and_answers(tmp_path: Path) -> None:
             "PUBLIC_ADDRESS": "127.0.0.1",
             "PARLEY_ADDRESS": "127.0.0.1",
             "listening-port=3478": f"listening-port={port}",
-            "log-file=stdout": f"log-file={tmp_path / 'turn.log'}\npidfile={tmp_path / 'turn.pid'}\nlistening-ip=127.0.0.1",
+            "log-file=stdout": f"log-file={log}\npidfile={folder / 'turn.pid'}\nuserdb={folder / 'turn.db'}",
         },
     )
-    (tmp_path / "turn.conf").write_text(text, encoding="utf-8")
+    # Loopback addresses are refused by coturn itself otherwise.
+    local = "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nallow-loopback-peers\n"
+    (folder / "turn.conf").write_text(text + local, encoding="utf-8")
     process = subprocess.Popen(
-        [program, "-c", str(tmp_path / "turn.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [program, "-c", str(folder / "turn.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(0.2)
             client.connect(("127.0.0.1", port))
             assert answered(client)
+        yield port
     finally:
         process.terminate()
         told = process.communicate(timeout=20)[0]
-    assert "Bad configuration format" not in told + (tmp_path / "turn.log").read_text()
+    assert "Bad configuration format" not in told + log.read_text()
+
+
+async def test_coturn_relays_to_parley_and_into_no_private_network(tmp_path: Path) -> None:
+    with coturn(tmp_path) as port:
+        here = ("127.0.0.1", port)
+        _, turn = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: TurnClientUdpProtocol(here, "parley", "secret", 600, 500), remote_addr=here
+        )
+        address, _ = await turn.connect()
+        assert address == "127.0.0.1"
+        await turn.channel_bind(0x4000, ("127.0.0.1", 40_000))
+        await turn.channel_bind(0x4001, ("203.0.113.7", 40_000))
+        for number, private in enumerate(("10.1.2.3", "172.20.0.1", "192.168.1.5", "169.254.169.254", "127.0.0.2")):
+            with pytest.raises(TransactionFailed) as refused:
+                await turn.channel_bind(0x4002 + number, (private, 80))
+            assert refused.value.response.attributes["ERROR-CODE"][0] == 403, private
+        await turn.delete()
 
 
 def answered(client: socket.socket) -> bool:
