@@ -68,12 +68,7 @@ class Application:
         server = config.server
         self.access = access_of(server)
         hosts = HostRule(server.host, server.allowed_hosts, server.public_url)
-        origins = OriginRule(
-            server.allowed_origins,
-            server.public_url,
-            tls=server.tls_cert is not None,
-            key_required=self.access.key_required,
-        )
+        origins = origins_of(server, self.access)
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
         metrics.registry.register(ChainMetrics(engines.chains()))
@@ -156,6 +151,12 @@ def access_of(server: ServerConfig) -> Access:
         secret_key=server.secret_key,
         single_use=server.client_secret_single_use,
     )
+
+
+def origins_of(server: ServerConfig, access: Access) -> OriginRule:
+    """Which pages may talk to the server."""
+    tls = server.tls_cert is not None
+    return OriginRule(server.allowed_origins, server.public_url, tls=tls, key_required=access.key_required)
 
 
 def create_app(config: Config, engines: LoadedEngines, *, policy: Policy | None = None) -> Application:
