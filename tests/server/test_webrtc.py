@@ -190,7 +190,9 @@ async def vanish(caller: Caller) -> None:
         protocol.transport.abort()
 
 
-async def test_a_caller_that_vanishes_is_let_go(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_caller_that_vanishes_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(call, "LOST_S", 0.5)
     monkeypatch.setattr(call, "LOOK_S", 0.1)
     async with running() as server, calling(server) as caller:
@@ -201,7 +203,9 @@ async def test_a_caller_that_vanishes_is_let_go(monkeypatch: pytest.MonkeyPatch,
         assert "nothing was heard of the client" in caplog.text
 
 
-async def test_a_call_that_nobody_comes_to_ends(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_call_that_nobody_comes_to_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(call, "CONNECT_S", 0.3)
     async with running() as server:
         with caplog.at_level("INFO"):

@@ -120,7 +120,9 @@ async def test_speech_is_understood_and_heard_through_loss_jitter_and_reordering
         network = between.network
         assert network.lost > 5
         spoken_ms = stopped.audio_end_ms - started.audio_start_ms
-        assert abs(spoken_ms - 1_800) < 200, "a second, 300 ms before it and 500 ms of silence: nothing shrinks or grows"
+        assert abs(spoken_ms - 1_800) < 200, (
+            "a second, 300 ms before it and 500 ms of silence: nothing shrinks or grows"
+        )
         heard = recognizer.streams[0].audio
         middle = heard[len(heard) // 3 : len(heard) * 2 // 3]
         assert tone_share(middle, 16_000, 500) > 0.9

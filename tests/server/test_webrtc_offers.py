@@ -68,7 +68,11 @@ def test_a_browsers_offer_is_read() -> None:
 
 def test_the_answer_has_the_sections_of_the_offer_and_names_its_track() -> None:
     lines = answered(an_offer())
-    assert [line.partition(" ")[0] for line in lines if line.startswith("m=")] == ["m=audio", "m=video", "m=application"]
+    assert [line.partition(" ")[0] for line in lines if line.startswith("m=")] == [
+        "m=audio",
+        "m=video",
+        "m=application",
+    ]
     assert "a=msid:parley track" in lines
     assert lines.count("a=inactive") == 1, "the video"
     assert "a=group:BUNDLE 0 1 2" in lines
@@ -143,7 +147,9 @@ BAD = {
     "no bundle": an_offer(bundle="9"),
     "no mux": an_offer([line for line in AUDIO if line != "a=rtcp-mux"]),
     "no password": an_offer([line for line in AUDIO if "ice-pwd" not in line]),
-    "short password": an_offer([line.replace("a=ice-pwd:abcdefghijklmnopqrstuvwx", "a=ice-pwd:short") for line in AUDIO]),
+    "short password": an_offer(
+        [line.replace("a=ice-pwd:abcdefghijklmnopqrstuvwx", "a=ice-pwd:short") for line in AUDIO]
+    ),
     "no fingerprint": an_offer([line for line in AUDIO if "fingerprint" not in line]),
     "md5": an_offer([line.replace("sha-256", "md5") for line in AUDIO]),
     "odd setup": an_offer([line.replace("actpass", "holdconn") for line in AUDIO]),
@@ -195,7 +201,10 @@ async def test_a_browser_may_ask_and_reads_errors() -> None:
 
 async def test_what_comes_in_another_form_is_refused() -> None:
     async with running() as server:
-        assert error(await post(server, an_offer(), **{"content-type": "text/plain"}), 415)["code"] == "invalid_content_type"
+        assert (
+            error(await post(server, an_offer(), **{"content-type": "text/plain"}), 415)["code"]
+            == "invalid_content_type"
+        )
         assert error(await post(server, b"x" * (MAX_OFFER_BYTES + 1)), 413)["code"] == "request_too_large"
         assert error(await post(server, an_offer(), f"{CALLS}?model=gpt-9"), 404)["code"] == "model_not_found"
         assert error(await post(server, an_offer(), f"{CALLS}?intent=sing"), 400)["param"] == "intent"

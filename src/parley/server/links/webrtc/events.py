@@ -122,7 +122,9 @@ class EventChannel:
                 self._congested(False)
         if self._outbox and self._stall is None:
             self._congested(True)
-            self._stall = asyncio.get_running_loop().call_later(STALL_S, self._fail, f"no event was read for {STALL_S:.0f} s")
+            self._stall = asyncio.get_running_loop().call_later(
+                STALL_S, self._fail, f"no event was read for {STALL_S:.0f} s"
+            )
 
     def _fail(self, why: str) -> None:
         self.closed()

@@ -163,6 +163,6 @@ class BoundedGatherer(RTCIceGatherer):
 
 def _servers(settings: WebRtcConfig) -> list[RTCIceServer]:
     return [
-        RTCIceServer(url, settings.ice_username or None, settings.ice_credential or None) for url in settings.ice_servers
+        RTCIceServer(url, settings.ice_username or None, settings.ice_credential or None)
+        for url in settings.ice_servers
     ]
-
