@@ -1,8 +1,8 @@
 """What a call over WebRTC costs, beside the same conversation over a WebSocket: CPU of the server for each session and second.
 
-Server and clients are processes of their own, with the engines of `bench`, which cost nothing. Each client says a recording, pauses for three
-seconds, and hears the answer, again and again; calls come one after the other until all are there, then the server's CPU time is read at both ends of
-`--seconds`.
+Server and clients are processes of their own, with the engines of `bench`, which cost nothing. Each client says a recording, pauses
+for three seconds, and hears the answer, again and again; calls come one after the other until all are there, then the server's CPU
+time is read at both ends of `--seconds`.
 
     python benchmarks/webrtc.py --sessions 100 --seconds 20
     python benchmarks/webrtc.py --sessions 100 --seconds 20 --over websocket
@@ -97,7 +97,7 @@ async def webrtc_client(port: int, wav: Path, over: asyncio.Event) -> Spoken:
             super().__init__()
             self._packets, self._at, self._start_s = packets, 0, 0.0
 
-        async def recv(self) -> Packet:
+        async def recv(self) -> Packet[Any]:
             from fractions import Fraction
 
             loop = asyncio.get_running_loop()

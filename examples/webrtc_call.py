@@ -19,7 +19,10 @@ from aiortc.contrib.media import MediaPlayer, MediaRecorder
 async def call(recording: str, url: str, key: str, model: str, seconds: float) -> None:
     """Talk for so long."""
     connection, answer = RTCPeerConnection(), MediaRecorder("answer.wav")
-    connection.addTrack(MediaPlayer(recording).audio)
+    microphone = MediaPlayer(recording).audio
+    if microphone is None:
+        raise SystemExit(f"{recording} has no audio.")
+    connection.addTrack(microphone)
     connection.on("track", answer.addTrack)
     events = connection.createDataChannel("oai-events")
     events.on("message", lambda text: print(json.loads(text)["type"]))

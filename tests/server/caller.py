@@ -29,7 +29,7 @@ LOUD = 1_000
 async def comes_true(condition: Callable[[], bool]) -> None:
     """Wait, beside media in real time, which a loop that turns for nothing would delay."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)
 
 

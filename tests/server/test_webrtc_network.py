@@ -22,7 +22,7 @@ from parley.config.values import WebRtcConfig
 from parley.server.links.webrtc import transport
 from parley.server.links.webrtc.ice import BoundedConnection
 from parley.testing.fakes import FakeModel, FakeRecognizer
-from tests.server.caller import RATE, Caller, calling, comes_true
+from tests.server.caller import RATE, calling, comes_true
 from tests.server.harness import Engines, configured, running
 from tests.server.test_webrtc import VOICE
 

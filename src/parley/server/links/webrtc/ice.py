@@ -1,7 +1,7 @@
 """The server's addresses for one call, and which datagrams get past them: ICE, by aioice.
 
 Laws:
-- Sockets are bound within the range of the settings, where there is one; what is announced in place of a host's address is the settings' too.
+- Sockets are bound within the range of the settings, where there is one.
 - A datagram that is no STUN message is taken from an address that has passed a connectivity check, and from no other: whoever does not
   know the call's password gets nothing past this file. What waits to be read is bounded.
 - The server never asks for names: candidates are addresses (`offer`).
