@@ -74,7 +74,7 @@ class Application:
         metrics.registry.register(ChainMetrics(engines.chains()))
         metrics.registry.register(GuardMetrics(engines.guarded()))
         metrics.registry.register(CacheMetrics(engines.caches))
-        refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+        refused = _refusal_counter(metrics)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
@@ -92,16 +92,11 @@ class Application:
             hosts=hosts,
             origins=origins,
             sessions=self.factory,
-            refused=lambda code: refusals.labels(code).inc(),
+            refused=refused,
         )
         self.calls = Calls()
         self.webrtc = CallsHttp(
-            config,
-            self.calls,
-            access=self.access,
-            origins=origins,
-            sessions=self.factory,
-            refused=lambda code: refusals.labels(code).inc(),
+            config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
@@ -140,6 +135,12 @@ class Application:
             ending=self.webrtc.end_all,
             patience=patience or Patience(),
         )
+
+
+def _refusal_counter(metrics: Metrics) -> Callable[[str], None]:
+    """Counts handshakes and calls that are refused, by their code."""
+    refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+    return lambda code: refusals.labels(code).inc()
 
 
 def access_of(server: ServerConfig) -> Access:
