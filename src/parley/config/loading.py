@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from parley.config import sections
 from parley.config.errors import ConfigError, did_you_mean
+from parley.config.exposure import check_exposure
 from parley.config.layers import (
     KeyPath,
     Layer,
@@ -40,7 +41,6 @@ from parley.config.shown import explain
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
 from parley.config.values import Config, ModelsConfig, OwnVoicesConfig
 from parley.engines import registry
-from parley.engines.addresses import is_loopback
 from parley.engines.ports import stages
 from parley.errors import ParleyError
 
@@ -68,7 +68,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     warnings += options_of_nobody(settings, places)
     keys = _api_keys(settings.server, places, environ)
     keys_file = keys_file_of(settings.server.keys_file, environ)
-    _check_address(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
+    check_exposure(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
     _check_tls(settings.server, places)
     trace_dir = _trace_dir(settings.server, places)
     pipelines = {name: sections.pipeline(name, section) for name, section in settings.pipelines.items()}
@@ -254,17 +254,6 @@ def _check_tls(server: ServerSection, places: Mapping[KeyPath, str]) -> None:
     raise ConfigError(
         f"{places[('server', there)]}: server.{there} is set and server.{missing} is not.",
         remedy="TLS needs both: the certificate (with its chain) and its private key, as PEM files.",
-    )
-
-
-def _check_address(server: ServerSection, keys: bool, places: Mapping[KeyPath, str]) -> None:
-    if is_loopback(server.host) or keys or server.insecure:
-        return
-    raise ConfigError(
-        f"{places.get(('server', 'host'), 'default')}: server.host {server.host} can be reached from other machines, "
-        "and no API key is set.",
-        remedy="Make a key (`parley keys add NAME`) or set one (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on "
-        "127.0.0.1, or serve everyone with --insecure.",
     )
 
 

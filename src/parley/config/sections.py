@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import MappingProxyType
 
+from parley.config.exposure import exposed
 from parley.config.replaced_stages import left_out_of
 from parley.config.schema import (
     FillersSection,
@@ -27,7 +28,6 @@ from parley.config.values import (
     ServerConfig,
     SpeechCacheConfig,
 )
-from parley.engines.addresses import is_loopback
 from parley.engines.ports import stages
 
 
@@ -37,7 +37,7 @@ def server(
     values = section.model_dump(exclude={"api_key_env", "api_keys", "keys_file", "tls_cert", "tls_key", "trace_dir"})
     if values["allowed_mcp_servers"] is None:
         # A client could have the server reach hosts of its own network. A client on this machine can reach them anyway.
-        values["allowed_mcp_servers"] = ("*",) if is_loopback(section.host) else ()
+        values["allowed_mcp_servers"] = () if exposed(section.host, section.public_url) else ("*",)
     return ServerConfig(
         **values,
         api_keys=keys,
