@@ -5,9 +5,7 @@ they are sent.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -57,6 +55,7 @@ from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.ollama_server import OllamaServer
 from tests.engines.responses_server import ResponsesServer, Stream
+from tests.engines.scripted_servers import served
 from tests.engines.translating_server import Drifting, translate
 from tests.engines.voices_server import VoicesServer, error
 from tests.server.harness import configured, running_in_thread
@@ -64,27 +63,6 @@ from tests.server.harness import configured, running_in_thread
 Make = Callable[[], Any]
 AT_ONCE = FallbackLimits(retry_s=0)
 """An engine that failed does not rest: every request falls over."""
-
-
-@contextmanager
-def served(server: ChatServer) -> Iterator[str]:
-    """The address of the server, which runs on a thread of its own."""
-    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        async with server.running():
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    try:
-        yield server.url
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
 
 
 def made(stage: Stage[Any], name: str, **options: object) -> Callable[[], Engine]:

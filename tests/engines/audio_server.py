@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
+from tests.engines.scripted_servers import next_of
 
 PCM_RATE = 24_000
 
@@ -138,7 +139,7 @@ class AudioServer(ChatServer):
         path = request.path.removeprefix(self.root)
         scripts = {"/audio/speech": self.speech, "/audio/transcriptions": self.transcripts}.get(path)
         if scripts is not None:
-            script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
+            script = next_of(scripts)
             await script(request, answer)
         elif path == "/audio/voices" and self.voices is not None:
             await answer.json(200, self.voices)

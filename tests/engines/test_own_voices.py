@@ -314,6 +314,26 @@ async def test_phonon_clones_a_recording_once_and_keeps_a_bounded_number(store: 
         await engine.close()
 
 
+async def test_a_list_speaks_an_own_voice_with_the_engine_that_was_given_it(store: VoiceStore, tmp_path: Path) -> None:
+    phonon = _Phonons(tmp_path / "phonon").engine
+    first = FakeSynthesizer(voices=("", "alloy"))
+    chain = VoiceChain([ChainMember("fake", first), ChainMember("phonon", phonon)], FallbackLimits(5.0, 5.0, 5.0))
+    store.add_clip("carol", tone(150))
+    await chain.open()
+    try:
+        own = VoiceShelf(store).around(chain)
+        in_chain = await spoken(own, "carol")
+        assert not first.requests, "the engine before it has no such voice"
+        assert not differ(in_chain, await spoken(VoiceShelf(store).around(phonon), "carol"))
+        await spoken(own, "")
+        assert len(first.requests) == 1, "any other voice is asked for in the order of the list"
+        await phonon.close()
+        await spoken(own, "carol")
+        assert len(first.requests) == 2, "while it fails, the others speak"
+    finally:
+        await chain.close()
+
+
 async def test_a_checkpoint_that_cannot_clone_says_so(store: VoiceStore, tmp_path: Path) -> None:
     engine = _Phonons(tmp_path / "phonon", clones=False).engine
     store.add_clip("carol", tone(150))

@@ -287,6 +287,21 @@ async def test_a_backend_attached_to_a_call_over_webrtc_outlives_the_channel_of_
         assert "response.done" not in caller.kinds()
 
 
+async def test_a_backend_that_posts_the_offer_with_a_session_may_change_what_it_has_fixed() -> None:
+    session = {"type": "realtime", "model": "gpt-realtime", "instructions": "You sell bread."}
+    change = {"type": "realtime", "instructions": "You sell cake."}
+    async with (
+        running(configured(api_keys=(KEY,))) as server,
+        calling(server, key=KEY, query="", session=session) as caller,
+        attached(server, caller.location.rpartition("/")[2], KEY) as talk,
+    ):
+        caller.send(type="session.update", session=change)
+        assert (await caller.until("error")).error.code == "field_pinned"
+        await talk.send(type="session.update", session=change)
+        for one in (caller, talk):
+            assert (await one.until("session.updated")).session.instructions == "You sell cake."
+
+
 async def test_a_call_of_a_silent_client_without_a_channel_lasts_as_long_as_a_backend_is_attached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -551,7 +566,7 @@ async def test_a_sideband_that_reads_nothing_is_closed_and_does_not_hold_the_cal
         text = {"type": "input_text", "text": "x" * 900_000}
         item = {"type": "message", "role": "user", "id": "long", "content": [text]}
         link.client_sends(type="conversation.item.create", item=item)
-        for _ in range(12):
+        for _ in range(20):
             link.client_sends(type="conversation.item.retrieve", item_id="long")
         link.client_sends(type="response.create")
         await settled(lambda: "response.done" in link.kinds())

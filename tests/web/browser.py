@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,9 @@ class Tab:
 
 
 @asynccontextmanager
-async def browsing(profile: Path, microphone: Path | None = None, *, allow: bool = True) -> AsyncIterator[Tab]:
+async def browsing(
+    profile: Path, microphone: Path | None = None, *, allow: bool = True, flags: Sequence[str] = ()
+) -> AsyncIterator[Tab]:
     """A tab in a browser of its own. `microphone` is played once, from the moment the page opens the microphone."""
     program = chromium()
     assert program is not None
@@ -235,6 +237,7 @@ async def browsing(profile: Path, microphone: Path | None = None, *, allow: bool
         *FLAGS,
         *([ALLOW] if allow else []),
         *heard,
+        *flags,
         f"--user-data-dir={profile}",
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
@@ -323,9 +326,10 @@ async def page(
     width: int = 1280,
     connection: str = "websocket",
     before: str = "",
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[Tab]:
     """The page, open. `connection` is chosen in it ("automatic", as its users begin); `before` runs before its own scripts."""
-    async with browsing(tmp_path / "profile", microphone, allow=allow) as tab:
+    async with browsing(tmp_path / "profile", microphone, allow=allow, flags=flags) as tab:
         await tab.before(CHOOSE.replace("CHOICE", json.dumps(json.dumps({"connection": connection}))) + before)
         await tab.size(width, 844 if width < 600 else 900)
         await tab.goto(url)

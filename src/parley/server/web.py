@@ -163,7 +163,8 @@ class PageAnswers:
             message = f"kind must be one of {', '.join(map(repr, _ADMITTED))}."
             raise Refused(Refusal(400, "invalid_value", message, param="kind"))
         wanted = SessionRequest(request.state.grant, dialect, asked.get("model", ""))
-        refusal = self._origins.refusal(asked.get("origin")) or self._factory.outlook(wanted)
+        refusal = self._origins.refusal(asked.get("origin"), request.headers.get("host"))
+        refusal = refusal or self._factory.outlook(wanted)
         if refusal is not None:
             raise Refused(refusal)
         return {"open": True}

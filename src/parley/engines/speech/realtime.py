@@ -168,7 +168,7 @@ class RealtimeSpeechModel:
             await session.open(self._config.voice, self._id_of(self._config.voice))
         except Exception as error:  # noqa: BLE001 - the engine boundary
             failure = failure_of(error, connection.endpoint).error
-            raise EngineUnavailable(failure.message, failure.remedy, code=failure.code) from None
+            raise EngineUnavailable.of(failure) from None
         self._usual_voice = session.usual_voice
         await session.close()
         if self._config.clones:
