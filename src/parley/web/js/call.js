@@ -23,6 +23,8 @@ export class Call {
     this.sender = null;
     this.track = null;
     this.over = false;
+    this.timer = null;
+    this.lost = () => {};
   }
 
   /** Resolves when events can be sent. Throws `ServerError` where the server refuses, `CallFault` where the call cannot be made. */
@@ -44,6 +46,7 @@ export class Call {
     const answer = await offerCall(peer.localDescription.sdp, secret);
     if (this.over) return;
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
+    this.timer = setTimeout(() => this.lost("Nothing came through: is UDP blocked?"), CONNECT_MS);
     await opened;
   }
 
@@ -51,22 +54,20 @@ export class Call {
     this.channel = channel;
     return new Promise((resolve, reject) => {
       let open = false;
-      const timer = setTimeout(() => lost("Nothing came through: is UDP blocked?"), CONNECT_MS);
-      const lost = (why) => {
-        clearTimeout(timer);
+      this.lost = (why) => {
         if (this.over) return;
         this.hangUp();
         if (open) this.on.onLost();
         else reject(new CallFault(why));
       };
       channel.onopen = () => {
-        clearTimeout(timer);
+        clearTimeout(this.timer);
         open = true;
         resolve();
       };
       channel.onmessage = ({ data }) => this.on.onEvent(data);
-      channel.onclose = () => lost("The call ended at once.");
-      this.peer.onconnectionstatechange = () => ["failed", "closed"].includes(this.peer.connectionState) && lost("Nothing came through: is UDP blocked?");
+      channel.onclose = () => this.lost("The call ended at once.");
+      this.peer.onconnectionstatechange = () => ["failed", "closed"].includes(this.peer.connectionState) && this.lost("Nothing came through: is UDP blocked?");
     });
   }
 
@@ -90,6 +91,7 @@ export class Call {
 
   hangUp() {
     this.over = true;
+    clearTimeout(this.timer);
     this.track?.stop();
     this.peer?.close();
   }

@@ -3,7 +3,7 @@
 // Laws: opened only when the user asks; a refusal is a `MicrophoneError` that names the state to show; echo cancellation on, since most
 // people talk to loudspeakers.
 
-import { deviceContext, runningContext } from "./sound.js";
+import { measured } from "./sound.js";
 
 /** `reason`: "insecure", "denied", "absent", "busy" or "broken". */
 export class MicrophoneError extends Error {
@@ -28,7 +28,7 @@ export class Microphone {
     this.onFrame = onFrame;
     this.onLost = onLost;
     this.stream = null;
-    this.parts = [];
+    this.end = () => {}; // of the measuring
   }
 
   get open() {
@@ -64,29 +64,16 @@ export class Microphone {
       this.stop();
       this.onLost();
     });
-    await this.listen(stream);
+    const end = await measured(stream, (frame) => this.onFrame(frame));
+    if (this.stream === stream) this.end = end;
+    else end();
     return undefined;
-  }
-
-  async listen(stream) {
-    let context = await runningContext();
-    let source;
-    try {
-      source = context.createMediaStreamSource(stream);
-    } catch {
-      context = await deviceContext();
-      this.parts.push({ disconnect: () => context.close() });
-      source = context.createMediaStreamSource(stream);
-    }
-    const capture = new AudioWorkletNode(context, "parley-capture", { numberOfOutputs: 0 });
-    capture.port.onmessage = ({ data }) => this.onFrame(data);
-    source.connect(capture);
-    this.parts.push(source, { disconnect: () => capture.port.postMessage("over") });
   }
 
   stop() {
     this.stream?.getTracks().forEach((track) => track.stop());
     this.stream = null;
-    this.parts.splice(0).forEach((part) => part.disconnect());
+    this.end();
+    this.end = () => {};
   }
 }

@@ -6,7 +6,7 @@
 // Laws: positions are 24 kHz samples since the response began to sound, on this page's clock; `hush()` silences at once, until the next response
 // begins. Does not know items or words.
 
-import { runningContext } from "./sound.js";
+import { measured, runningContext } from "./sound.js";
 
 const SAMPLES_PER_MS = 24;
 const FRAMES_SHOWN = 2; // Of 20 ms: twenty-five times a second is as fast as a picture needs it.
@@ -16,7 +16,7 @@ export class RemoteVoice extends EventTarget {
     super();
     this.element = new Audio();
     this.element.autoplay = true;
-    this.parts = [];
+    this.unmeasure = () => {};
     this.receiver = null;
     this.response = null;
     this.begunAt = 0;
@@ -32,18 +32,14 @@ export class RemoteVoice extends EventTarget {
     this.element.muted = false;
     await this.useDevice(this.sinkId);
     this.element.play().catch(() => {}); // It begins with the user's next gesture.
-    const context = await runningContext();
-    if (this.element.srcObject !== stream) return;
-    const source = context.createMediaStreamSource(stream);
-    const meter = new AudioWorkletNode(context, "parley-capture", { numberOfOutputs: 0 });
-    meter.port.onmessage = ({ data }) => this.measured(data.level);
-    source.connect(meter);
-    this.source = source;
-    this.parts.push(source, { disconnect: () => meter.port.postMessage("over") });
+    const end = await measured(stream, ({ level }) => this.measured(level));
+    if (this.element.srcObject === stream) this.unmeasure = end;
+    else end();
   }
 
   detach() {
-    this.parts.splice(0).forEach((part) => part.disconnect());
+    this.unmeasure();
+    this.unmeasure = () => {};
     this.element.srcObject = null;
     this.receiver = null;
     this.end();

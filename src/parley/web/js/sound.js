@@ -29,8 +29,28 @@ function module(name, target = context) {
   return target.audioWorklet.addModule(new URL(`./${name}.worklet.js`, import.meta.url));
 }
 
-/** A context at the device's own rate, for browsers that refuse to read a microphone at another one. */
-export async function deviceContext() {
+/** What comes from the stream, as 20 ms of PCM and their loudness (capture.worklet.js); resolves to what ends it. */
+export async function measured(stream, onFrame) {
+  let own = await runningContext();
+  let source;
+  try {
+    source = own.createMediaStreamSource(stream);
+  } catch {
+    own = await deviceContext();
+    source = own.createMediaStreamSource(stream);
+  }
+  const capture = new AudioWorkletNode(own, "parley-capture", { numberOfOutputs: 0 });
+  capture.port.onmessage = ({ data }) => onFrame(data);
+  source.connect(capture);
+  return () => {
+    source.disconnect();
+    capture.port.postMessage("over");
+    if (own !== context) own.close();
+  };
+}
+
+/** A context at the device's own rate, for browsers that refuse to read a stream at another one. */
+async function deviceContext() {
   const Context = globalThis.AudioContext ?? globalThis.webkitAudioContext;
   const own = new Context({ latencyHint: "interactive" });
   await module("capture", own);
