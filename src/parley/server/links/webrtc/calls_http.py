@@ -91,6 +91,10 @@ class CallsHttp:
         self._state = webrtc_state(config)
         self._running: set[WebRtcCall] = set()
 
+    def __len__(self) -> int:
+        """The calls that have not given back their sockets."""
+        return len(self._running)
+
     def routes(self) -> list[Route]:
         routes = []
         for path in REALTIME_PATHS:
