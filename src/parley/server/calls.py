@@ -32,7 +32,7 @@ class MediaLink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RunningCall:
+class OpenCall:
     """A session that is reached by an id, and the link that carries its audio."""
 
     id: str
@@ -44,7 +44,7 @@ class Calls:
     """`enter` a call once it has an answer, `leave` when its session is over; `find` it for a request."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, RunningCall] = {}
+        self._calls: dict[str, OpenCall] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -53,14 +53,14 @@ class Calls:
         """An id that nobody has."""
         return PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(ID_LENGTH))
 
-    def enter(self, call: RunningCall) -> None:
+    def enter(self, call: OpenCall) -> None:
         self._calls[call.id] = call
 
     def leave(self, call_id: str) -> None:
         """Nothing happens where it has left."""
         self._calls.pop(call_id, None)
 
-    def find(self, call_id: str, grant: Grant) -> RunningCall | Refusal:
+    def find(self, call_id: str, grant: Grant) -> OpenCall | Refusal:
         """The call with this id, for the holder of `grant`."""
         call = self._calls.get(call_id)
         if call is None or not _may_reach(grant, call.session.grant):
