@@ -39,10 +39,15 @@ from parley.server.access.origins import OriginRule
 from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
+from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.raw.gate import RawGate
+from parley.server.links.websocket.by_path import GateByPath
+from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.gate import RealtimeGate
+from parley.server.paths import RAW_AUDIO_PATH
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
@@ -84,13 +89,23 @@ class Application:
             metrics=metrics,
             policy=policy,
         )
-        self.gate = RealtimeGate(
+        self.calls = Calls()
+
+        def refused(code: str) -> None:
+            refusals.labels(code).inc()
+
+        realtime = RealtimeGate(
             server,
             access=self.access,
             hosts=hosts,
             origins=origins,
             sessions=self.factory,
-            refused=lambda code: refusals.labels(code).inc(),
+            refused=refused,
+        )
+        checks = HandshakeChecks(self.access, hosts, origins, refused)
+        self.gate = GateByPath(
+            realtime,
+            {RAW_AUDIO_PATH: RawGate(server, checks, self.factory, self.calls)},
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(

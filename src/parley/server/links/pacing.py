@@ -4,7 +4,7 @@ Laws:
 - The clock is monotonic and counts from its start: late ticks are made up for, and nothing drifts.
 - At most `lead_ms` of audio is on its way that the listener has not heard by the clock, so a burst after a late event loop is no longer
   than that. A listener that ran dry begins anew with the next audio.
-- Audio counts as heard when its time has come by the clock (`ClockedReports`), or when the protocol says so (a `Reports` of the link's own).
+- Audio counts as heard when its time has come by the clock (`ClockedReports`), or when the protocol says so (`Reports` of the link).
 - An interruption drops what has not been sent, at once.
 - Nothing is sent, and no timer runs, while there is no audio.
 
@@ -47,6 +47,18 @@ class EventLoop(Protocol):
     def call_at(self, when: float, callback: Callable[[], object], /) -> Alarm: ...
 
 
+def _no_tick() -> None:
+    """In place of `tick` once the clock is closed."""
+
+
+def _unsent(audio: bytes) -> None:
+    """In place of `send` once the link is gone."""
+
+
+def _unplayed(samples: int) -> None:
+    """In place of `played` once the link is gone."""
+
+
 class PacingClock:
     """Calls `tick` every 20 ms between `start` and `stop`, on a grid that begins with `start`."""
 
@@ -72,6 +84,11 @@ class PacingClock:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    def close(self) -> None:
+        """It rings no more, and refers to nothing."""
+        self.stop()
+        self._tick = _no_tick
 
     def elapsed(self) -> int:
         """24 kHz samples since the start."""
@@ -174,9 +191,11 @@ class PacedOutput:
             self._go()
 
     def close(self) -> None:
-        """The link is gone."""
+        """The link is gone: nothing is sent or reported any more, and nothing of the link is referred to."""
         self._queue.stop()
         self._rest()
+        self._clock.close()
+        self._send, self._reports = _unsent, ClockedReports(_unplayed)
 
     def _rest(self) -> None:
         self._clock.stop()
