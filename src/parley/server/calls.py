@@ -5,7 +5,8 @@ Laws:
 - Only who could have made a call may reach it: the same key, or the very client secret with which it was opened. Everyone else is told that
   there is no such call.
 - A call of the telephone is found by the id that the telephone system gave it, too.
-- A call is here from the moment its id is given out until its session is over.
+- A call is here from the moment its id is given out until its session is over. Its session has begun before (`RealtimeSession.opened`): who
+  is quick to attach is told of the session as soon as its client is.
 """
 
 from __future__ import annotations
@@ -59,6 +60,9 @@ class Calls:
         return PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(ID_LENGTH))
 
     def enter(self, call: OpenCall) -> None:
+        """Raises `ValueError` for a session that sends its audio as messages: who attaches to it would be sent all of it."""
+        if not call.session.paced:
+            raise ValueError("a session without a loudspeaker is no call")
         self._calls[call.id] = call
         if call.other_id:
             self._ids[call.other_id] = call.id
@@ -73,7 +77,7 @@ class Calls:
         """The call with this id, for the holder of `grant`."""
         call = self._calls.get(self._ids.get(call_id, call_id))
         if call is None or not _may_reach(grant, call.session.grant):
-            return Refusal(404, "call_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
+            return Refusal(404, "call_id_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
         return call
 
 

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from parley.core.session import Session
 from parley.core.words.effects import CloseReason
@@ -57,8 +58,15 @@ class SessionRequest:
     wishes: SettingsPatch = field(default_factory=SettingsPatch)
 
 
+class Attached(Listener, Protocol):
+    """Who listens to a session beside its link, and asks for things in it; see `attached_client`."""
+
+    def call_ended(self) -> None:
+        """The session is over because its link is gone."""
+
+
 class RealtimeSession:
-    """One conversation on one link: the link's `Peer`."""
+    """One conversation on one link: the link's `Peer`. `turns` is the account of its turns; `paced`: the link plays the output audio."""
 
     def __init__(
         self,
@@ -74,13 +82,16 @@ class RealtimeSession:
         mix: OriginalMix | None = None,
     ) -> None:
         self.grant = request.grant
+        self.paced = loudspeaker is not None
         self._running = running
         self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
         self._dialect = request.dialect
         self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: Link
+        self._attached: tuple[Attached, ...] = ()
         measured = metrics.session(pipeline.name, session)
+        self.turns = measured.account
         listeners: list[Listener] = [self, TurnReports(measured.account, self)]
         self._driver = Driver(
             session,
@@ -130,6 +141,45 @@ class RealtimeSession:
         lasted_s = (time.monotonic_ns() - self._opened_ns) / 1e9
         log.info("%s is over after %.1f s: %s", self._name, lasted_s, how)
         self._driver.shut(how)
+        for one in self._attached:
+            one.call_ended()
+
+    # --- for those who attach to it ------------------------------------------------------------------------------------
+
+    @property
+    def kind(self) -> SessionKind:
+        """What kind of session it is at this moment."""
+        return self._driver.session.settings.kind
+
+    @property
+    def attached(self) -> int:
+        """How many are attached at this moment."""
+        return len(self._attached)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anyone is attached: the session then goes on while its audio does, with or without the messages of its own client."""
+        return bool(self._attached)
+
+    def attach(self, client: Attached) -> bool:
+        """Introduce the session to `client`, which takes its notices from now on; False where the session is over."""
+        joined = self._driver.join(client)
+        if joined:
+            self._attached = (*self._attached, client)
+        return joined
+
+    def detach(self, client: Attached) -> None:
+        """Nothing happens where it was not attached."""
+        self._driver.leave(client)
+        self._attached = tuple(one for one in self._attached if one is not client)
+
+    def post(self, event: ClientEvent, client: Attached) -> None:
+        """Let an event of an attached client happen; as `received`."""
+        self._driver.post(event, client)
+
+    def post_in_slices(self, event: ClientEvent, client: Attached) -> Iterator[None]:
+        """The same for a long one; as `Driver.post_in_slices`."""
+        return self._driver.post_in_slices(event, client)
 
     # --- for admission -------------------------------------------------------------------------------------------------
 
