@@ -44,6 +44,7 @@ from parley.config.schema import (
     with_stages,
 )
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
+from parley.config.telephony import telephony_of
 from parley.config.values import (
     Config,
     FillersConfig,
@@ -104,6 +105,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         own_voices=OwnVoicesConfig(settings.own_voices.limit),
         speech_cache=_speech_cache(settings.speech_cache),
         response_cache=_response_cache(settings.response_cache),
+        telephony=telephony_of(settings, places),
         interpret=_interpret(settings.interpret, path),
     )
 

@@ -44,10 +44,13 @@ from parley.server.descriptors import FIX, open_files_needed, raise_open_files_l
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
 from parley.server.links.raw.gate import RawGate
+from parley.server.links.telephone.telephone_call import CallFactory
+from parley.server.links.twilio.gate import TwilioGate
+from parley.server.links.twilio.signature import Signatures
 from parley.server.links.websocket.by_path import GateByPath
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.gate import RealtimeGate
-from parley.server.paths import RAW_AUDIO_PATH
+from parley.server.paths import RAW_AUDIO_PATH, TWILIO_PATH
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
@@ -90,26 +93,11 @@ class Application:
             metrics=metrics,
             policy=policy,
         )
-        self.calls = Calls()
-
-        def refused(code: str) -> None:
-            refusals.labels(code).inc()
-
-        realtime = RealtimeGate(
-            server,
-            access=self.access,
-            hosts=hosts,
-            origins=origins,
-            sessions=self.factory,
-            calls=self.calls,
-            running=self.sessions,
-            refused=refused,
-        )
-        checks = HandshakeChecks(self.access, hosts, origins, refused)
-        self.gate = GateByPath(
-            realtime,
-            {RAW_AUDIO_PATH: RawGate(server, checks, self.factory, self.calls)},
-        )
+        self._refusals = refusals
+        self._checks = HandshakeChecks(self.access, hosts, origins, self._refused)
+        self._signatures = Signatures(config.telephony.twilio_auth_token, config.telephony.public_url)
+        self.telephone = CallFactory(config.telephony, self.factory, self.calls)
+        self.gate = self._gates(hosts, origins)
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
             config,
@@ -121,7 +109,28 @@ class Application:
             running=self.sessions,
             audio=self.audio,
             metrics=metrics,
+            signatures=self._signatures,
         )
+
+    def _refused(self, code: str) -> None:
+        self._refusals.labels(code).inc()
+
+    def _gates(self, hosts: HostRule, origins: OriginRule) -> GateByPath:
+        """What WebSocket handshakes come to."""
+        server = self.config.server
+        realtime = RealtimeGate(
+            server,
+            access=self.access,
+            hosts=hosts,
+            origins=origins,
+            sessions=self.factory,
+            calls=self.calls,
+            running=self.sessions,
+            refused=self._refused,
+        )
+        raw = RawGate(server, self._checks, self.factory, self.calls)
+        twilio = TwilioGate(server, self._checks, self.access, self._signatures, self.telephone)
+        return GateByPath(realtime, {RAW_AUDIO_PATH: raw, TWILIO_PATH: twilio})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

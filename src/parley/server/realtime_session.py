@@ -21,6 +21,7 @@ from parley.core.words.events import AudioArrived, AudioPlayed, ClientEvent, Win
 from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.notices import ErrorRaised, Notice, OutputAudioDelta, PartAt
 from parley.core.words.settings import AudioFormat, SessionKind, SettingsPatch
+from parley.core.words.shell_notices import KeypadPressed
 from parley.runtime.driver import Driver
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
@@ -135,6 +136,10 @@ class RealtimeSession:
     def played(self, samples: int) -> None:
         """That many samples of output audio (24 kHz) have been played, where the link has a loudspeaker."""
         self._driver.post(AudioPlayed(samples))
+
+    def key_pressed(self, key: str) -> None:
+        """The caller has pressed a key of the telephone: all who listen to the session are told."""
+        self._driver.tell(KeypadPressed(key, round(time.time())))
 
     def lost(self, how: str) -> None:
         self._running.leave(self)

@@ -36,12 +36,14 @@ from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
-from parley.server.paths import RAW_AUDIO_PATH, REALTIME_PATHS, TRANSLATION_PATHS
+from parley.server.links.twilio.signature import Signatures
+from parley.server.paths import RAW_AUDIO_PATH, REALTIME_PATHS, TRANSLATION_PATHS, TWILIO_PATH
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.speech_rest import SpeechRest
 from parley.server.translations_rest import TranslationsRest
+from parley.server.twilio_rest import TwilioRest
 from parley.server.voice_consents_rest import VoiceConsentsRest
 from parley.server.voices_rest import VoicesRest
 from parley.server.web import Page, PageAnswers
@@ -62,6 +64,7 @@ def rest_app(
     running: Sessions,
     audio: AudioRequests,
     metrics: Metrics,
+    signatures: Signatures,
 ) -> ASGIApp:
     """The HTTP half of the server."""
     rest = _Rest(config, engines, access, running, metrics.registry)
@@ -74,7 +77,10 @@ def rest_app(
         Route("/v1/models/{model:path}", rest.retrieve_model),
         Route("/health", rest.health),
         Route("/metrics", rest.metrics),
-        *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS, RAW_AUDIO_PATH)),
+        *(
+            Route(path, rest.upgrade_required)
+            for path in (*REALTIME_PATHS, *TRANSLATION_PATHS, RAW_AUDIO_PATH, TWILIO_PATH)
+        ),
         *secrets.routes(),
         *translations.routes(),
         *speech.routes(),
@@ -82,6 +88,7 @@ def rest_app(
         *VoiceConsentsRest(config, engines, engines.own.store, audio).routes(),
         *Page().routes(),
         *page.routes(),
+        *TwilioRest(signatures).routes(),
     ]
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         Refused: _refused,

@@ -21,9 +21,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 from parley.core.words.effects import CloseReason
 
-EndReason = CloseReason | Literal["dialect_refused", "access_ended", "call_ended"]
-"""Why the server closes a link: the session's reasons, and three of the server's: the client's dialect is switched off; what its key
-allows has ended while the session ran; the call that it was attached to is over."""
+EndReason = CloseReason | Literal["call_refused", "dialect_refused", "access_ended", "call_ended"]
+"""Why the server closes a link: the session's reasons, and four of the server's: a call cannot begin; the client's dialect is switched
+off; what its key allows has ended while the session ran; the call that it was attached to is over."""
 
 
 class Link(Protocol):
