@@ -43,6 +43,7 @@ from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.audiosocket.listener import AudioSocketDoor, listen_for_calls
 from parley.server.links.raw.gate import RawGate
 from parley.server.links.telephone.telephone_call import CallFactory
 from parley.server.links.twilio.gate import TwilioGate
@@ -152,6 +153,7 @@ class Application:
             on_started=on_started,
             every_second=self.end_unallowed,
             patience=patience or Patience(),
+            calls=AudioSocketDoor(self.config, self.access, self._checks, self.telephone).connection,
         )
 
 
@@ -188,17 +190,21 @@ def serve(config: Config, *, policy: Policy | None = None) -> None:
 
 async def _serve(config: Config, policy: Policy | None) -> None:
     startup = Startup(config)
-    async with opened(config, startup, "served") as (listener, engines):
-        # The models live as long as the server: the garbage collector should not walk them in the middle of a sentence.
-        gc.collect()
-        gc.freeze()
-        try:
-            app = create_app(config, engines, policy=policy)
-            await app.server(lambda: startup.announce(listener, engines, key_required=not app.access.open)).serve_on(
-                listener
-            )
-        finally:
-            gc.unfreeze()
+    calls = listen_for_calls(config.telephony)
+    try:
+        async with opened(config, startup, "served") as (listener, engines):
+            # The models live as long as the server: the garbage collector should not walk them in the middle of a sentence.
+            gc.collect()
+            gc.freeze()
+            try:
+                app = create_app(config, engines, policy=policy)
+                server = app.server(lambda: startup.announce(listener, engines, key_required=not app.access.open))
+                await server.serve_on(listener, calls)
+            finally:
+                gc.unfreeze()
+    finally:
+        if calls is not None:
+            calls.close()
     startup.farewell()
 
 

@@ -35,6 +35,11 @@ class MediaCall:
         """What the link received; it may begin and end within a sample."""
         self._input.hear(audio)
 
+    def written_in(self, form: MediaFormat) -> None:
+        """From now on the link receives and sends audio in this form."""
+        self._input = MediaInput(self.session, form)
+        self.output.write_in(form)
+
     def congested(self, waits: bool) -> None:
         """Whether the client has yet to take what was sent."""
         self.output.hold(waits)

@@ -184,6 +184,11 @@ class PacedOutput:
         self._resampler = None
         self._reports.cleared()
 
+    def write_in(self, form: MediaFormat) -> None:
+        """Send in this form from now on. What waits is kept as it was kept before: a form of G.711 then costs a conversion."""
+        self._form = form
+        self._resampler = None
+
     def hold(self, held: bool) -> None:
         """Send nothing while the client does not take what was sent."""
         self._held = held
