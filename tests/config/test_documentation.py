@@ -23,6 +23,7 @@ from parley.config.schema import (
     ResponseCacheSection,
     ServerSection,
     SpeechCacheSection,
+    TelephonySection,
 )
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -50,6 +51,7 @@ def rows(page: str) -> dict[str, list[str]]:
         FillersSection,
         SpeechCacheSection,
         ResponseCacheSection,
+        TelephonySection,
     ],
 )
 def test_every_key_is_documented_with_its_default(
