@@ -112,7 +112,7 @@ void setup() {
 }
 
 void loop() {
-  server.loop();
+  for (int i = 0; i < 4; i++) server.loop();  // several frames may have come in 20 ms
   int32_t heard[FRAME];                    // an INMP441 gives 24 bits in 32
   const size_t bytes = microphone.readBytes(reinterpret_cast<char *>(heard), sizeof(heard));
   int16_t frame[FRAME];

@@ -20,7 +20,7 @@ from parley.server.links.audiosocket.frames import FrameReader, frame
 from tests.runtime.rig import settled
 from tests.server.audiosocket_player import CALL, asterisk
 from tests.server.harness import configured, running
-from tests.server.raw_client import voice
+from tests.server.raw_client import silence, voice
 from tests.server.test_twilio import attached, talkative, telephone
 
 
@@ -68,11 +68,13 @@ async def test_a_whole_conversation_with_a_greeting_an_interruption_keys_and_a_h
 @pytest.mark.parametrize("kind", [0x11, 0x12, 0x13, 0x15, 0x18])
 async def test_a_wider_call_is_answered_as_wide(kind: int) -> None:
     engines = talkative("Yes.", word_ms=60)
-    async with running(listening(speaks_first="caller"), engines) as server, asterisk(server, kind) as call:
+    async with running(listening(), engines) as server, asterisk(server, kind) as call:
         call.begin()
-        call.ask()
+        call.say(silence(call.form, 0.1))
         await call.until(lambda: call.heard_ms >= 60)
-    assert call.heard_ms == 60
+        call.ask()
+        await call.until(lambda: call.heard_ms >= 120)
+    assert call.heard_ms == 120
     heard = call.form.decode(call.audio)
     assert float(abs(heard).max()) == pytest.approx(0.3, abs=0.06)
     assert len(engines.stt.streams[0].audio) / 16_000 == pytest.approx(1.4, abs=0.2)

@@ -40,6 +40,9 @@ AT_ONCE: Final = 64
 LEAD_MS: Final = 40
 """An interruption is heard so much later, because nothing that was sent can be dropped."""
 
+FORM_S: Final = 0.2
+"""Asterisk's first audio comes within 20 ms, and shows the rate of the call; a silent Asterisk is spoken to at the narrow one."""
+
 NARROW: Final = 0x10
 """The kind of audio that every Asterisk knows."""
 
@@ -155,6 +158,8 @@ class AudioSocketConnection(asyncio.Protocol):
             if kind != self._kind:
                 self._kind = kind
                 self._call.written_in(AUDIO[kind])
+            if "form" in self._timers:
+                self._speak()
             self._call.hear(payload)
         elif kind == frames.DTMF:
             self._call.press(payload.decode("latin-1"))
@@ -187,13 +192,21 @@ class AudioSocketConnection(asyncio.Protocol):
         form = AUDIO[NARROW]
         reports = ClockedReports(self._played)
         output = PacedOutput(form, self._say, reports, loop=self._loop, lead_ms=LEAD_MS, whole_frames=True)
+        output.hold(True)
         caller = Caller(self._client, uuid)
         call = self._calls.begin(self, output, form, CallWishes(), grant=grant, caller=caller)
         if isinstance(call, Refusal):
             output.close()
             return call
         self._call = call
+        self._after(FORM_S, "form", self._speak)
         return None
+
+    def _speak(self) -> None:
+        """The rate of the call is known, as far as it ever will be."""
+        self._stop("form")
+        if self._call is not None:
+            self._call.output.hold(False)
 
     def _too_late(self) -> None:
         self._refuse(Refusal(408, "request_timeout", f"No UUID came within {UUID_S:g} s."))
