@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from parley.config.webrtc_schema import WebRtcSection
 from parley.engines.ports import Stage, aliases, stages
 
 DEFAULT_INSTRUCTIONS = (
@@ -321,6 +322,7 @@ class ConfigSchema(BaseSettings):
     speech_cache: SpeechCacheSection = SpeechCacheSection()
     response_cache: ResponseCacheSection = ResponseCacheSection()
     telephony: TelephonySection = TelephonySection()
+    webrtc: WebRtcSection = WebRtcSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
 
@@ -333,6 +335,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("speech_cache",): SpeechCacheSection,
     ("response_cache",): ResponseCacheSection,
     ("telephony",): TelephonySection,
+    ("webrtc",): WebRtcSection,
     ("interpret",): InterpretSection,
 }
 

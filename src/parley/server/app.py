@@ -48,6 +48,7 @@ from parley.server.links.raw.gate import RawGate
 from parley.server.links.telephone.telephone_call import CallFactory
 from parley.server.links.twilio.gate import TwilioGate
 from parley.server.links.twilio.signature import Signatures
+from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
 from parley.server.links.websocket.by_path import GateByPath
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.gate import RealtimeGate
@@ -56,6 +57,7 @@ from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
 from parley.server.tls import tls_context, tls_warning
+from parley.server.twilio_rest import TwilioRest
 
 log = logging.getLogger("parley.server")
 
@@ -99,6 +101,14 @@ class Application:
         self._signatures = Signatures(config.telephony.twilio_auth_token, config.telephony.public_url)
         self.telephone = CallFactory(config.telephony, self.factory, self.calls)
         self.gate = self._gates(hosts, origins)
+        self.webrtc = CallsHttp(
+            config,
+            self.calls,
+            access=self.access,
+            origins=origins,
+            sessions=self.factory,
+            refused=self._refused,
+        )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
             config,
@@ -110,7 +120,8 @@ class Application:
             running=self.sessions,
             audio=self.audio,
             metrics=metrics,
-            signatures=self._signatures,
+            links=[*self.webrtc.routes(), *TwilioRest(self._signatures).routes()],
+            webrtc=webrtc_state(config),
         )
 
     def _refused(self, code: str) -> None:
@@ -152,6 +163,7 @@ class Application:
             self.config.server,
             on_started=on_started,
             every_second=self.end_unallowed,
+            ending=self.webrtc.end_all,
             patience=patience or Patience(),
             calls=AudioSocketDoor(self.config, self.access, self._checks, self.telephone).connection,
         )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
 
@@ -51,8 +51,9 @@ class Uvicorn(uvicorn.Server):
     """uvicorn, except that a signal lets replies end first, and that a TLS handshake has a time limit. Call `serve_on`; `leave` ends it
     from inside.
 
-    `on_started` is called once connections are accepted, `every_second` about so often. `calls` makes the connection of each telephone
-    call, from the set of those that are open. Raises `ConfigError` for TLS files.
+    `on_started` is called once connections are accepted, `every_second` about so often, `ending` before connections are closed: it ends the
+    links that are none of uvicorn's connections. `calls` makes the connection of each telephone call, from the set of those that are open.
+    Raises `ConfigError` for TLS files.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Uvicorn(uvicorn.Server):
         *,
         on_started: Callable[[], None],
         every_second: Callable[[], None],
+        ending: Callable[[], Awaitable[None]],
         patience: Patience,
         calls: Callable[[set[Any]], asyncio.Protocol],
     ) -> None:
@@ -92,6 +94,7 @@ class Uvicorn(uvicorn.Server):
         self._every_second = every_second
         self._calls = calls
         self._calls_listener: socket.socket | None = None
+        self._ending = ending
         self._loop: asyncio.AbstractEventLoop
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -135,6 +138,11 @@ class Uvicorn(uvicorn.Server):
             self._descriptors.probe()
             self._every_second()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's: close what is open."""
+        await self._ending()
+        await super().shutdown(sockets)
 
     def leave(self) -> None:
         """Admit no session any more, let replies end, then stop. On the event loop; a second call stops at once."""

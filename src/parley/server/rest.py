@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -36,14 +36,12 @@ from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
-from parley.server.links.twilio.signature import Signatures
 from parley.server.paths import RAW_AUDIO_PATH, REALTIME_PATHS, TRANSLATION_PATHS, TWILIO_PATH
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.speech_rest import SpeechRest
 from parley.server.translations_rest import TranslationsRest
-from parley.server.twilio_rest import TwilioRest
 from parley.server.voice_consents_rest import VoiceConsentsRest
 from parley.server.voices_rest import VoicesRest
 from parley.server.web import Page, PageAnswers
@@ -64,11 +62,14 @@ def rest_app(
     running: Sessions,
     audio: AudioRequests,
     metrics: Metrics,
-    signatures: Signatures,
+    links: Sequence[Route] = (),
+    webrtc: str = "off",
 ) -> ASGIApp:
-    """The HTTP half of the server."""
-    rest = _Rest(config, engines, access, running, metrics.registry)
-    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
+    """The HTTP half of the server. `links` are the endpoints of links that are opened by HTTP; `webrtc` says whether calls can be made."""
+    rest = _Rest(config, engines, access, running, metrics.registry, webrtc)
+    page = PageAnswers(
+        config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts, webrtc=webrtc
+    )
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     translations = TranslationsRest(config, engines, audio)
     speech = SpeechRest(config, engines, audio)
@@ -82,13 +83,13 @@ def rest_app(
             for path in (*REALTIME_PATHS, *TRANSLATION_PATHS, RAW_AUDIO_PATH, TWILIO_PATH)
         ),
         *secrets.routes(),
+        *links,
         *translations.routes(),
         *speech.routes(),
         *VoicesRest(engines.own, audio).routes(),
         *VoiceConsentsRest(config, engines, engines.own.store, audio).routes(),
         *Page().routes(),
         *page.routes(),
-        *TwilioRest(signatures).routes(),
     ]
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         Refused: _refused,
@@ -122,12 +123,14 @@ class _Rest:
         access: Access,
         running: Sessions,
         metrics: CollectorRegistry,
+        webrtc: str,
     ) -> None:
         self._config = config
         self._engines = engines
         self._access = access
         self._running = running
         self._metrics = metrics
+        self._webrtc = webrtc
         self._started_s = int(time.time())
 
     async def list_models(self, request: Request) -> Response:
@@ -160,6 +163,7 @@ class _Rest:
             "pipelines": pipelines,
             "default_pipeline": self._config.default_pipeline,
             "sessions": len(self._running),
+            "webrtc": self._webrtc,
         }
         return _json(health, 200 if serving else 503)
 
