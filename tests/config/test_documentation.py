@@ -25,6 +25,7 @@ from parley.config.schema import (
     SpeechCacheSection,
     TelephonySection,
 )
+from parley.config.webrtc_schema import WebRtcSection
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -52,6 +53,7 @@ def rows(page: str) -> dict[str, list[str]]:
         SpeechCacheSection,
         ResponseCacheSection,
         TelephonySection,
+        WebRtcSection,
     ],
 )
 def test_every_key_is_documented_with_its_default(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -17,11 +18,20 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 from numpy.typing import NDArray
 
-from tests.server.harness import PATIENCE_S, Running
+from tests.server.harness import PATIENCE_S
 from tests.wire.sdk import parse_server_event
 
 RATE = 48_000
 FRAME = RATE // 50
+LOUD = 1_000
+"""Of 32,767: more than the noise of a codec."""
+
+
+async def comes_true(condition: Callable[[], bool]) -> None:
+    """Wait, beside media in real time, which a loop that turns for nothing would delay."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.005)
 
 
 class Voice(MediaStreamTrack):
@@ -65,12 +75,31 @@ class Caller:
     raw: list[dict[str, Any]] = field(default_factory=list)
     pieces: list[NDArray[np.int16]] = field(default_factory=list)
     channel: Any = None
+    speech_ms: int = 0
+    """How long it heard more than silence."""
     _came: asyncio.Event = field(default_factory=asyncio.Event)
+    _sounded: asyncio.Event = field(default_factory=asyncio.Event)
     _read: int = 0
 
     @property
     def heard(self) -> NDArray[np.int16]:
         return np.concatenate(self.pieces) if self.pieces else np.zeros(0, np.int16)
+
+    async def hears(self, ms: int) -> None:
+        """Wait until so much speech has been heard."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.speech_ms < ms:
+                self._sounded.clear()
+                await self._sounded.wait()
+
+    async def listens(self, ms: int) -> NDArray[np.int16]:
+        """Whatever is heard in the next `ms`."""
+        heard, wanted = len(self.pieces), ms // 20
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.pieces) < heard + wanted:
+                self._sounded.clear()
+                await self._sounded.wait()
+        return np.concatenate(self.pieces[heard:])
 
     async def next(self) -> Any:
         while self._read == len(self.events):
@@ -113,15 +142,25 @@ class Caller:
             while True:
                 frame = await track.recv()
                 assert isinstance(frame, AudioFrame)
-                audio = frame.to_ndarray().reshape(-1, 2)[:, 0]
-                self.pieces.append(audio.astype(np.int16))
+                audio = frame.to_ndarray().reshape(-1, 2)[:, 0].astype(np.int16)
+                self.pieces.append(audio)
+                loud = np.abs(audio.astype(np.int32)).reshape(-1, RATE // 100).max(axis=1) > LOUD
+                self.speech_ms += 10 * int(loud.sum())
+                self._sounded.set()
         except MediaStreamError:
             pass
 
 
+class Served(Protocol):
+    """A server. `http` is its address."""
+
+    @property
+    def http(self) -> str: ...
+
+
 @asynccontextmanager
 async def calling(
-    server: Running,
+    server: Served,
     *,
     key: str = "none",
     query: str = "?model=gpt-realtime",
@@ -132,6 +171,7 @@ async def calling(
     video: bool = False,
     offered: Callable[[str], str] = str,
     answered: Callable[[str], Awaitable[str]] | None = None,
+    verify: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[Caller]:
     """A call that has been answered, and whose session has begun where it has a channel."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -152,7 +192,7 @@ async def calling(
     try:
         await connection.setLocalDescription(await connection.createOffer())
         offer = offered(connection.localDescription.sdp)
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, verify=verify) as http:
             url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
             if session is None:
                 headers["content-type"] = "application/sdp"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 from dataclasses import replace
 from typing import Any
@@ -120,10 +121,9 @@ def test_no_offer_breaks_the_reader(lines: list[bytes], garbage: bytes) -> None:
     for body in (b"v=0\r\n" + b"\r\n".join(lines), b"v=0\r\n" + garbage, garbage, b"\r\n".join([*lines, garbage])):
         try:
             offer = read_offer(body)
-        except Refused as refused:
-            assert refused.refusal.status in (400, 413)
-        else:
-            assert written_answer(offer, HERE, SOUND, 1).count("m=") == len(offer.sections)
+        except Refused:
+            continue
+        assert written_answer(offer, HERE, SOUND, 1).count("m=") == len(offer.sections)
 
 
 @settings(max_examples=200)
@@ -284,7 +284,7 @@ async def test_a_server_without_calls_says_so(monkeypatch: pytest.MonkeyPatch) -
     async with running(off) as server, httpx.AsyncClient() as http:
         assert error(await post(server, an_offer()), 501)["code"] == "webrtc_not_available"
         assert (await http.get(f"{server.http}/health")).json()["webrtc"] == "off"
-    monkeypatch.setattr(calls_http.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     async with running() as server, httpx.AsyncClient() as http:
         refused = error(await post(server, an_offer()), 501)
         assert refused["code"] == "webrtc_not_available"

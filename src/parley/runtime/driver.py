@@ -133,19 +133,20 @@ class Driver:
             self._listeners.asker = asker
             self._run(events)
 
-    def join(self, listener: Listener) -> bool:
-        """Whether `listener` takes every notice from now on, after those that introduce the session: not once it is over. Call it after
+    def join(self, *listeners: Listener) -> bool:
+        """Whether these take every notice from now on, after those that introduce the session: not once it is over. Call it after
         `start()`."""
         if self._over:
             return False
-        self._listeners.join(listener)
+        self._listeners.join(*listeners)
         for notice in self.session.introduction(self._clock()):
-            listener.on_notice(notice)
+            for listener in listeners:
+                listener.on_notice(notice)
         return True
 
-    def leave(self, listener: Listener) -> None:
-        """`listener` takes nothing more; nothing happens where it has left."""
-        self._listeners.leave(listener)
+    def leave(self, *listeners: Listener) -> None:
+        """They take nothing more; nothing happens where one has left."""
+        self._listeners.leave(*listeners)
 
     def tell(self, notice: ShellNotice) -> None:
         """A notice of the shell's own, for every listener."""

@@ -34,12 +34,12 @@ class Listeners:
         self.all = tuple(listeners)
         self.asker: Listener | None = None
 
-    def join(self, listener: Listener) -> None:
-        self.all = (*self.all, listener)
+    def join(self, *listeners: Listener) -> None:
+        self.all = (*self.all, *listeners)
 
-    def leave(self, listener: Listener) -> None:
-        """Nothing happens where it has left."""
-        self.all = tuple(one for one in self.all if one is not listener)
+    def leave(self, *listeners: Listener) -> None:
+        """Nothing happens where one has left."""
+        self.all = tuple(one for one in self.all if one not in listeners)
 
     def tell(self, notice: Notice) -> None:
         if self.asker is not None and type(notice) is ErrorRaised:
@@ -52,7 +52,8 @@ class Listeners:
                 listener.on_notice(notice)
 
     def close(self, reason: CloseReason) -> None:
-        for listener in self.all:
+        """Who joined last is closed first: the session may be over once its own link has closed."""
+        for listener in reversed(self.all):
             listener.on_close(reason)
 
     def release(self) -> None:

@@ -61,8 +61,8 @@ from parley.server.twilio_rest import TwilioRest
 
 log = logging.getLogger("parley.server")
 
-QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
-"""They log single requests, which may contain keys and words."""
+QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai", "aioice", "aiortc")
+"""They log single requests and packets, which may contain keys, words and addresses."""
 
 
 class Application:

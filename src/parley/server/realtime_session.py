@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -62,12 +62,14 @@ class SessionRequest:
 class Attached(Listener, Protocol):
     """Who listens to a session beside its link, and asks for things in it; see `attached_client`."""
 
+    @property
+    def grant(self) -> Grant: ...
     def call_ended(self) -> None:
         """The session is over because its link is gone."""
 
 
 class RealtimeSession:
-    """One conversation on one link: the link's `Peer`. `turns` is the account of its turns; `paced`: the link plays the output audio."""
+    """One conversation on one link: the link's `Peer`. `paced`: the link plays the output audio."""
 
     def __init__(
         self,
@@ -90,10 +92,10 @@ class RealtimeSession:
         self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: Link
-        self._attached: tuple[Attached, ...] = ()
+        self._attached: dict[Attached, TurnReports] = {}
         measured = metrics.session(pipeline.name, session)
-        self.turns = measured.account
-        listeners: list[Listener] = [self, TurnReports(measured.account, self)]
+        self._turns = measured.account
+        listeners: list[Listener] = [self, TurnReports(self._turns, self)]
         self._driver = Driver(
             session,
             pipeline,
@@ -146,7 +148,7 @@ class RealtimeSession:
         lasted_s = (time.monotonic_ns() - self._opened_ns) / 1e9
         log.info("%s is over after %.1f s: %s", self._name, lasted_s, how)
         self._driver.shut(how)
-        for one in self._attached:
+        for one in tuple(self._attached):
             one.call_ended()
 
     # --- for those who attach to it ------------------------------------------------------------------------------------
@@ -157,9 +159,9 @@ class RealtimeSession:
         return self._driver.session.settings.kind
 
     @property
-    def attached(self) -> int:
-        """How many are attached at this moment."""
-        return len(self._attached)
+    def attached(self) -> Collection[Attached]:
+        """Who is attached at this moment."""
+        return self._attached.keys()
 
     @property
     def watched(self) -> bool:
@@ -168,15 +170,17 @@ class RealtimeSession:
 
     def attach(self, client: Attached) -> bool:
         """Introduce the session to `client`, which takes its notices from now on; False where the session is over."""
-        joined = self._driver.join(client)
+        reports = TurnReports(self._turns, client)
+        joined = self._driver.join(client, reports)
         if joined:
-            self._attached = (*self._attached, client)
+            self._attached[client] = reports
         return joined
 
     def detach(self, client: Attached) -> None:
         """Nothing happens where it was not attached."""
-        self._driver.leave(client)
-        self._attached = tuple(one for one in self._attached if one is not client)
+        reports = self._attached.pop(client, None)
+        if reports is not None:
+            self._driver.leave(client, reports)
 
     def post(self, event: ClientEvent, client: Attached) -> None:
         """Let an event of an attached client happen; as `received`."""

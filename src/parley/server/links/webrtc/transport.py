@@ -1,4 +1,4 @@
-"""The encrypted connection of one call: ICE, DTLS, SRTP and SCTP, by aiortc. It carries RTP packets and data channels, no audio and no events.
+"""The encrypted connection of one call: ICE, DTLS, SRTP and SCTP, by aiortc. It carries RTP packets and data channels.
 
 Laws:
 - One transport for all that a call has. It is made of aiortc's parts rather than of its `RTCPeerConnection`, which decodes in a thread
@@ -12,12 +12,11 @@ Does not know: sessions, Opus, what a message means.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
 from aiortc import (
