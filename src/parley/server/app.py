@@ -83,7 +83,8 @@ class Application:
         metrics.registry.register(ChainMetrics(engines.chains()))
         metrics.registry.register(GuardMetrics(engines.guarded()))
         metrics.registry.register(CacheMetrics(engines.caches))
-        refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+        refused = _refusal_counter(metrics)
+        self._checks = HandshakeChecks(self.access, hosts, origins, refused)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
@@ -96,18 +97,11 @@ class Application:
             metrics=metrics,
             policy=policy,
         )
-        self._refusals = refusals
-        self._checks = HandshakeChecks(self.access, hosts, origins, self._refused)
         self._signatures = Signatures(config.telephony.twilio_auth_token, config.telephony.public_url)
         self.telephone = CallFactory(config.telephony, self.factory, self.calls)
-        self.gate = self._gates(hosts, origins)
+        self.gate = self._gates()
         self.webrtc = CallsHttp(
-            config,
-            self.calls,
-            access=self.access,
-            origins=origins,
-            sessions=self.factory,
-            refused=self._refused,
+            config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
@@ -124,22 +118,10 @@ class Application:
             webrtc=webrtc_state(config),
         )
 
-    def _refused(self, code: str) -> None:
-        self._refusals.labels(code).inc()
-
-    def _gates(self, hosts: HostRule, origins: OriginRule) -> GateByPath:
+    def _gates(self) -> GateByPath:
         """What WebSocket handshakes come to."""
         server = self.config.server
-        realtime = RealtimeGate(
-            server,
-            access=self.access,
-            hosts=hosts,
-            origins=origins,
-            sessions=self.factory,
-            calls=self.calls,
-            running=self.sessions,
-            refused=self._refused,
-        )
+        realtime = RealtimeGate(server, self._checks, self.factory, self.calls, self.sessions)
         raw = RawGate(server, self._checks, self.factory, self.calls)
         twilio = TwilioGate(server, self._checks, self.access, self._signatures, self.telephone)
         return GateByPath(realtime, {RAW_AUDIO_PATH: raw, TWILIO_PATH: twilio})
@@ -167,6 +149,12 @@ class Application:
             patience=patience or Patience(),
             calls=AudioSocketDoor(self.config, self.access, self._checks, self.telephone).connection,
         )
+
+
+def _refusal_counter(metrics: Metrics) -> Callable[[str], None]:
+    """Counts handshakes and calls that are refused, by their code."""
+    refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+    return lambda code: refusals.labels(code).inc()
 
 
 def access_of(server: ServerConfig) -> Access:

@@ -50,7 +50,7 @@ class RawGate:
     def _answer(
         self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
     ) -> RawStream | Refusal:
-        if (refusal := self._checks.page(headers)) is not None:
+        if (refusal := self._checks.page(headers.get("host"), headers.get("origin"))) is not None:
             return refusal
         opening = read_raw_opening(target, headers, subprotocols)
         if isinstance(opening, Refusal):

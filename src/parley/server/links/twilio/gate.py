@@ -68,7 +68,7 @@ class TwilioGate:
         return answer
 
     def _answer(self, target: str, headers: Mapping[str, str], client: str) -> TwilioStream | Refusal:
-        if (refusal := self._checks.page(headers)) is not None:
+        if (refusal := self._checks.page(headers.get("host"), headers.get("origin"))) is not None:
             return refusal
         if len(self._waiting) >= MOST_WAITING:
             return BUSY

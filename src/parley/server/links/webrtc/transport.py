@@ -33,6 +33,7 @@ from aiortc import (
     RTCSctpTransport,
 )
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcsctptransport import Chunk
 from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from parley.config.values import WebRtcConfig
@@ -84,6 +85,11 @@ class BoundedSctp(RTCSctpTransport):
             raise ConnectionError("the client sent more in one message, or on more channels, than is read")
         while (waits := self._wire.patience()) is not None:
             await waits
+
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        """Timers and tasks of aiortc's own send, too, after the connection is lost; nobody takes their exceptions."""
+        with contextlib.suppress(ConnectionError):
+            await super()._send_chunk(chunk)
 
     @property
     def idle(self) -> bool:

@@ -6,7 +6,7 @@ Laws: they are checked in this order; a refusal is counted and logged with its c
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from parley.server.access.access import Access, Grant
 from parley.server.access.hosts import HostRule
@@ -25,9 +25,9 @@ class HandshakeChecks:
         self._origins = origins
         self._refused = refused
 
-    def page(self, headers: Mapping[str, str]) -> Refusal | None:
-        """Why this host does not answer to the page that asks; None where it does. `headers` has lower-case names."""
-        return self._hosts.refusal(headers.get("host")) or self._origins.refusal(headers.get("origin"))
+    def page(self, host: str | None, origin: str | None) -> Refusal | None:
+        """Why nobody of this page is answered under this name of the server; None where they are. Both as the headers say."""
+        return self._hosts.refusal(host) or self._origins.refusal(origin)
 
     def grant(self, key: str | None) -> Grant | Refusal:
         """What the key opens, where it opens sessions."""
