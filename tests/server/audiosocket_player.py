@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from parley.server.links.audiosocket.frames import AUDIO, FrameReader, frame
+from parley.server.links.audiosocket.frames import AUDIO, AudioSocketReader, frame
 from parley.server.links.media_format import MediaFormat
 from tests.server.harness import PATIENCE_S, Running
 from tests.server.raw_client import silence, voice
@@ -55,7 +55,7 @@ class AudioSocketPlayer:
         return len(self.audio) / 2 / self.form.rate * 1000
 
     async def receive(self) -> None:
-        frames, loop = FrameReader(), asyncio.get_running_loop()
+        frames, loop = AudioSocketReader(), asyncio.get_running_loop()
         try:
             while data := await self._reader.read(65_536):
                 frames.push(data)

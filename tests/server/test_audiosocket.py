@@ -16,7 +16,7 @@ from parley.server.access.access import Grant
 from parley.server.calls import OpenCall
 from parley.server.links.audiosocket import connection as audiosocket_connection
 from parley.server.links.audiosocket import listener as audiosocket_listener
-from parley.server.links.audiosocket.frames import FrameReader, frame
+from parley.server.links.audiosocket.frames import AudioSocketReader, frame
 from tests.runtime.rig import settled
 from tests.server.audiosocket_player import CALL, asterisk
 from tests.server.harness import configured, running
@@ -173,7 +173,7 @@ async def test_a_flood_is_read_more_slowly() -> None:
 )
 def test_frames_are_read_however_they_are_split(frames: list[tuple[int, bytes]], sizes: list[int]) -> None:
     wire = b"".join(frame(kind, payload) for kind, payload in frames)
-    reader, read, at = FrameReader(), [], 0
+    reader, read, at = AudioSocketReader(), [], 0
     for size in [*sizes, len(wire) + 1]:
         reader.push(wire[at : at + size])
         while whole := reader.next():

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from parley.server.access.access import Grant
 from parley.server.links.audiosocket import frames
-from parley.server.links.audiosocket.frames import AUDIO, FrameReader, frame
+from parley.server.links.audiosocket.frames import AUDIO, AudioSocketReader, frame
 from parley.server.links.link import EndReason
 from parley.server.links.pacing import ClockedReports, PacedOutput
 from parley.server.links.telephone.telephone_call import Caller, CallFactory, CallWishes, TelephoneCall
@@ -75,7 +75,7 @@ class AudioSocketConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
         self._client = ""
-        self._reader = FrameReader()
+        self._reader = AudioSocketReader()
         self._budget = MessageBudget(per_second, time.monotonic_ns)
         self._paused = False
         """Whether nothing is read from the socket for now."""

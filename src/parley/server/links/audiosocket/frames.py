@@ -37,7 +37,7 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return bytes((kind,)) + len(payload).to_bytes(2, "big") + payload
 
 
-class FrameReader:
+class AudioSocketReader:
     """Makes frames of bytes: `push` what came, then take each frame that is whole with `next`."""
 
     def __init__(self) -> None:
