@@ -34,8 +34,9 @@ async def refused_raw(server: Running) -> None:
 async def twilio(server: Running) -> None:
     async with calling(server) as call:
         await call.start()
-        await call.press("12")
         await call.until(lambda: call.played_ms > 0)
+        await call.press("12")
+        await call.until(lambda: call.clears > 0)
 
 
 async def refused_twilio(server: Running) -> None:
@@ -47,8 +48,8 @@ async def refused_twilio(server: Running) -> None:
 async def audiosocket(server: Running) -> None:
     async with asterisk(server) as call:
         call.begin()
-        call.press("1")
         await call.until(lambda: call.heard_ms > 0)
+        call.press("1")
 
 
 async def no_audiosocket(server: Running) -> None:

@@ -166,11 +166,6 @@ class PacedOutput:
         self._held = False
         self._going = False
 
-    @property
-    def playing(self) -> bool:
-        """Whether anything waits, or is on its way."""
-        return self._clock.running
-
     def play(self, effect: Play) -> None:
         """More audio of a response."""
         self._queue.play(effect)
