@@ -4,7 +4,7 @@ Laws:
 - An id is unpredictable, and is never used twice.
 - Only who could have made a call may reach it: the same key, or the very client secret with which it was opened. Everyone else is told that
   there is no such call.
-- A call of the telephone is found by the id that the telephone system gave it, too.
+- A call of the telephone is found by the id that the telephone system gave it, too; of several with one such id, the first is.
 - A call is here from the moment its id is given out until its session is over. Its session has begun before (`RealtimeSession.opened`): who
   is quick to attach is told of the session as soon as its client is.
 """
@@ -65,7 +65,7 @@ class Calls:
             raise ValueError("a session without a loudspeaker is no call")
         self._calls[call.id] = call
         if call.other_id:
-            self._ids[call.other_id] = call.id
+            self._ids.setdefault(call.other_id, call.id)
 
     def leave(self, call_id: str) -> None:
         """Nothing happens where it has left."""
@@ -75,7 +75,7 @@ class Calls:
 
     def find(self, call_id: str, grant: Grant) -> OpenCall | Refusal:
         """The call with this id, for the holder of `grant`."""
-        call = self._calls.get(self._ids.get(call_id, call_id))
+        call = self._calls.get(call_id) or self._calls.get(self._ids.get(call_id, ""))
         if call is None or not _may_reach(grant, call.session.grant):
             return Refusal(404, "call_id_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
         return call

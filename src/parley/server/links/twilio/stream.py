@@ -32,6 +32,9 @@ START_S: Final = 10.0
 LEAD_MS: Final = 400
 """Twilio holds what it was sent and drops it when told; more would only be sent in vain."""
 
+LONGEST_SID: Final = 64
+"""Twilio's have 34 letters and digits."""
+
 
 class StreamDoor(Protocol):
     """Lets streams begin: what `gate.TwilioGate` is to them."""
@@ -112,7 +115,7 @@ class TwilioStream:
         refusal = self._refusal(start)
         if refusal is not None:
             self._door.refuse(refusal, self._client)
-            log.info("the call %s is refused: %s", start.call_sid[:64], refusal.message)
+            log.info("the call %s is refused: %s", _call_sid(start), " ".join(refusal.message.split()))
             self.close("call_refused")
 
     def _refusal(self, start: StreamStart) -> Refusal | None:
@@ -131,7 +134,7 @@ class TwilioStream:
         loop = asyncio.get_running_loop()
         self._reports = MarkReports(self._mark, self._clear, self._played, loop)
         output = PacedOutput(PCMU, self._say, self._reports, loop=loop, lead_ms=LEAD_MS)
-        caller = Caller(self._client, start.call_sid)
+        caller = Caller(self._client, _call_sid(start))
         call = self._calls.begin(self, output, PCMU, wishes, grant=grant, caller=caller)
         if isinstance(call, Refusal):
             output.close()
@@ -193,3 +196,9 @@ class TwilioStream:
     def _played(self, samples: int) -> None:
         if self._call is not None:
             self._call.session.played(samples)
+
+
+def _call_sid(start: StreamStart) -> str:
+    """Twilio's id of the call; "" where it is none: it goes into the log."""
+    sid = start.call_sid
+    return sid if len(sid) <= LONGEST_SID and sid.isascii() and sid.isalnum() else ""
