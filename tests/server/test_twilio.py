@@ -21,8 +21,8 @@ from parley.config import Config
 from parley.engines.ports import ToolCallDelta
 from parley.server.access.access import Grant
 from parley.server.calls import OpenCall
+from parley.server.links.twilio import gate as twilio_gate
 from parley.server.links.twilio import stream as twilio_stream
-from parley.server.links.twilio.gate import MOST_WAITING
 from parley.server.links.twilio.marks import LOST_S, MARK_SAMPLES, MarkReports
 from parley.server.links.twilio.signature import sign
 from parley.server.refusals import Refusal
@@ -270,10 +270,33 @@ async def test_what_a_call_cannot_have_ends_it_before_it_begins(caplog: pytest.L
     assert "audio/x-mulaw" in caplog.text
 
 
+async def test_a_call_that_names_another_takes_nothing_from_it_and_writes_no_lines_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with running() as server, calling(server) as first:
+        await first.start(first="caller")
+        await settled(lambda: isinstance(server.app.calls.find(CALL, Grant()), OpenCall))
+        victim = server.app.calls.find(CALL, Grant())
+        assert isinstance(victim, OpenCall)
+        for sid in (CALL, victim.id, "CA1\nERROR all is lost", "x" * 9_000):
+            async with calling(server) as call:
+                await call.send(
+                    "start", start={"streamSid": "MZ2", "callSid": sid, "customParameters": {"first": "caller"}}
+                )
+                await settled(lambda: len(server.app.sessions) == 2)
+                for id in (CALL, victim.id):
+                    assert server.app.calls.find(id, Grant()) is victim
+            await settled(lambda: len(server.app.sessions) == 1)
+    assert "all is lost" not in caplog.text
+    assert "xxx" not in caplog.text
+
+
 async def test_connections_that_do_not_begin_are_bounded_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twilio_stream, "START_S", 1.0)
+    monkeypatch.setattr(twilio_gate, "MOST_WAITING", 3)
     async with running() as server:
-        waiting = [await ws.connect(f"{server.ws}/v1/telephony/twilio") for _ in range(MOST_WAITING)]
+        waiting = [await ws.connect(f"{server.ws}/v1/telephony/twilio") for _ in range(3)]
         assert (await refused(server))["code"] == "server_overloaded"
         await asyncio.wait_for(asyncio.gather(*(one.wait_closed() for one in waiting)), 10)
         assert {one.close_code for one in waiting} == {1008}
