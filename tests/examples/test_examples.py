@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 from websockets.sync.client import connect
 
 from parley.library import read_audio, synthesize, write_audio
 from tests.conftest import clip_path
 from tests.engines import tiny_kokoro
+from tests.web.server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -196,3 +198,22 @@ def test_a_cloned_voice_answers_in_view_of_the_conversation(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr  # on stderr it may say that this machine is too slow
     assert "answered: You said: hello world. And how you said it!" in done.stdout
     assert read_audio(tmp_path / "answer.wav").seconds > 0.5
+
+
+def test_raw_audio_is_streamed_to_a_server(tmp_path: Path) -> None:
+    question = tmp_path / "question.wav"
+    recording = read_audio(clip_path("weather_question"))
+    audio = np.asarray(soxr.resample(recording.audio.astype(np.float32), recording.sample_rate, 16_000))
+    with wave.open(str(question), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((audio if np.abs(audio).max() > 2 else audio * 32_767).astype("<i2").tobytes())
+    server = Server("--pipeline", "bench", cwd=tmp_path)
+    try:
+        stream = server.url.replace("http", "ws") + "/v1/audio/stream"
+        said = run("raw_stream.py", stream, question, tmp_path / "answer.wav").splitlines()
+    finally:
+        server.end()
+    assert said[0] == "you:   bench"
+    assert said[1].startswith("agent: ")
+    with wave.open(str(tmp_path / "answer.wav")) as answer:
+        assert (answer.getframerate(), answer.getnframes() > 0.5 * 16_000) == (16_000, True)

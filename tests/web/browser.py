@@ -91,7 +91,7 @@ class Tab:
                 self.errors.append(" ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"]))
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 self.errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
-            case "Network.webSocketFrameSent":
+            case "Network.webSocketFrameSent" if params["response"]["opcode"] == 1:
                 self.sent.append(json.loads(params["response"]["payloadData"]))
             case "Network.webSocketFrameReceived" if params["response"]["opcode"] == 1:
                 event = json.loads(params["response"]["payloadData"])

@@ -115,6 +115,27 @@ class ResponseCacheConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TelephonyConfig:
+    """Calls by telephone. `public_url` is how the outside reaches this server ("": as the request says), `twilio_auth_token` checks
+    Twilio's signatures ("": they are not), `audiosocket` is where Asterisk connects to (None: nowhere) with one of `audiosocket_uuids`
+    (empty: any).
+
+    `key_name` is the key whose calls they are that bring none, `pipeline` ("": the default one) answers them where they name none. Keys
+    that are pressed are told the model as `text` once `keypad_pause_ms` have passed without another, or are only an `event`.
+    """
+
+    public_url: str = ""
+    twilio_auth_token: str = field(default="", repr=False)
+    audiosocket: tuple[str, int] | None = None
+    audiosocket_uuids: tuple[str, ...] = ()
+    key_name: str = ""
+    pipeline: str = ""
+    speaks_first: Literal["agent", "caller"] = "agent"
+    keypad: Literal["text", "event"] = "text"
+    keypad_pause_ms: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
 class WebRtcConfig:
     """Whether WebRTC calls are taken, and how their media reaches the server.
 
@@ -232,6 +253,7 @@ class Config:
     interpret: InterpretConfig = InterpretConfig()
     speech_cache: SpeechCacheConfig = field(default_factory=SpeechCacheConfig)
     response_cache: ResponseCacheConfig = ResponseCacheConfig()
+    telephony: TelephonyConfig = TelephonyConfig()
     webrtc: WebRtcConfig = WebRtcConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:

@@ -130,6 +130,20 @@ class Access:
             return _missing_scope(scope, f"The key {key.name!r} does not have it.")
         return Grant(key)
 
+    def account(self, name: str) -> Grant | Refusal:
+        """The grant of the key with this name, for sessions that a telephone system opens on the owner's behalf; "": the first key of the
+        settings, or none where none is required."""
+        if self.open and not name:
+            return Grant()
+        keys = self.keys()
+        named = next((key for key in keys if key.name == (name or SETTINGS_NAME)), None)
+        if named is None:
+            where = f"There is no key {name!r} in the key file" if name else "There is no key in the settings"
+            return Refusal(503, "no_account", f"{where}; name one with telephony.key_name.", None, "server_error")
+        if "realtime" not in named.scopes:
+            return _missing_scope("realtime", f"The key {named.name!r} (telephony.key_name) does not have it.")
+        return Grant(named)
+
     def _secret_grant(self, token: str, keys: tuple[Key, ...], demand: Demand) -> Grant | Refusal:
         secret = self.secrets.read(token)
         key = self._maker(secret, keys) if secret is not None else None
