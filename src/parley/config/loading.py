@@ -61,7 +61,7 @@ from parley.engines.addresses import is_loopback
 from parley.engines.ports import stages
 from parley.errors import ParleyError
 
-_SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
+_SECRET = re.compile(r"(^|_)(keys?|token|secret|password|credential|headers|authorization)$", re.IGNORECASE)
 _PATHS = frozenset({"tls_key"})
 """Settings that look like secrets and are paths."""
 
@@ -104,6 +104,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         own_voices=OwnVoicesConfig(settings.own_voices.limit),
         speech_cache=_speech_cache(settings.speech_cache),
         response_cache=_response_cache(settings.response_cache),
+        webrtc=settings.webrtc.config(),
         interpret=_interpret(settings.interpret, path),
     )
 

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from parley.config.webrtc_schema import WebRtcSection
 from parley.engines.ports import Stage, aliases, stages
 
 DEFAULT_INSTRUCTIONS = (
@@ -290,6 +291,7 @@ class ConfigSchema(BaseSettings):
     own_voices: OwnVoicesSection = OwnVoicesSection()
     speech_cache: SpeechCacheSection = SpeechCacheSection()
     response_cache: ResponseCacheSection = ResponseCacheSection()
+    webrtc: WebRtcSection = WebRtcSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
 
@@ -301,6 +303,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("own_voices",): OwnVoicesSection,
     ("speech_cache",): SpeechCacheSection,
     ("response_cache",): ResponseCacheSection,
+    ("webrtc",): WebRtcSection,
     ("interpret",): InterpretSection,
 }
 

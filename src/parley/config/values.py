@@ -108,6 +108,23 @@ class ResponseCacheConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebRtcConfig:
+    """Whether WebRTC calls are taken, and how their media reaches the server.
+
+    `ice_servers` are URLs, at most one of a STUN and one of a TURN server, which takes `ice_username` and `ice_credential`. `ports` are the
+    first and the last UDP port that a call may have (None: any). `announced_address` stands in answers in place of this machine's own ("":
+    its own).
+    """
+
+    enabled: bool = True
+    ice_servers: tuple[str, ...] = ()
+    ice_username: str = ""
+    ice_credential: str = field(default="", repr=False)
+    ports: tuple[int, int] | None = None
+    announced_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InterpretConfig:
     """What `parley interpret` does; "" is the default device, none, or not set.
 
@@ -208,6 +225,7 @@ class Config:
     interpret: InterpretConfig = InterpretConfig()
     speech_cache: SpeechCacheConfig = field(default_factory=SpeechCacheConfig)
     response_cache: ResponseCacheConfig = ResponseCacheConfig()
+    webrtc: WebRtcConfig = WebRtcConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:
         """The pipeline that serves `model`: one of that name, or the default for "" and for OpenAI's own model names.

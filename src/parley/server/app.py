@@ -39,9 +39,11 @@ from parley.server.access.origins import OriginRule
 from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
+from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
@@ -92,6 +94,15 @@ class Application:
             sessions=self.factory,
             refused=lambda code: refusals.labels(code).inc(),
         )
+        self.calls = Calls()
+        self.webrtc = CallsHttp(
+            config,
+            self.calls,
+            access=self.access,
+            origins=origins,
+            sessions=self.factory,
+            refused=lambda code: refusals.labels(code).inc(),
+        )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
             config,
@@ -103,6 +114,8 @@ class Application:
             running=self.sessions,
             audio=self.audio,
             metrics=metrics,
+            links=self.webrtc.routes(),
+            webrtc=webrtc_state(config),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,6 +137,7 @@ class Application:
             self.config.server,
             on_started=on_started,
             every_second=self.end_unallowed,
+            ending=self.webrtc.end_all,
             patience=patience or Patience(),
         )
 

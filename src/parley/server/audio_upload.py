@@ -201,7 +201,7 @@ async def _read_form(request: Request, shape: FormShape) -> tuple[UploadFile | N
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > shape.max_bytes:
         raise Refused(_too_large(shape))
-    parser = _WholeForm(
+    parser = WholeForm(
         request.headers, _bounded(request, shape), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
     )
     try:
@@ -252,7 +252,7 @@ def _unknown(name: str, value: object, shape: FormShape) -> Refusal:
     return Refusal(400, "unknown_parameter", f"There is no field {shown!r}; there are {listed}.", shown)
 
 
-class _WholeForm(MultiPartParser):
+class WholeForm(MultiPartParser):
     """Refuses a form that ends in its middle: Starlette takes what there is of a file for the file."""
 
     _complete = False

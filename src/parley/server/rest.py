@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -63,10 +63,14 @@ def rest_app(
     running: Sessions,
     audio: AudioRequests,
     metrics: Metrics,
+    links: Sequence[Route] = (),
+    webrtc: str = "off",
 ) -> ASGIApp:
-    """The HTTP half of the server."""
-    rest = _Rest(config, engines, access, running, metrics.registry)
-    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
+    """The HTTP half of the server. `links` are the endpoints of links that are opened by HTTP; `webrtc` says whether calls can be made."""
+    rest = _Rest(config, engines, access, running, metrics.registry, webrtc)
+    page = PageAnswers(
+        config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts, webrtc=webrtc
+    )
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     translations = TranslationsRest(config, engines, audio)
     speech = SpeechRest(config, engines, audio)
@@ -78,6 +82,7 @@ def rest_app(
         Route("/metrics", rest.metrics),
         *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS)),
         *secrets.routes(),
+        *links,
         *translations.routes(),
         *speech.routes(),
         *VoicesRest(engines.own, recogniser, audio).routes(),
@@ -117,12 +122,14 @@ class _Rest:
         access: Access,
         running: Sessions,
         metrics: CollectorRegistry,
+        webrtc: str,
     ) -> None:
         self._config = config
         self._engines = engines
         self._access = access
         self._running = running
         self._metrics = metrics
+        self._webrtc = webrtc
         self._started_s = int(time.time())
 
     async def list_models(self, request: Request) -> Response:
@@ -155,6 +162,7 @@ class _Rest:
             "pipelines": pipelines,
             "default_pipeline": self._config.default_pipeline,
             "sessions": len(self._running),
+            "webrtc": self._webrtc,
         }
         return _json(health, 200 if serving else 503)
 

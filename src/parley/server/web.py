@@ -106,8 +106,8 @@ _ADMITTED = {"conversation": GA, "translation": TRANSLATIONS}
 
 
 class PageAnswers:
-    """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/consent`,
-    `/parley/sessions/{id}/turns`."""
+    """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/consent`, `/parley/webrtc`,
+    `/parley/sessions/{id}/turns`. `webrtc` says whether calls can be made (`links/webrtc/calls_http.py`)."""
 
     def __init__(
         self,
@@ -118,6 +118,7 @@ class PageAnswers:
         origins: OriginRule,
         factory: SessionFactory,
         accounts: Mapping[SessionId, TurnAccount],
+        webrtc: str = "off",
     ) -> None:
         self._config = config
         self._engines = engines
@@ -125,12 +126,14 @@ class PageAnswers:
         self._origins = origins
         self._factory = factory
         self._accounts = accounts
+        self._webrtc = webrtc
 
     def routes(self) -> list[Route]:
         answers: dict[str, Callable[[Request], object]] = {
             "/parley/pipelines": self.pipelines,
             "/parley/admission": self.admission,
             "/parley/consent": self.consent,
+            "/parley/webrtc": self.calls,
             "/parley/sessions/{session_id}/turns": self.turns,
         }
         return [Route(path, self._guarded(answer), methods=["GET"]) for path, answer in answers.items()]
@@ -168,6 +171,17 @@ class PageAnswers:
     def consent(self, request: Request) -> object:
         """What a person reads aloud who consents to a voice of theirs, by language."""
         return {"phrases": {language: phrase.text for language, phrase in PHRASES.items()}}
+
+    def calls(self, request: Request) -> object:
+        """Whether calls can be made, and the `RTCConfiguration` for them: the ICE servers of this server."""
+        webrtc = self._config.webrtc
+        servers: list[dict[str, object]] = [
+            {"urls": url}
+            if url.startswith("stun")
+            else {"urls": url, "username": webrtc.ice_username, "credential": webrtc.ice_credential}
+            for url in webrtc.ice_servers
+        ]
+        return {"state": self._webrtc, "configuration": {"iceServers": servers}}
 
     def turns(self, request: Request) -> object:
         """The session's last turns, oldest first; see `runtime/waterfall.py`."""
