@@ -41,6 +41,7 @@ from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.speech_rest import SpeechRest
+from parley.server.transcriptions_rest import TranscriptionsRest
 from parley.server.translations_rest import TranslationsRest
 from parley.server.voice_consents_rest import VoiceConsentsRest
 from parley.server.voices_rest import VoicesRest
@@ -67,8 +68,6 @@ def rest_app(
     rest = _Rest(config, engines, access, running, metrics.registry)
     page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
-    translations = TranslationsRest(config, engines, audio)
-    speech = SpeechRest(config, engines, audio)
     routes = [
         Route("/v1/models", rest.list_models),
         Route("/v1/models/{model:path}", rest.retrieve_model),
@@ -76,8 +75,9 @@ def rest_app(
         Route("/metrics", rest.metrics),
         *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS)),
         *secrets.routes(),
-        *translations.routes(),
-        *speech.routes(),
+        *TranscriptionsRest(config, engines, audio).routes(),
+        *TranslationsRest(config, engines, audio).routes(),
+        *SpeechRest(config, engines, audio).routes(),
         *VoicesRest(engines.own, audio).routes(),
         *VoiceConsentsRest(config, engines, engines.own.store, audio).routes(),
         *Page().routes(),
