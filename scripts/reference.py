@@ -32,6 +32,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "ReplyEnded",
             "Failed",
             "Turn",
+            "HeardToken",
             "HeardWord",
             "TurnFigures",
         ),

@@ -42,6 +42,7 @@ from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.speech_rest import SpeechRest
+from parley.server.transcriptions_rest import TranscriptionsRest
 from parley.server.translations_rest import TranslationsRest
 from parley.server.voice_consents_rest import VoiceConsentsRest
 from parley.server.voices_rest import VoicesRest
@@ -72,8 +73,6 @@ def rest_app(
         config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts, webrtc=webrtc
     )
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
-    translations = TranslationsRest(config, engines, audio)
-    speech = SpeechRest(config, engines, audio)
     recogniser = OwnRecogniser(config, engines)
     routes = [
         Route("/v1/models", rest.list_models),
@@ -83,8 +82,9 @@ def rest_app(
         *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS)),
         *secrets.routes(),
         *links,
-        *translations.routes(),
-        *speech.routes(),
+        *TranscriptionsRest(config, engines, audio).routes(),
+        *TranslationsRest(config, engines, audio).routes(),
+        *SpeechRest(config, engines, audio).routes(),
         *VoicesRest(engines.own, recogniser, audio).routes(),
         *VoiceConsentsRest(recogniser, engines.own.store, audio).routes(),
         *Page().routes(),

@@ -14,13 +14,12 @@ import base64
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from parley.audio.stream_encoder import FORMATS, StreamEncoder
 from parley.audio.types import Int16
@@ -34,6 +33,7 @@ from parley.runtime.pipeline import LoadedPipeline
 from parley.server.audio_upload import AudioRequests, until_gone
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
+from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
 from parley.text.clauses import ClauseCutter
 
 log = logging.getLogger("parley.server")
@@ -94,35 +94,15 @@ class SpeechRest:
             made = _sse(body, audio) if body.stream_format == "sse" else _file(body, audio)
             pieces = await stack.enter_async_context(aclosing(made))
             head = await until_gone(request, anext(pieces))
-            return _Sending(head, pieces, _media_type(body), stack.pop_all())
+            return StreamedAnswer(pieces, _media_type(body), stack.pop_all(), head)
 
     def _pipeline(self, model: str) -> LoadedPipeline:
         hosted = model.startswith(SPEECH_MODELS) and model not in self._config.pipelines
         return pipeline_with(self._config, self._engines, "" if hosted else model, TTS, "voice", "no_synthesizer")
 
 
-class _Sending(StreamingResponse):
-    """Sends the first piece and those that follow; `stack` holds what must be closed then."""
-
-    def __init__(
-        self, head: bytes, pieces: AsyncGenerator[bytes, None], media_type: str, stack: AsyncExitStack
-    ) -> None:
-        super().__init__(_behind(head, pieces), media_type=media_type, headers={"cache-control": "no-store"})
-        self._stack = stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._stack:
-            await super().__call__(scope, receive, send)
-
-
-async def _behind(head: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    yield head
-    async for piece in rest:
-        yield piece
-
-
 def _media_type(body: SpeechBody) -> str:
-    return "text/event-stream" if body.stream_format == "sse" else FORMATS[body.response_format].media_type
+    return EVENT_STREAM if body.stream_format == "sse" else FORMATS[body.response_format].media_type
 
 
 async def _body(request: Request) -> SpeechBody:
@@ -196,17 +176,13 @@ async def _sse(body: SpeechBody, audio: AsyncGenerator[Int16, None]) -> AsyncGen
         if not began:
             raise
         log.warning("speech broke off: %s", refused.refusal.message)
-        yield _event({"type": "error", **msgspec.json.decode(refused.refusal.body())})
+        yield failure(refused.refusal)
         return
     yield _delta(await asyncio.to_thread(encoder.finish))
     written, spoken = -(-len(body.input) // 4), -(-samples * 20 // RATE)
     usage = {"input_tokens": written, "output_tokens": spoken, "total_tokens": written + spoken}
-    yield _event({"type": "speech.audio.done", "usage": usage})
+    yield event({"type": "speech.audio.done", "usage": usage})
 
 
 def _delta(data: bytes) -> bytes:
-    return _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode("ascii")})
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+    return event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode("ascii")})
