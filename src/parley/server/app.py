@@ -58,7 +58,7 @@ QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpco
 
 class Application:
     """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`. A link of
-    another kind opens its sessions with `factory`.
+    another kind opens its sessions with `factory`, and enters those that others may attach to in `calls`.
 
     Serve it with `lifetime.Uvicorn`, which knows both. Raises `ConfigError` for a key file that cannot be used.
     """
@@ -78,6 +78,7 @@ class Application:
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
+        self.calls = Calls()
         self.factory = SessionFactory(
             config,
             engines,
@@ -92,9 +93,10 @@ class Application:
             hosts=hosts,
             origins=origins,
             sessions=self.factory,
+            calls=self.calls,
+            running=self.sessions,
             refused=lambda code: refusals.labels(code).inc(),
         )
-        self.calls = Calls()
         self.webrtc = CallsHttp(
             config,
             self.calls,

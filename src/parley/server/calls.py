@@ -4,7 +4,8 @@ Laws:
 - An id is unpredictable, and is never used twice.
 - Only who could have made a call may reach it: the same key, or the very client secret with which it was opened. Everyone else is told that
   there is no such call.
-- A call is here from the moment its id is given out until its session is over.
+- A call is here from the moment its id is given out until its session is over. Its session has begun before (`RealtimeSession.opened`): who
+  is quick to attach is told of the session as soon as its client is.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ class Calls:
         return PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(ID_LENGTH))
 
     def enter(self, call: OpenCall) -> None:
+        """Raises `ValueError` for a session that sends its audio as messages: who attaches to it would be sent all of it."""
+        if not call.session.paced:
+            raise ValueError("a session without a loudspeaker is no call")
         self._calls[call.id] = call
 
     def leave(self, call_id: str) -> None:
@@ -64,7 +68,7 @@ class Calls:
         """The call with this id, for the holder of `grant`."""
         call = self._calls.get(call_id)
         if call is None or not _may_reach(grant, call.session.grant):
-            return Refusal(404, "call_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
+            return Refusal(404, "call_id_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
         return call
 
 

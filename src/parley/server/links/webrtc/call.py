@@ -6,7 +6,7 @@ Laws:
 - A session's `Link`: `attach` gives it its peer, and `lost` is the last that the peer hears, exactly once. `finish` may be called at any time.
 - The session runs from the request on: what it says before the client is connected waits, and a server may attach to it meanwhile.
 - A call that nobody uses ends, with its reason in the log: no connection within `CONNECT_S`, nothing heard for `LOST_S`, neither audio
-  nor a channel for `UNUSED_S`.
+  nor a channel nor an attached server for `UNUSED_S`.
 - A client is not read faster than its budget, and a long message is decoded in slices of the loop, before anything that came after it.
 
 Does not know: HTTP, SDP, what an event means.
@@ -275,7 +275,7 @@ class WebRtcCall:
 
     def _look(self) -> None:
         """End a call that nobody uses."""
-        if self._events.open:
+        if self._events.open or (self._session is not None and self._session.watched):
             self._used_s = time.monotonic()
         if self._transport.silent_s > LOST_S:
             self.finish(f"nothing was heard of the client for {LOST_S:.0f} s")

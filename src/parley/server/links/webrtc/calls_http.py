@@ -35,7 +35,7 @@ from parley.server.access.client_secrets import DEFAULT_SECONDS, MAX_CONFIGURATI
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
 from parley.server.audio_upload import GONE, WholeForm
-from parley.server.calls import Calls, RunningCall
+from parley.server.calls import Calls, OpenCall
 from parley.server.links.output_queue import OutputQueue
 from parley.server.links.webrtc.offer import MAX_OFFER_BYTES, read_offer
 from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
@@ -121,7 +121,7 @@ class CallsHttp:
         message = f"{action} is for calls that come by SIP; {call.id} was made by its own client. It can be hung up."
         raise Refused(Refusal(400, "not_a_sip_call", message, "call_id"))
 
-    def _found(self, request: Request) -> RunningCall:
+    def _found(self, request: Request) -> OpenCall:
         call = self._calls.find(request.path_params["call_id"], self._grant(request))
         if isinstance(call, Refusal):
             raise Refused(call)
@@ -169,7 +169,7 @@ class CallsHttp:
         except BaseException:
             call.finish("its request was given up")
             raise
-        self._calls.enter(RunningCall(call.id, session, call))
+        self._calls.enter(OpenCall(call.id, session, call))
         call.start()
         headers = {"location": f"{REALTIME_PATHS[0]}/calls/{call.id}", "cache-control": "no-store"}
         return Response(answer, 201, headers, "application/sdp")
