@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -132,6 +133,7 @@ async def calling(
     video: bool = False,
     offered: Callable[[str], str] = str,
     answered: Callable[[str], Awaitable[str]] | None = None,
+    verify: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[Caller]:
     """A call that has been answered, and whose session has begun where it has a channel."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -152,7 +154,7 @@ async def calling(
     try:
         await connection.setLocalDescription(await connection.createOffer())
         offer = offered(connection.localDescription.sdp)
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, verify=verify) as http:
             url, headers = f"{server.http}{path}{query}", {"authorization": f"Bearer {key}"}
             if session is None:
                 headers["content-type"] = "application/sdp"

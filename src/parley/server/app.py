@@ -43,8 +43,12 @@ from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.raw.gate import RawGate
+from parley.server.links.websocket.by_path import GateByPath
+from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
 from parley.server.links.websocket.gate import RealtimeGate
+from parley.server.paths import RAW_AUDIO_PATH
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
@@ -87,7 +91,12 @@ class Application:
             metrics=metrics,
             policy=policy,
         )
-        self.gate = RealtimeGate(
+        self.calls = Calls()
+
+        def refused(code: str) -> None:
+            refusals.labels(code).inc()
+
+        realtime = RealtimeGate(
             server,
             access=self.access,
             hosts=hosts,
@@ -95,7 +104,12 @@ class Application:
             sessions=self.factory,
             calls=self.calls,
             running=self.sessions,
-            refused=lambda code: refusals.labels(code).inc(),
+            refused=refused,
+        )
+        checks = HandshakeChecks(self.access, hosts, origins, refused)
+        self.gate = GateByPath(
+            realtime,
+            {RAW_AUDIO_PATH: RawGate(server, checks, self.factory, self.calls)},
         )
         self.webrtc = CallsHttp(
             config,
@@ -103,7 +117,7 @@ class Application:
             access=self.access,
             origins=origins,
             sessions=self.factory,
-            refused=lambda code: refusals.labels(code).inc(),
+            refused=refused,
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(

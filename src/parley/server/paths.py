@@ -12,6 +12,9 @@ REALTIME_PATHS = ("/v1/realtime", "/realtime")
 TRANSLATION_PATHS = tuple(f"{path}/translations" for path in REALTIME_PATHS)
 """Of translation sessions."""
 
+RAW_AUDIO_PATH = "/v1/audio/stream"
+"""Of WebSockets whose binary frames are audio."""
+
 OPENED_AT: Mapping[SessionKind, str] = {
     "realtime": "/v1/realtime",
     "transcription": "/v1/realtime",

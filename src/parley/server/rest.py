@@ -37,7 +37,7 @@ from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.own_recogniser import OwnRecogniser
-from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
+from parley.server.paths import RAW_AUDIO_PATH, REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
@@ -79,7 +79,7 @@ def rest_app(
         Route("/v1/models/{model:path}", rest.retrieve_model),
         Route("/health", rest.health),
         Route("/metrics", rest.metrics),
-        *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS)),
+        *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS, RAW_AUDIO_PATH)),
         *secrets.routes(),
         *links,
         *TranscriptionsRest(config, engines, audio).routes(),
