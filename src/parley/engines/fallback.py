@@ -294,8 +294,8 @@ class Fallback(Generic[E]):
         *,
         limited: bool = True,
     ) -> AsyncGenerator[T, None]:
-        """The answer of the first engine that begins one, of those that are `able`; not `limited`: however long it takes to begin. Closing it
-        closes that engine's stream."""
+        """The answer of the first engine that begins one, of those that are `able`; not `limited`: however long it takes to begin.
+        Closing it closes that engine's stream."""
         asking, cause = self.asking(able), None
         while asking.advance():
             member, begun = asking.member, False

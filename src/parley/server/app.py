@@ -44,14 +44,15 @@ from parley.server.descriptors import FIX, open_files_needed, raise_open_files_l
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
 from parley.server.links.raw.gate import RawGate
+from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
 from parley.server.links.websocket.by_path import GateByPath
 from parley.server.links.websocket.checks import HandshakeChecks
-from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.paths import RAW_AUDIO_PATH
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
+from parley.server.text_rest import TextRest
 from parley.server.tls import tls_context, tls_warning
 
 log = logging.getLogger("parley.server")
@@ -120,6 +121,7 @@ class Application:
             refused=refused,
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
+        self.text = TextRest(config, engines, self.access, origins, self.sessions)
         self._rest = rest_app(
             config,
             engines,
@@ -129,6 +131,7 @@ class Application:
             factory=self.factory,
             running=self.sessions,
             audio=self.audio,
+            text=self.text,
             metrics=metrics,
             links=self.webrtc.routes(),
             webrtc=webrtc_state(config),

@@ -23,12 +23,12 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from parley.server.access.access import Access, Grant
-from parley.server.access.credentials import key_of_request
+from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.incoming_audio import IncomingAudio, incoming_audio
 from parley.server.refusals import Refusal, Refused
+from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
 
 T = TypeVar("T")
 
@@ -44,9 +44,6 @@ DECODED_RATE = 24_000
 
 MAX_REQUESTS = 4
 """At once: each decodes, and recognises as fast as the machine can beside the sessions, which go first."""
-
-BUSY_RETRY_S = 5
-"""A minute of speech is done within seconds."""
 
 RESTART_RETRY_S = 30
 """Loading the engines takes as long."""
@@ -72,7 +69,7 @@ TOO_LARGE = Refusal(
 STOPPING = Refusal(
     503,
     "server_shutting_down",
-    "The server is restarting; the recording was not finished.",
+    "The server is restarting; the request was not finished.",
     None,
     "server_error",
     RESTART_RETRY_S,
@@ -112,14 +109,11 @@ class Upload:
         return incoming_audio(self.file.file, max_seconds=MAX_AUDIO_SECONDS, max_rate=DECODED_RATE)
 
 
-class AudioRequests:
+class AudioRequests(RestPlaces):
     """The requests with recordings of one server. `accepted()` is the way in; `until_gone()` runs the work."""
 
     def __init__(self, access: Access, origins: OriginRule, running: Sessions) -> None:
-        self._access = access
-        self._origins = origins
-        self._running = running
-        self._places: set[object] = set()
+        super().__init__(access, origins, running, scope="audio", most=MAX_REQUESTS, busy=BUSY)
 
     @asynccontextmanager
     async def accepted(self, request: Request, shape: FormShape) -> AsyncIterator[Upload]:
@@ -143,36 +137,6 @@ class AudioRequests:
             finally:
                 if file is not None:
                     await file.close()
-
-    @asynccontextmanager
-    async def admitted(self, request: Request) -> AsyncIterator[None]:
-        """A place for a request that may be served now. Raises `Refused`."""
-        grant = self.grant(request)
-        refusal = self._running.refusal(grant) or (BUSY if len(self._places) >= MAX_REQUESTS else None)
-        if refusal is not None:
-            raise Refused(refusal)
-        place = object()
-        self._places.add(place)
-        self._running.quotas.began(grant.key, place)
-        try:
-            yield
-        finally:
-            self._places.discard(place)
-            self._running.quotas.ended(grant.key, place)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def grant(self, request: Request) -> Grant:
-        """The grant of a request for audio, from a page that is allowed. Raises `Refused`."""
-        grant = self._access.grant(key_of_request(request.headers), "audio")
-        if isinstance(grant, Refusal):
-            raise Refused(grant)
-        # A form is a request that any page may have a browser send, without asking first.
-        refusal = self._origins.refusal(request.headers.get("origin"))
-        if refusal is not None:
-            raise Refused(refusal)
-        return grant
 
 
 async def until_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -42,6 +42,7 @@ from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.speech_rest import SpeechRest
+from parley.server.text_rest import TextRest
 from parley.server.transcriptions_rest import TranscriptionsRest
 from parley.server.translations_rest import TranslationsRest
 from parley.server.voice_consents_rest import VoiceConsentsRest
@@ -63,6 +64,7 @@ def rest_app(
     factory: SessionFactory,
     running: Sessions,
     audio: AudioRequests,
+    text: TextRest,
     metrics: Metrics,
     links: Sequence[Route] = (),
     webrtc: str = "off",
@@ -85,6 +87,7 @@ def rest_app(
         *TranscriptionsRest(config, engines, audio).routes(),
         *TranslationsRest(config, engines, audio).routes(),
         *SpeechRest(config, engines, audio).routes(),
+        *text.routes(),
         *VoicesRest(engines.own, recogniser, audio).routes(),
         *VoiceConsentsRest(recogniser, engines.own.store, audio).routes(),
         *Page().routes(),

@@ -1,14 +1,13 @@
 """Which requests of one kind may be worked on now: their scope, their page's origin, the quota of their key, and so many places.
 
-Laws: all of it is checked before a body is read. A request holds its place until it is answered, and is counted for its key as a session is.
+Laws: all of it is checked before a body is read. A request holds its place until it is answered, and is counted for its key as a session
+is.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
@@ -19,23 +18,8 @@ from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.refusals import Refusal, Refused
 
-T = TypeVar("T")
-
 BUSY_RETRY_S = 5
 """A minute of speech, or the reply of a language model, is done within seconds."""
-
-RESTART_RETRY_S = 30
-"""Loading the engines takes as long."""
-
-STOPPING: Final = Refusal(
-    503,
-    "server_shutting_down",
-    "The server is restarting; the request was not finished.",
-    None,
-    "server_error",
-    RESTART_RETRY_S,
-)
-GONE: Final = Refusal(499, "client_closed_request", "The client has gone.")
 
 
 class RestPlaces:
@@ -81,27 +65,3 @@ class RestPlaces:
         if refusal is not None:
             raise Refused(refusal)
         return grant
-
-
-async def until_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client goes away (`Refused` with `GONE`, which nobody reads), and when the server
-    stops (`Refused` with `STOPPING`)."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise Refused(GONE)
-    except asyncio.CancelledError:
-        # A request is cancelled by a server that stops, when its grace is over; its client is still there to be told.
-        raise Refused(STOPPING) from None
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
