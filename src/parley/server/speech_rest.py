@@ -71,6 +71,11 @@ class SpeechBody(msgspec.Struct, forbid_unknown_fields=True):
     language: str = ""
 
 
+def is_speech_model(config: Config, name: str) -> bool:
+    """Whether this is one of OpenAI's names for voices, and no pipeline's."""
+    return name.startswith(SPEECH_MODELS) and name not in config.pipelines
+
+
 class SpeechRest:
     """The endpoint. `routes()` is what to mount."""
 
@@ -97,7 +102,7 @@ class SpeechRest:
             return StreamedAnswer(pieces, _media_type(body), stack.pop_all(), head)
 
     def _pipeline(self, model: str) -> LoadedPipeline:
-        hosted = model.startswith(SPEECH_MODELS) and model not in self._config.pipelines
+        hosted = is_speech_model(self._config, model)
         return pipeline_with(self._config, self._engines, "" if hosted else model, TTS, "voice", "no_synthesizer")
 
 
