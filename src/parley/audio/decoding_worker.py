@@ -55,9 +55,9 @@ def serve(data: bytes, out: BinaryIO, max_seconds: float, max_rate: int, name: s
                 size = max(4, 4 * (rate * PIECE_MS // 1000))
             for at in range(0, len(samples), size):
                 held += samples[at : at + size]
-                if len(held) >= size:
-                    _send(out, b"A", bytes(held))
-                    held.clear()
+                while len(held) >= size:
+                    _send(out, b"A", bytes(held[:size]))
+                    del held[:size]
         if held:
             _send(out, b"A", bytes(held))
         _send(out, b".", b"")

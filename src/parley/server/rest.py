@@ -1,5 +1,6 @@
-"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), translations of recordings (`translations_rest.py`), speech
-(`speech_rest.py`), own voices and consents (`voices_rest.py`, `voice_consents_rest.py`), health, metrics, the page (`web.py`).
+"""The HTTP endpoints: models (`models_rest.py`), client secrets (`client_secrets_rest.py`), recordings to text (`transcriptions_rest.py`,
+`translations_rest.py`), speech (`speech_rest.py`), own voices and consents (`voices_rest.py`, `voice_consents_rest.py`), health, metrics,
+the page (`web.py`).
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
@@ -9,7 +10,6 @@ Laws: `/health` needs no key and shows no secret; all else but the page needs on
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -26,7 +26,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parley import __version__
 from parley.config import Config
-from parley.config.values import HOSTED_MODEL_PREFIXES
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.server.access.access import Access, Demand
@@ -36,9 +35,9 @@ from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
+from parley.server.models_rest import ModelsRest
 from parley.server.own_recogniser import OwnRecogniser
 from parley.server.paths import RAW_AUDIO_PATH, REALTIME_PATHS, TRANSLATION_PATHS
-from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.speech_rest import SpeechRest
@@ -77,8 +76,7 @@ def rest_app(
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     recogniser = OwnRecogniser(config, engines)
     routes = [
-        Route("/v1/models", rest.list_models),
-        Route("/v1/models/{model:path}", rest.retrieve_model),
+        *ModelsRest(config, engines, access).routes(),
         Route("/health", rest.health),
         Route("/metrics", rest.metrics),
         *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS, RAW_AUDIO_PATH)),
@@ -133,27 +131,6 @@ class _Rest:
         self._running = running
         self._metrics = metrics
         self._webrtc = webrtc
-        self._started_s = int(time.time())
-
-    async def list_models(self, request: Request) -> Response:
-        self._authorize(request, "any")
-        names = [name for name in self._config.pipelines if name not in self._engines.failures]
-        if self._config.default_pipeline in names:
-            names += [name for name in HOSTED_MODEL_PREFIXES if name not in names]
-        return _json({"object": "list", "data": [self._model(name) for name in names]})
-
-    async def retrieve_model(self, request: Request) -> Response:
-        self._authorize(request, "any")
-        name = request.path_params["model"]
-        if not name:
-            raise HTTPException(404)
-        pipeline = find_pipeline(self._config, self._engines, name)
-        if isinstance(pipeline, Refusal):
-            raise Refused(pipeline)
-        return _json(self._model(name))
-
-    def _model(self, name: str) -> dict[str, object]:
-        return {"id": name, "object": "model", "created": self._started_s, "owned_by": "parley"}
 
     async def health(self, request: Request) -> Response:
         pipelines = {name: self._condition(name) for name in self._config.pipelines}
