@@ -150,6 +150,8 @@ def test_the_blocking_stock_client_changes_the_session_of_a_call() -> None:
         assert "session.updated" in link.kinds()
 
 
+@pytest.mark.proves("conversation.item.retrieved", state="sent", note="to every client of a call")
+@pytest.mark.proves("error", state="sent", note="to the client that asked")
 async def test_an_error_goes_to_whoever_asked_and_everything_else_to_all() -> None:
     async with running() as server:
         link = CallLink()
@@ -181,6 +183,9 @@ async def test_a_model_that_is_not_there_is_an_error_of_whoever_asked_for_it() -
         link.hang_up()
 
 
+@pytest.mark.proves(
+    "conversation.item.create", "item.call_id", state="honoured", note="the first of two outputs of a call counts"
+)
 async def test_a_sideband_answers_a_tool_and_the_second_answer_is_refused() -> None:
     model = FakeModel([ToolCallDelta(0, "call_1", "weather", "{}")], ["It is sunny."])
     async with running(engines=Engines(llm=model)) as server:
@@ -268,10 +273,9 @@ async def test_a_call_of_a_silent_client_without_a_channel_lasts_as_long_as_a_ba
     monkeypatch.setattr(webrtc_call, "LOOK_S", 0.05)
     async with (
         running(engines=Engines(llm=FakeModel(["Your order is ready at the counter."]))) as server,
-        calling(server) as caller,
+        calling(server, speaks=False) as caller,
     ):
         async with attached(server, caller.location.rpartition("/")[2]) as talk:
-            caller.connection.getSenders()[0].replaceTrack(None)
             caller.channel.close()
             await talk.send(type="response.create")
             await talk.until("output_audio_buffer.stopped")
@@ -466,6 +470,7 @@ async def test_a_servers_tools_may_be_named_by_the_key_and_not_by_the_client() -
 # --- abuse and ends -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("input_audio_buffer.append", state="honoured", note="refused on a [sideband](sideband.md)")
 async def test_garbage_and_audio_are_refused_and_the_call_goes_on() -> None:
     async with running() as server:
         link = CallLink()
