@@ -49,7 +49,7 @@ from parley.server.links.websocket.by_path import GateByPath
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.paths import RAW_AUDIO_PATH
-from parley.server.rest import rest_app
+from parley.server.rest import rest_app, rest_routes
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
 from parley.server.text_rest import TextRest
@@ -122,11 +122,10 @@ class Application:
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self.text = TextRest(config, engines, self.access, origins, self.sessions)
-        self._rest = rest_app(
+        self.routes = rest_routes(
             config,
             engines,
             access=self.access,
-            hosts=hosts,
             origins=origins,
             factory=self.factory,
             running=self.sessions,
@@ -136,6 +135,7 @@ class Application:
             links=self.webrtc.routes(),
             webrtc=webrtc_state(config),
         )
+        self._rest = rest_app(self.routes, hosts, origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

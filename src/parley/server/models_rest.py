@@ -22,6 +22,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.access.access import Access
 from parley.server.access.credentials import key_of_request
+from parley.server.openapi.operation import described, json_answer
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.speech_rest import SPEECH_MODELS, is_speech_model
@@ -42,6 +43,7 @@ class ModelsRest:
     def routes(self) -> list[Route]:
         return [Route("/v1/models", self.list_), Route("/v1/models/{model:path}", self.retrieve)]
 
+    @described("List the models", demand="any", answers={200: json_answer("Every name that `model` may be.", "Models")})
     async def list_(self, request: Request) -> Response:
         self._authorize(request)
         described = {name: described_pipeline(pipeline) for name, pipeline in self._engines.pipelines.items()}
@@ -53,6 +55,9 @@ class ModelsRest:
                 models |= {name: _only_speaks(described[default.name]) for name in SPEECH_MODELS if name not in models}
         return _json({"object": "list", "data": [self._model(name, can) for name, can in models.items()]})
 
+    @described(
+        "Retrieve a model", demand="any", answers={200: json_answer("What it can do here.", "Model")}, errors=(404,)
+    )
     async def retrieve(self, request: Request) -> Response:
         self._authorize(request)
         name = request.path_params["model"]

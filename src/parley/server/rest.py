@@ -4,7 +4,7 @@ the page (`web.py`).
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
-Laws: `/health` needs no key and shows no secret; all else but the page needs one wherever the server requires keys.
+Laws: `/health` and `/openapi.json` need no key and show no secret; all else but the page needs one wherever the server requires keys.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.models_rest import ModelsRest
+from parley.server.openapi.document import document
+from parley.server.openapi.operation import Answer, described, json_answer
 from parley.server.own_recogniser import OwnRecogniser
 from parley.server.paths import RAW_AUDIO_PATH, REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.refusals import Refusal, Refused
@@ -53,12 +55,11 @@ log = logging.getLogger("parley.server")
 METHODS = ("GET", "POST", "DELETE", "OPTIONS")
 
 
-def rest_app(
+def rest_routes(
     config: Config,
     engines: LoadedEngines,
     *,
     access: Access,
-    hosts: HostRule,
     origins: OriginRule,
     factory: SessionFactory,
     running: Sessions,
@@ -67,15 +68,16 @@ def rest_app(
     metrics: Metrics,
     links: Sequence[Route] = (),
     webrtc: str = "off",
-) -> ASGIApp:
-    """The HTTP half of the server. `links` are the endpoints of links that are opened by HTTP; `webrtc` says whether calls can be made."""
+) -> list[Route]:
+    """The endpoints. `links` are the endpoints of links that are opened by HTTP; `webrtc` says whether calls can be made."""
     rest = _Rest(config, engines, access, running, metrics.registry, webrtc)
     page = PageAnswers(
         config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts, webrtc=webrtc
     )
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     recogniser = OwnRecogniser(config, engines)
-    routes = [
+    routes: list[Route] = []
+    routes += [
         *ModelsRest(config, engines, access).routes(),
         Route("/health", rest.health),
         Route("/metrics", rest.metrics),
@@ -90,7 +92,13 @@ def rest_app(
         *VoiceConsentsRest(recogniser, engines.own.store, audio).routes(),
         *Page().routes(),
         *page.routes(),
+        Route("/openapi.json", ApiDocument(routes).show),
     ]
+    return routes
+
+
+def rest_app(routes: Sequence[Route], hosts: HostRule, origins: OriginRule) -> ASGIApp:
+    """The HTTP half of the server, of these endpoints."""
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         Refused: _refused,
         HTTPException: _http_error,
@@ -98,7 +106,7 @@ def rest_app(
     }
     # Outside of the routes, so that a page can read errors too.
     answered = CORSMiddleware(
-        Starlette(routes=routes, exception_handlers=handlers),
+        Starlette(routes=list(routes), exception_handlers=handlers),
         allow_origins=["*"] if origins.everyone else (),
         allow_origin_regex=None if origins.everyone else origins.pattern,
         allow_methods=METHODS,
@@ -113,6 +121,23 @@ def rest_app(
         await app(scope, receive, send)
 
     return of_this_host
+
+
+class ApiDocument:
+    """`GET /openapi.json`: the document of these routes."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = routes
+        self._made = b""
+
+    @described(
+        "This document",
+        demand=None,
+        answers={200: json_answer("The API as OpenAPI 3.1 describes it.", {"type": "object"})},
+    )
+    async def show(self, request: Request) -> Response:
+        self._made = self._made or msgspec.json.encode(document(self._routes))
+        return Response(self._made, media_type="application/json")
 
 
 class _Rest:
@@ -132,6 +157,11 @@ class _Rest:
         self._metrics = metrics
         self._webrtc = webrtc
 
+    @described(
+        "How the server is",
+        demand=None,
+        answers={200: json_answer("A pipeline can be used.", "Health"), 503: json_answer("None can.", "Health")},
+    )
     async def health(self, request: Request) -> Response:
         pipelines = {name: self._condition(name) for name in self._config.pipelines}
         states = {pipeline["state"] for pipeline in pipelines.values()}
@@ -156,10 +186,24 @@ class _Rest:
         found = {stage.name: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
         return {"state": "degraded", "faults": found}
 
+    @described(
+        "Metrics for Prometheus",
+        demand="admin",
+        answers={200: Answer("The metrics.", {"text/plain": {"type": "string"}})},
+    )
     async def metrics(self, request: Request) -> Response:
         self._authorize(request, "admin")
         return Response(generate_latest(self._metrics), media_type=CONTENT_TYPE_LATEST)
 
+    @described(
+        "A WebSocket",
+        demand=None,
+        answers={
+            101: Answer("The WebSocket is open. Its handshake needs a key with the scope realtime, or a client secret.")
+        },
+        errors=(400, 401, 404, 426, 429),
+        text="Without an upgrade it is refused with 426.",
+    )
     async def upgrade_required(self, request: Request) -> Response:
         message = f"{request.url.path} is a WebSocket: connect to it with ws:// or wss://."
         refusal = Refusal(426, "upgrade_required", message)

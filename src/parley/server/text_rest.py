@@ -43,6 +43,7 @@ from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.audio_upload import until_gone
+from parley.server.openapi.operation import SSE, Answer, Schema, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, RefusalType, Refused
 from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
@@ -78,6 +79,9 @@ BUSY: Final = Refusal(
     BUSY_RETRY_S,
 )
 
+ANSWERS: Final[dict[str, Schema]] = {"application/json": "ForwardedAnswer", SSE: {"type": "string"}}
+FORWARDED: Final = "Handed on to the language model of a pipeline (server.text_api)."
+
 _STATUS: Final = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "timeout": 504}
 
 
@@ -104,12 +108,29 @@ class TextRest:
             Route("/v1/responses/{rest:path}", self.nothing_stored, methods=below),
         ]
 
+    @described(
+        "Complete a chat",
+        demand="text",
+        answers={200: Answer("The completion, or its events.", ANSWERS)},
+        errors=(400, 404, 409, 413, 415, 422, 429, 502, 504),
+        body=json_body("ChatCompletionBody"),
+        text=FORWARDED,
+    )
     async def chat(self, request: Request) -> Response:
         return await self._answer(request, "chat")
 
+    @described(
+        "Make a response",
+        demand="text",
+        answers={200: Answer("The response, or its events.", ANSWERS)},
+        errors=(400, 404, 409, 413, 415, 422, 429, 502, 504),
+        body=json_body("ResponseBody"),
+        text=FORWARDED,
+    )
     async def responses(self, request: Request) -> Response:
         return await self._answer(request, "responses")
 
+    @described("Nothing is stored", demand="text", answers={}, errors=(404,), text="Always refused.")
     async def nothing_stored(self, request: Request) -> Response:
         self._places.grant(request)
         raise Refused(NOTHING_STORED if self._config.server.text_api else OFF)

@@ -14,11 +14,20 @@ import msgspec
 from starlette.responses import PlainTextResponse, Response
 
 from parley.engines.stt.language_names import TAGS
+from parley.server.openapi.operation import Schema
 from parley.text.joining import separator
 from parley.text.language_tags import primary_tag
 from parley.text.subtitles import VTT_HEAD, Cue, srt_cue, vtt_cue
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
+
+TRANSCRIPTS: Final[dict[str, Schema]] = {
+    "application/json": "Transcript",
+    "text/plain": {"type": "string"},
+    "application/x-subrip": {"type": "string"},
+    "text/vtt": {"type": "string"},
+}
+"""The formats by their content types, for the API's document."""
 
 _NAMES: Final = {tag: name for name, tag in reversed(TAGS.items())}
 

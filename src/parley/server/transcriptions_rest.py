@@ -29,9 +29,18 @@ from parley.runtime.engines import LoadedEngines
 from parley.server import audio_fields
 from parley.server.audio_upload import AudioRequests, until_gone
 from parley.server.incoming_audio import IncomingAudio
+from parley.server.openapi.operation import SSE, Answer, described, form_body
 from parley.server.refusals import Refused
 from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
-from parley.server.transcript_answers import answer, joined, language_name, main_language, verbose_segment
+from parley.server.transcript_answers import (
+    FORMATS,
+    TRANSCRIPTS,
+    answer,
+    joined,
+    language_name,
+    main_language,
+    verbose_segment,
+)
 from parley.server.transcription_fields import FORM, AskedTranscription, read_fields
 from parley.text.joining import separator
 from parley.text.language_tags import primary_tag
@@ -51,6 +60,23 @@ class TranscriptionsRest:
     def routes(self) -> list[Route]:
         return [Route("/v1/audio/transcriptions", self.create, methods=["POST"])]
 
+    @described(
+        "Write down a recording",
+        demand="audio",
+        answers={200: Answer("The text, in the format that is asked for.", {**TRANSCRIPTS, SSE: {"type": "string"}})},
+        errors=(400, 404, 413, 429, 502, 503),
+        body=form_body(
+            FORM,
+            ("model",),
+            {
+                "stream": {"enum": ["true", "false"]},
+                "response_format": {"enum": list(FORMATS)},
+                "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+                "include": {"const": "logprobs"},
+                "timestamp_granularities": {"enum": ["word", "segment"]},
+            },
+        ),
+    )
     async def create(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
             upload = await stack.enter_async_context(self._requests.accepted(request, FORM))

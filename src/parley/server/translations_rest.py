@@ -25,8 +25,9 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server import audio_fields as fields
 from parley.server.audio_upload import AudioRequests, FormShape, Upload, until_gone
+from parley.server.openapi.operation import Answer, described, form_body
 from parley.server.refusals import Refusal, Refused
-from parley.server.transcript_answers import FORMATS, answer, joined, language_name, verbose_segment
+from parley.server.transcript_answers import FORMATS, TRANSCRIPTS, answer, joined, language_name, verbose_segment
 from parley.text.subtitles import cues
 
 FORM: Final = FormShape(("model", "prompt", "response_format", "temperature", "language", "source_language"))
@@ -44,6 +45,20 @@ class TranslationsRest:
     def routes(self) -> list[Route]:
         return [Route("/v1/audio/translations", self.create, methods=["POST"])]
 
+    @described(
+        "Translate a recording",
+        demand="audio",
+        answers={200: Answer("The text, in the format that is asked for.", TRANSCRIPTS)},
+        errors=(400, 404, 413, 429, 502, 503),
+        body=form_body(
+            FORM,
+            ("model",),
+            {
+                "response_format": {"enum": list(FORMATS)},
+                "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+            },
+        ),
+    )
     async def create(self, request: Request) -> Response:
         async with self._requests.accepted(request, FORM) as upload:
             form = fields.choice(upload.fields, "response_format", FORMATS, "json")
