@@ -219,23 +219,26 @@ async def _refused(request: Request, error: Refused) -> Response:
     return _refusal_response(error.refusal)
 
 
-def _served(app: Starlette, path: str) -> bool:
-    """Whether a route is there for `path`."""
+def _served(app: Starlette, path: str) -> set[str]:
+    """The methods that `path` takes, over all its routes."""
     scope = {"type": "http", "path": path, "method": "GET", "root_path": ""}
-    return any(route.matches(scope)[0] is not Match.NONE for route in app.routes)
+    found = [route for route in app.routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE]
+    return {method for route in found for method in route.methods or ()}
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
-    path = request.url.path
+    path, headers = request.url.path, error.headers
     match error.status_code:
         case 404:
             hint = f" Did you mean /v1{path}?" if _served(request.app, f"/v1{path}") else ""
             refusal = Refusal(404, "not_found", f"There is no {request.method} {path} here.{hint}")
         case 405:
-            refusal = Refusal(405, "method_not_allowed", f"{path} does not take {request.method}.")
+            methods = ", ".join(sorted(_served(request.app, path)))
+            headers = {"allow": methods}
+            refusal = Refusal(405, "method_not_allowed", f"{path} does not take {request.method}, but {methods}.")
         case status:
             refusal = Refusal(status, "invalid_request", str(error.detail))
-    return _refusal_response(refusal, error.headers)
+    return _refusal_response(refusal, headers)
 
 
 async def _bug(request: Request, error: Exception) -> Response:

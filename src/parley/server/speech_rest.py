@@ -33,7 +33,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server import audio_fields
 from parley.server.audio_upload import AudioRequests, until_gone
-from parley.server.openapi.operation import SSE, Answer, described, json_body
+from parley.server.openapi.operation import AUDIO, EVENTS, SSE, Answer, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
 from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
@@ -52,8 +52,6 @@ RATE: Final = 24_000
 
 SPEECH_MODELS: Final = ("tts-1", "gpt-4o-mini-tts")
 """What stock clients send as `model`, with any ending: they stand for the default pipeline."""
-
-AUDIO: Final = {"type": "string", "format": "binary"}
 
 Speed = Annotated[float, msgspec.Meta(ge=MIN_SPEED, le=MAX_SPEED)]
 
@@ -99,11 +97,11 @@ class SpeechRest:
         answers={
             200: Answer(
                 "The recording while it is made, or its pieces as events.",
-                {**{one.media_type: AUDIO for one in FORMATS.values()}, SSE: {"type": "string"}},
+                {**{one.media_type: AUDIO for one in FORMATS.values()}, SSE: EVENTS},
             )
         },
         errors=(400, 404, 413, 429, 502),
-        body=json_body(SpeechBody),
+        body=json_body(SpeechBody, nulls=True),
     )
     async def create(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:

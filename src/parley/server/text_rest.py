@@ -43,7 +43,7 @@ from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.audio_upload import until_gone
-from parley.server.openapi.operation import SSE, Answer, Schema, described, json_body
+from parley.server.openapi.operation import EVENTS, SSE, Answer, Schema, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, RefusalType, Refused
 from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
@@ -79,7 +79,7 @@ BUSY: Final = Refusal(
     BUSY_RETRY_S,
 )
 
-ANSWERS: Final[dict[str, Schema]] = {"application/json": "ForwardedAnswer", SSE: {"type": "string"}}
+ANSWERS: Final[dict[str, Schema]] = {"application/json": "ForwardedAnswer", SSE: EVENTS}
 FORWARDED: Final = "Handed on to the language model of a pipeline (server.text_api)."
 
 _STATUS: Final = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "timeout": 504}

@@ -89,7 +89,7 @@ async def new_name(request: Request) -> str:
 def page_of(request: Request, records: Sequence[R], shown: Callable[[R], dict[str, object]]) -> Response:
     """The page that the query's `after` and `limit` ask for. Raises `Refused`."""
     newest = list(reversed(records))
-    limit = _limit(request.query_params.get("limit", ""))
+    limit = _limit(request.query_params.get("limit"))
     if after := request.query_params.get("after", ""):
         places = [place for place, one in enumerate(newest) if one.id == after]
         if not places:
@@ -107,8 +107,8 @@ def page_of(request: Request, records: Sequence[R], shown: Callable[[R], dict[st
     )
 
 
-def _limit(given: str) -> int:
-    if not given:
+def _limit(given: str | None) -> int:
+    if given is None:
         return USUAL_PAGE
     if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= MAX_PAGE):
         raise Refused(Refusal(400, "invalid_value", f"limit must be a number from 1 to {MAX_PAGE}.", "limit"))

@@ -125,6 +125,8 @@ def _operation(operation: Operation, method: str, path: str, structs: _Structs) 
     if fields:
         made["parameters"] = fields
     if operation.body is not None:
+        if operation.body.nulls:
+            structs.nulls |= {one for one in operation.body.content.values() if isinstance(one, type)}
         made["requestBody"] = {
             "required": operation.body.required,
             "content": _content(operation.body.content, structs),
@@ -173,6 +175,8 @@ class _Structs:
 
     def __init__(self) -> None:
         self._found: dict[type[msgspec.Struct], None] = {}
+        self.nulls: set[type[msgspec.Struct]] = set()
+        """Those whose fields may be null for being left out."""
 
     def schema(self, schema: Schema) -> dict[str, Any]:
         if isinstance(schema, str):
@@ -186,4 +190,9 @@ class _Structs:
 
     def components(self) -> dict[str, Any]:
         _, components = msgspec.json.schema_components(list(self._found), ref_template=_COMPONENT)
+        for struct in self.nulls:
+            made = components[struct.__name__]
+            for name, schema in made["properties"].items():
+                if name not in made["required"]:
+                    made["properties"][name] = {"anyOf": [schema, {"type": "null"}]}
         return dict(components)

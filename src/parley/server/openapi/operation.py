@@ -26,6 +26,10 @@ JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
 FORM: Final = "multipart/form-data"
 
+EVENTS: Final[Mapping[str, Any]] = {"description": "Server-sent events."}
+AUDIO: Final[Mapping[str, Any]] = {"type": "string", "format": "binary"}
+PLAIN: Final[Mapping[str, Any]] = {"type": "string"}
+
 _MARK: Final = "described_operation"
 
 COMMON: Final = (403, 408, 503)
@@ -45,10 +49,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body: its schemas by content type."""
+    """The body: its schemas by content type. `nulls`: null is taken for a field that is left out."""
 
     content: Mapping[str, Schema]
     required: bool = True
+    nulls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +124,9 @@ def json_answer(text: str, schema: Schema) -> Answer:
     return Answer(text, {JSON: schema})
 
 
-def json_body(schema: Schema, *, required: bool = True) -> Body:
+def json_body(schema: Schema, *, required: bool = True, nulls: bool = False) -> Body:
     """A body in JSON."""
-    return Body({JSON: schema}, required)
+    return Body({JSON: schema}, required, nulls)
 
 
 def form_body(
