@@ -104,9 +104,12 @@ def rest_app(routes: Sequence[Route], hosts: HostRule, origins: OriginRule) -> A
         HTTPException: _http_error,
         Exception: _bug,
     }
+    app = Starlette(routes=list(routes), exception_handlers=handlers)
+    # A redirect would lead to whatever host the request names.
+    app.router.redirect_slashes = False
     # Outside of the routes, so that a page can read errors too.
     answered = CORSMiddleware(
-        Starlette(routes=list(routes), exception_handlers=handlers),
+        app,
         allow_origins=["*"] if origins.everyone else (),
         allow_origin_regex=None if origins.everyone else origins.pattern,
         allow_methods=METHODS,
@@ -230,7 +233,8 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     path, headers = request.url.path, error.headers
     match error.status_code:
         case 404:
-            hint = f" Did you mean /v1{path}?" if _served(request.app, f"/v1{path}") else ""
+            meant = next((near for near in (f"/v1{path}", path.rstrip("/")) if _served(request.app, near)), "")
+            hint = f" Did you mean {meant}?" if meant else ""
             refusal = Refusal(404, "not_found", f"There is no {request.method} {path} here.{hint}")
         case 405:
             methods = ", ".join(sorted(_served(request.app, path)))
