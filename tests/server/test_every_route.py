@@ -20,6 +20,16 @@ from tests.server.harness import Running, configured, running
 
 Row = tuple[Demand | None, int]
 
+WRITTEN: Final = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
+
+CALLS: Final[tuple[tuple[str, str, Row], ...]] = (
+    ("POST", "calls", ("session", 415)),
+    ("DELETE", "calls/{call_id}", ("session", 404)),
+    ("POST", "calls/{call_id}/hangup", ("session", 404)),
+    ("POST", "calls/{call_id}/{action}", ("session", 404)),
+    ("POST", "translations/calls", ("session", 415)),
+)
+
 TABLE: Final[dict[str, Row]] = {
     "GET /": (None, 200),
     "GET /assets/{name}": (None, 404),
@@ -57,17 +67,7 @@ TABLE: Final[dict[str, Row]] = {
         for method in ("GET", "POST", "DELETE")
         for path in ("chat/completions", "responses")
     },
-    **{
-        f"{begin} {root}/{end}": row
-        for root in ("/v1/realtime", "/realtime")
-        for begin, end, row in (
-            ("POST", "calls", ("session", 415)),
-            ("DELETE", "calls/{call_id}", ("session", 404)),
-            ("POST", "calls/{call_id}/hangup", ("session", 404)),
-            ("POST", "calls/{call_id}/{action}", ("session", 404)),
-            ("POST", "translations/calls", ("session", 415)),
-        )
-    },
+    **{f"{begin} {root}/{end}": row for root in ("/v1/realtime", "/realtime") for begin, end, row in CALLS},
     **{
         f"GET {path}": (None, 426)
         for path in (
@@ -138,15 +138,10 @@ async def test_each_credential_opens_what_it_should_and_nothing_else(tmp_path: P
         made = await client.post(
             f"{server.http}/v1/realtime/client_secrets", headers={"authorization": f"Bearer {keys['realtime']}"}
         )
-        credentials = {
-            **keys,
-            "ek_": made.json()["value"],
-            "revoked": revoked,
-            "wrong": "sk-wrong",
-            "forged": "ek_forged",
-        }
+        credentials: list[tuple[str, str | None]] = [*keys.items(), ("ek_", made.json()["value"]), ("revoked", revoked)]
+        credentials += [("wrong", "sk-wrong"), ("forged", "ek_forged"), ("none", None)]
         for row, (demand, status) in TABLE.items():
-            for name, credential in {**credentials, "none": None}.items():
+            for name, credential in credentials:
                 got, code = await asked(row, credential)
                 if demand is None:
                     assert got == status, (row, name)
@@ -380,5 +375,4 @@ async def test_the_document_has_every_route_and_is_the_same_as_on_disk(tmp_path:
         served_one = (await client.get(f"{server.http}/openapi.json")).json()
         rows = {f"{method.upper()} {path}" for path, item in served_one["paths"].items() for method in item}
         assert rows == routes_of(server)
-    written = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
-    assert served_one == json.loads(written.read_text(encoding="utf-8")), "python scripts/openapi.py"
+    assert served_one == json.loads(WRITTEN.read_text(encoding="utf-8")), "python scripts/openapi.py"

@@ -427,6 +427,8 @@ BAD: Mapping[str, tuple[str, Any, str]] = {
         {"input": "x", "tools": [{"type": "mcp", "server_url": "http://10.0.0.1"}]},
         "tools",
     ),
+    "a tool of no type": ("chat", {"messages": HELLO, "tools": [{"type": {}}]}, "tools"),
+    "tools as text": ("chat", {"messages": HELLO, "tools": "all"}, "tools"),
     "an item by its id": ("responses", {"input": [{"type": "item_reference", "id": "msg_1"}]}, "id"),
     "a file by an escaped name": ("responses", b'{"input":[{"type":"input_file","file\\u005fid":"f"}]}', "file_id"),
     "no object": ("chat", [1], ""),
@@ -476,6 +478,17 @@ async def test_no_more_than_so_many_are_handed_on_at_once(tmp_path: Path, monkey
         assert error.response.headers["retry-after"]
         held.set()
         assert len(await asyncio.gather(*asked)) == MAX_REQUESTS
+
+
+async def test_a_body_that_breaks_off_frees_its_place(tmp_path: Path) -> None:
+    head = "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n"
+    async with before(tmp_path, says_hi) as (server, _):
+        host, _, port = server.host.partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head.encode() + b"{")
+        await until(lambda: len(server.app.text) == 1)
+        writer.close()
+        await until(lambda: not len(server.app.text))
 
 
 # --- what the endpoint does --------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ ONLY_FUNCTIONS: Final = "Tools of the type function or custom, which the client 
 
 def _refuse_hosted(tool: Mapping[str, Any]) -> None:
     kind = tool.get("type")
-    if kind not in OWN_TOOLS:
+    if not isinstance(kind, str) or kind not in OWN_TOOLS:
         message = f"A tool of the type {str(kind)[:40]!r} cannot be used here. {ONLY_FUNCTIONS}"
         raise Refused(Refusal(400, "unsupported_parameter", message, "tools"))
 
