@@ -51,6 +51,7 @@ ParleyError
   TooLarge                       server: a session does not fit into a client secret
   KeyHasPassword                 server: the TLS key is encrypted (internal to `tls`)
   Refused                        server: a REST request is refused with a `Refusal`
+  Undescribed                    server: a route has no description for the API's document
   SoundServerUnavailable         cables: no sound server can be asked
     SoundServerRefused           cables: the sound server did not do what was asked
   AlsaPluginMissing              cables: PortAudio cannot reach the sound server

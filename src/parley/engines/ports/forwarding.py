@@ -1,4 +1,4 @@
-"""Requests of OpenAI's text APIs that are handed on as they are to the endpoint behind a language model: optional for its engines.
+"""Forwarded requests: those of OpenAI's text APIs, handed on as they are to the endpoint behind a language model. Optional for its engines.
 
 Laws:
 - The engine puts its own model, key and options into the request; nothing else of it changes. The client's key never reaches an engine.
