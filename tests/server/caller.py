@@ -23,6 +23,15 @@ from tests.wire.sdk import parse_server_event
 
 RATE = 48_000
 FRAME = RATE // 50
+LOUD = 1_000
+"""Of 32,767: more than the noise of a codec."""
+
+
+async def comes_true(condition: Callable[[], bool]) -> None:
+    """Wait, beside media in real time, which a loop that turns for nothing would delay."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.005)
 
 
 class Voice(MediaStreamTrack):
@@ -66,12 +75,31 @@ class Caller:
     raw: list[dict[str, Any]] = field(default_factory=list)
     pieces: list[NDArray[np.int16]] = field(default_factory=list)
     channel: Any = None
+    speech_ms: int = 0
+    """How long it heard more than silence."""
     _came: asyncio.Event = field(default_factory=asyncio.Event)
+    _sounded: asyncio.Event = field(default_factory=asyncio.Event)
     _read: int = 0
 
     @property
     def heard(self) -> NDArray[np.int16]:
         return np.concatenate(self.pieces) if self.pieces else np.zeros(0, np.int16)
+
+    async def hears(self, ms: int) -> None:
+        """Wait until so much speech has been heard."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.speech_ms < ms:
+                self._sounded.clear()
+                await self._sounded.wait()
+
+    async def listens(self, ms: int) -> NDArray[np.int16]:
+        """Whatever is heard in the next `ms`."""
+        heard, wanted = len(self.pieces), ms // 20
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.pieces) < heard + wanted:
+                self._sounded.clear()
+                await self._sounded.wait()
+        return np.concatenate(self.pieces[heard:])
 
     async def next(self) -> Any:
         while self._read == len(self.events):
@@ -114,8 +142,11 @@ class Caller:
             while True:
                 frame = await track.recv()
                 assert isinstance(frame, AudioFrame)
-                audio = frame.to_ndarray().reshape(-1, 2)[:, 0]
-                self.pieces.append(audio.astype(np.int16))
+                audio = frame.to_ndarray().reshape(-1, 2)[:, 0].astype(np.int16)
+                self.pieces.append(audio)
+                loud = np.abs(audio.astype(np.int32)).reshape(-1, RATE // 100).max(axis=1) > LOUD
+                self.speech_ms += 10 * int(loud.sum())
+                self._sounded.set()
         except MediaStreamError:
             pass
 

@@ -82,8 +82,7 @@ class ShortResampler:
         return made
 
     def _thinned(self, count: int) -> Samples:
-        """The next `count` samples where the output is every nth of the filtered input: n convolutions of every nth sample, at a third of the
-        time."""
+        """The next `count` samples where the output is every nth of the filtered input: n convolutions of every nth sample."""
         first, taps = self._next - self._half + 1 - self._start, self._taps[0]
         reached = self._held[first : first + (count - 1) * self._step + 2 * self._half]
         made = np.zeros(count, np.float32)

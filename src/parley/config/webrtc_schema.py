@@ -31,7 +31,9 @@ def _switch(value: object) -> object:
 def _ice_url(url: str) -> str:
     found = _URL.fullmatch(url)
     if found is None:
-        raise ValueError("an ICE server is stun:HOST:PORT, turn:HOST:PORT?transport=udp or turns:HOST:PORT?transport=tcp")
+        raise ValueError(
+            "an ICE server is stun:HOST:PORT, turn:HOST:PORT?transport=udp or turns:HOST:PORT?transport=tcp"
+        )
     if found["scheme"] == "stun" and "?" in url:
         raise ValueError("a STUN server takes no ?transport=")
     return url
@@ -43,7 +45,9 @@ def _port_range(value: str) -> str:
     found = re.fullmatch(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})", value)
     low, high = (int(found[1]), int(found[2])) if found is not None else (0, 0)
     if not 1024 <= low < high <= 65_535 or high - low + 1 < LEAST_PORTS:
-        raise ValueError(f"a range of UDP ports is LOW-HIGH, within 1024-65535 and at least {LEAST_PORTS} ports, such as 40000-40999")
+        raise ValueError(
+            f"a range of UDP ports is LOW-HIGH, within 1024-65535 and at least {LEAST_PORTS} ports, such as 40000-40999"
+        )
     return value
 
 

@@ -57,8 +57,8 @@ from parley.server.tls import tls_context, tls_warning
 
 log = logging.getLogger("parley.server")
 
-QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
-"""They log single requests, which may contain keys and words."""
+QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai", "aioice", "aiortc")
+"""They log single requests and packets, which may contain keys, words and addresses."""
 
 
 class Application:
@@ -79,7 +79,7 @@ class Application:
         metrics.registry.register(ChainMetrics(engines.chains()))
         metrics.registry.register(GuardMetrics(engines.guarded()))
         metrics.registry.register(CacheMetrics(engines.caches))
-        refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+        refused = _refusal_counter(metrics)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
@@ -113,12 +113,7 @@ class Application:
             {RAW_AUDIO_PATH: RawGate(server, checks, self.factory, self.calls)},
         )
         self.webrtc = CallsHttp(
-            config,
-            self.calls,
-            access=self.access,
-            origins=origins,
-            sessions=self.factory,
-            refused=refused,
+            config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self.text = TextRest(config, engines, self.access, origins, self.sessions)
@@ -159,6 +154,12 @@ class Application:
             ending=self.webrtc.end_all,
             patience=patience or Patience(),
         )
+
+
+def _refusal_counter(metrics: Metrics) -> Callable[[str], None]:
+    """Counts handshakes and calls that are refused, by their code."""
+    refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+    return lambda code: refusals.labels(code).inc()
 
 
 def access_of(server: ServerConfig) -> Access:

@@ -3,7 +3,7 @@
 Next on the reading path: `transport.py` (packets and channels), `incoming.py` and `outgoing.py` (audio), `events.py`.
 
 Laws:
-- A session's `Link`: `attach` gives it its peer, and `lost` is the last that the peer hears, exactly once. `finish` may be called at any time.
+- A session's `Link`: `attach` gives it its peer, and `lost` is the last that the peer hears, exactly once. `finish` may come at any time.
 - The session runs from the request on: what it says before the client is connected waits, and a server may attach to it meanwhile.
 - A call that nobody uses ends, with its reason in the log: no connection within `CONNECT_S`, nothing heard for `LOST_S`, neither audio
   nor a channel nor an attached server for `UNUSED_S`.
@@ -207,7 +207,8 @@ class WebRtcCall:
                     await slice_turn()
                 self._budget.charge(arrival.values)
         except Exception:  # the session's boundary: a bug ends this call and no other
-            self._broke()
+            log.exception("call %s ends because of a bug in the server", self.id)
+            self.finish("an internal error")
         finally:
             self._reading = False
 
@@ -215,11 +216,8 @@ class WebRtcCall:
         try:
             step()
         except Exception:  # the session's boundary: a bug ends this call and no other
-            self._broke()
-
-    def _broke(self) -> None:
-        log.exception("call %s ends because of a bug in the server", self.id)
-        self.finish("an internal error")
+            log.exception("call %s ends because of a bug in the server", self.id)
+            self.finish("an internal error")
 
     def _not_sent(self, size: int) -> None:
         limit = self._offer.max_message
@@ -252,7 +250,8 @@ class WebRtcCall:
         except ConnectionError as fault:
             self.finish(str(fault) or "the connection was lost")
         except Exception:  # the session's boundary: a bug ends this call and no other
-            self._broke()
+            log.exception("call %s ends because of a bug in the server", self.id)
+            self.finish("an internal error")
 
     async def _connect(self) -> None:
         async with asyncio.timeout(CONNECT_S):

@@ -2,8 +2,8 @@
 
 Laws:
 - What is sent before the channel is open waits for it, and goes first. A client that has no channel loses its events and goes on talking.
-- The channel holds `CHANNEL_BYTES` at a time. What it does not take waits here, up to `OUTBOX_BYTES`, and the session is notified, so that it
-  makes no more; a client that lets more pile up, or takes nothing for `STALL_S`, loses the call.
+- The channel holds `CHANNEL_BYTES` at a time. What it does not take waits here, up to `OUTBOX_BYTES`, and the session is notified, so
+  that it makes no more; a client that lets more pile up, or takes nothing for `STALL_S`, loses the call.
 - An event that is longer than the client's limit for a message is not sent; the session's client is told so instead.
 
 Does not know: what an event means.
@@ -122,7 +122,9 @@ class EventChannel:
                 self._congested(False)
         if self._outbox and self._stall is None:
             self._congested(True)
-            self._stall = asyncio.get_running_loop().call_later(STALL_S, self._fail, f"no event was read for {STALL_S:.0f} s")
+            self._stall = asyncio.get_running_loop().call_later(
+                STALL_S, self._fail, f"no event was read for {STALL_S:.0f} s"
+            )
 
     def _fail(self, why: str) -> None:
         self.closed()

@@ -1,7 +1,7 @@
 """The server's addresses for one call, and which datagrams get past them: ICE, by aioice.
 
 Laws:
-- Sockets are bound within the range of the settings, where there is one; what is announced in place of a host's address is the settings' too.
+- Sockets are bound within the range of the settings, where there is one.
 - A datagram that is no STUN message is taken from an address that has passed a connectivity check, and from no other: whoever does not
   know the call's password gets nothing past this file. What waits to be read is bounded.
 - The server never asks for names: candidates are addresses (`offer`).
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import time
 from typing import Any, Final
 
@@ -30,6 +31,9 @@ log = logging.getLogger("parley.server")
 
 MAX_WAITING: Final = 256
 """Datagrams that wait to be read: five seconds of speech. A client that sends faster than it is read loses the rest."""
+
+RECEIVE_BYTES: Final = 256 * 1024
+"""Of the system's buffer for a socket: a long message comes in a burst, and what is lost of it costs a second."""
 
 MAX_PEERS: Final = 64
 """Addresses from which a client may have checked its connection; a phone that roams between networks has a few in an hour."""
@@ -100,6 +104,9 @@ class BoundedConnection(Connection):
                 )
             except OSError:
                 continue
+            open_socket = protocol.transport.get_extra_info("socket")
+            if open_socket is not None:
+                open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
             host, taken = protocol.transport.get_extra_info("sockname")[:2]
             protocol.local_candidate = Candidate(
                 foundation=candidate_foundation("host", "udp", host),
@@ -156,6 +163,6 @@ class BoundedGatherer(RTCIceGatherer):
 
 def _servers(settings: WebRtcConfig) -> list[RTCIceServer]:
     return [
-        RTCIceServer(url, settings.ice_username or None, settings.ice_credential or None) for url in settings.ice_servers
+        RTCIceServer(url, settings.ice_username or None, settings.ice_credential or None)
+        for url in settings.ice_servers
     ]
-

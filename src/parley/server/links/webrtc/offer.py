@@ -33,15 +33,30 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Setup = Literal["active", "passive", "actpass"]
 
 _DIRECTIONS: Final[Sequence[Direction]] = ("sendrecv", "sendonly", "recvonly", "inactive")
-_MEDIA = re.compile(r"(?P<kind>[a-z]{1,20}) (?P<port>[0-9]{1,5})(?:/[0-9]{1,5})? (?P<profile>[A-Z/]{1,40}) (?P<formats>.{1,2000})")
+_MEDIA = re.compile(
+    r"(?P<kind>[a-z]{1,20}) (?P<port>[0-9]{1,5})(?:/[0-9]{1,5})? (?P<profile>[A-Z/]{1,40}) (?P<formats>.{1,2000})"
+)
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}")
-_FINGERPRINT = re.compile(r"(?P<algorithm>sha-(?:256|384|512)) (?P<value>[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31,63})", re.IGNORECASE)
+_FINGERPRINT = re.compile(
+    r"(?P<algorithm>sha-(?:256|384|512)) (?P<value>[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31,63})", re.IGNORECASE
+)
 _MID = re.compile(r"[!#-'*+\-.0-9A-Z^-~]{1,32}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _OPUS = re.compile(r"(?P<type>[0-9]{1,3}) opus/48000/2", re.IGNORECASE)
 _SECTION_ATTRIBUTES: Final = frozenset(
-    ("mid", "bundle-only", "rtcp-mux", "rtpmap", "fmtp", "sctp-port", "sctpmap", "max-message-size", "candidate", *_DIRECTIONS)
+    (
+        "mid",
+        "bundle-only",
+        "rtcp-mux",
+        "rtpmap",
+        "fmtp",
+        "sctp-port",
+        "sctpmap",
+        "max-message-size",
+        "candidate",
+        *_DIRECTIONS,
+    )
 )
 _SHARED_ATTRIBUTES: Final = frozenset(("ice-ufrag", "ice-pwd", "fingerprint", "setup"))
 
@@ -220,7 +235,12 @@ def _audio(sections: Sequence[_Lines], described: Sequence[Section]) -> tuple[in
         offered = media["formats"].split()
         for value in sections[at].values.get("rtpmap", ()):
             found = _OPUS.fullmatch(value)
-            if found is not None and found["type"] in offered and not _is_off(sections[at]) and int(found["type"]) < 128:
+            if (
+                found is not None
+                and found["type"] in offered
+                and not _is_off(sections[at])
+                and int(found["type"]) < 128
+            ):
                 return at, int(found["type"])
     raise _invalid("Its audio section has no Opus (opus/48000/2), which is the one codec here.")
 

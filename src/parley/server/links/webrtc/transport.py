@@ -1,4 +1,4 @@
-"""The encrypted connection of one call: ICE, DTLS, SRTP and SCTP, by aiortc. It carries RTP packets and data channels, no audio and no events.
+"""The encrypted connection of one call: ICE, DTLS, SRTP and SCTP, by aiortc. It carries RTP packets and data channels.
 
 Laws:
 - One transport for all that a call has. It is made of aiortc's parts rather than of its `RTCPeerConnection`, which decodes in a thread
@@ -12,12 +12,11 @@ Does not know: sessions, Opus, what a message means.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
 from aiortc import (
@@ -34,6 +33,7 @@ from aiortc import (
     RTCSctpTransport,
 )
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcsctptransport import Chunk
 from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from parley.config.values import WebRtcConfig
@@ -85,6 +85,11 @@ class BoundedSctp(RTCSctpTransport):
             raise ConnectionError("the client sent more in one message, or on more channels, than is read")
         while (waits := self._wire.patience()) is not None:
             await waits
+
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        """Timers and tasks of aiortc's own send, too, after the connection is lost; nobody takes their exceptions."""
+        with contextlib.suppress(ConnectionError):
+            await super()._send_chunk(chunk)
 
     @property
     def idle(self) -> bool:
