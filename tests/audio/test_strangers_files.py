@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from parley.audio import decoding_worker
 from parley.audio.file_errors import AudioFileError, AudioTooLong
 from parley.audio.files import Recording, read, write
-from parley.audio.strangers import open_strangers, read_strangers
+from parley.engines.strangers_audio import open_strangers, read_strangers
 from tests.audio.containers import CONTAINERS, HOSTILE, container, mp4_that_says, wav_that_says
 
 TONE = Recording((0.2 * np.sin(np.arange(9_600) / 10)).astype(np.float32), 48_000)
@@ -114,9 +114,9 @@ def test_a_wav_is_believed_no_longer_than_it_is() -> None:
 def test_pictures_are_not_decoded() -> None:
     audio = (8_000 * np.sin(np.arange(12_000) / 10)).astype(np.int16)
     data = container(audio, 24_000, "matroska", "libopus", pictures=3)
-    with closing(open_strangers(io.BytesIO(data), "The file", max_seconds=90, max_rate=24_000)) as audio:
-        assert audio.read() is not None
-        status = Path(f"/proc/{audio._child.pid}/status")  # type: ignore[attr-defined]
+    with closing(open_strangers(io.BytesIO(data), "The file", max_seconds=90, max_rate=24_000)) as reading:
+        assert reading.read() is not None
+        status = Path(f"/proc/{reading._child.pid}/status")  # type: ignore[attr-defined]
         if not status.exists():
             pytest.skip("there is no /proc here")
         (peak,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from parley.audio.files import Recording, write
+from parley.audio.pcm import to_float
 from parley.server import audio_upload
 from parley.server.app import create_app
 from parley.server.audio_upload import MAX_REQUESTS, MAX_UPLOAD_BYTES
@@ -94,7 +95,7 @@ async def test_a_recording_that_is_longer_than_the_limit_is_refused(
 ) -> None:
     monkeypatch.setattr(audio_upload, "MAX_AUDIO_SECONDS", 1)
     unsaid = tmp_path / "long.mp3"
-    write(unsaid, Recording(TALK.astype(np.float32) / 32768, 24_000))
+    write(unsaid, Recording(to_float(TALK), 24_000))
     async with plain() as (_, client):
         for data in (wav(), unsaid.read_bytes()):
             error = (await sent(client, path, data)).json()["error"]

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from typing import BinaryIO, TypeVar
 
 from parley.audio.file_errors import AudioFileError
-from parley.audio.strangers import StrangersAudio, open_strangers
 from parley.audio.types import Samples
+from parley.engines.strangers_audio import StrangersAudio, open_strangers
 from parley.server.refusals import Refusal, Refused
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """What somebody has sent, decoded piece by piece: within bounds, and nothing but the bytes themselves.
 
 Laws:
-- Plain PCM WAV is read here; everything else in a process of its own (`decoding_worker.py`), which reads no faster than it is asked.
+- Plain PCM WAV is read here; everything else in a process of its own (`audio/decoding_worker.py`), which reads no faster than it is asked.
 - No more of the audio is held than a piece of half a second, however long it is.
 - Closing ends the process, whatever it does.
 """
