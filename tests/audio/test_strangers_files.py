@@ -115,6 +115,7 @@ def test_pictures_are_not_decoded() -> None:
     audio = (8_000 * np.sin(np.arange(12_000) / 10)).astype(np.int16)
     data = container(audio, 24_000, "matroska", "libopus", pictures=3)
     with closing(open_strangers(io.BytesIO(data), "The file", max_seconds=90, max_rate=24_000)) as reading:
+        reading.begin()
         assert reading.read() is not None
         status = Path(f"/proc/{reading._child.pid}/status")  # type: ignore[attr-defined]
         if not status.exists():
@@ -126,6 +127,7 @@ def test_pictures_are_not_decoded() -> None:
 def test_closing_ends_the_process_in_the_middle_of_a_file(files: dict[str, bytes]) -> None:
     long = container(np.zeros(24_000 * 60, np.int16), 24_000, "flac", "flac")
     audio = open_strangers(io.BytesIO(long), "The file", max_seconds=90, max_rate=24_000)
+    audio.begin()
     assert audio.read() is not None
     child = audio._child  # type: ignore[attr-defined]
     assert child.poll() is None, "it waits for its reader"
@@ -138,6 +140,7 @@ def test_closing_ends_the_process_in_the_middle_of_a_file(files: dict[str, bytes
 def test_a_long_file_is_read_in_pieces_of_half_a_second(files: dict[str, bytes]) -> None:
     for data in (files[".wav"], container(np.zeros(60_000, np.int16), 24_000, "flac", "flac")):
         with closing(open_strangers(io.BytesIO(data), "The file", max_seconds=90, max_rate=24_000)) as audio:
+            audio.begin()
             pieces = []
             while (piece := audio.read()) is not None:
                 pieces.append(len(piece) / audio.sample_rate)
@@ -151,6 +154,7 @@ def test_the_process_that_decodes_can_open_nothing_and_knows_no_key(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     long = container(np.zeros(24_000 * 60, np.int16), 24_000, "flac", "flac")
     with closing(open_strangers(io.BytesIO(long), "The file", max_seconds=90, max_rate=24_000)) as audio:
+        audio.begin()
         process = Path(f"/proc/{audio._child.pid}")  # type: ignore[attr-defined]
         if not process.exists():
             pytest.skip("there is no /proc here")
