@@ -55,6 +55,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "RuleTable",
             "ServerVad",
             "SemanticVad",
+            "Transcription",
         ),
     ),
     "files.md": (

@@ -105,7 +105,7 @@ def mp4_that_says(samples: int = 0, fragment: int = 0, reference: bytes = b"") -
         _full(b"stts", struct.pack(">III", 1, samples, 2)),
         _full(b"stsc", struct.pack(">IIII", 1, 1, samples or 1, 1)),
         _full(b"stsz", struct.pack(">II", 1, samples)),
-        _full(b"stco", struct.pack(">II", 1, 64)),
+        _full(b"stco", b"\0\0\0\1", b"HERE"),
     )
     track = _box(
         b"trak",
@@ -131,7 +131,7 @@ def mp4_that_says(samples: int = 0, fragment: int = 0, reference: bytes = b"") -
     if fragment:
         run = _full(b"trun", struct.pack(">I", fragment))
         file += _box(b"moof", _full(b"mfhd", b"\0\0\0\1"), _box(b"traf", _full(b"tfhd", b"\0\0\0\1"), run))
-    return file + _box(b"mdat", bytes(64_000))
+    return file.replace(b"HERE", struct.pack(">I", len(file) + 8)) + _box(b"mdat", bytes(64_000))
 
 
 def nested_mp4(depth: int) -> bytes:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from parley.audio import decoding_worker
 from parley.audio.file_errors import AudioFileError, AudioTooLong
 from parley.audio.files import Recording, read, write
-from parley.audio.strangers import open_strangers, read_strangers
+from parley.engines.strangers_audio import open_strangers, read_strangers
 from tests.audio.containers import CONTAINERS, HOSTILE, container, mp4_that_says, wav_that_says
 
 TONE = Recording((0.2 * np.sin(np.arange(9_600) / 10)).astype(np.float32), 48_000)
@@ -99,7 +99,7 @@ def test_sound_that_is_said_to_be_in_another_file_is_not_looked_for_there(tmp_pa
     other = tmp_path / "secret.raw"
     other.write_bytes(b"\x7f" * 64_000)
     heard = sent(mp4_that_says(samples=100, reference=other.as_uri().encode())).audio
-    assert np.abs(heard).max() < 0.9, "that file is loud"
+    assert not heard.any(), "that file is loud"
 
 
 def test_a_container_that_is_as_it_says_is_read() -> None:
@@ -114,9 +114,10 @@ def test_a_wav_is_believed_no_longer_than_it_is() -> None:
 def test_pictures_are_not_decoded() -> None:
     audio = (8_000 * np.sin(np.arange(12_000) / 10)).astype(np.int16)
     data = container(audio, 24_000, "matroska", "libopus", pictures=3)
-    with closing(open_strangers(io.BytesIO(data), "The file", max_seconds=90, max_rate=24_000)) as audio:
-        assert audio.read() is not None
-        status = Path(f"/proc/{audio._child.pid}/status")  # type: ignore[attr-defined]
+    with closing(open_strangers(io.BytesIO(data), "The file", max_seconds=90, max_rate=24_000)) as reading:
+        reading.begin()
+        assert reading.read() is not None
+        status = Path(f"/proc/{reading._child.pid}/status")  # type: ignore[attr-defined]
         if not status.exists():
             pytest.skip("there is no /proc here")
         (peak,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
@@ -126,6 +127,7 @@ def test_pictures_are_not_decoded() -> None:
 def test_closing_ends_the_process_in_the_middle_of_a_file(files: dict[str, bytes]) -> None:
     long = container(np.zeros(24_000 * 60, np.int16), 24_000, "flac", "flac")
     audio = open_strangers(io.BytesIO(long), "The file", max_seconds=90, max_rate=24_000)
+    audio.begin()
     assert audio.read() is not None
     child = audio._child  # type: ignore[attr-defined]
     assert child.poll() is None, "it waits for its reader"
@@ -138,6 +140,7 @@ def test_closing_ends_the_process_in_the_middle_of_a_file(files: dict[str, bytes
 def test_a_long_file_is_read_in_pieces_of_half_a_second(files: dict[str, bytes]) -> None:
     for data in (files[".wav"], container(np.zeros(60_000, np.int16), 24_000, "flac", "flac")):
         with closing(open_strangers(io.BytesIO(data), "The file", max_seconds=90, max_rate=24_000)) as audio:
+            audio.begin()
             pieces = []
             while (piece := audio.read()) is not None:
                 pieces.append(len(piece) / audio.sample_rate)
@@ -151,6 +154,7 @@ def test_the_process_that_decodes_can_open_nothing_and_knows_no_key(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     long = container(np.zeros(24_000 * 60, np.int16), 24_000, "flac", "flac")
     with closing(open_strangers(io.BytesIO(long), "The file", max_seconds=90, max_rate=24_000)) as audio:
+        audio.begin()
         process = Path(f"/proc/{audio._child.pid}")  # type: ignore[attr-defined]
         if not process.exists():
             pytest.skip("there is no /proc here")

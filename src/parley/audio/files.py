@@ -4,7 +4,7 @@ Laws:
 - Files are read as mono float32 at their own rate; more channels are averaged.
 - PyAV is loaded only for a file that is not plain PCM WAV.
 - A file is read whole, so its length is bounded (`MAX_SECONDS`).
-- Does not know: files of strangers (`strangers.py`). FFmpeg opens further files, by path or URL, that some of its containers name.
+- Does not know: files of strangers (`engines/strangers_audio.py`). FFmpeg opens further files, by path or URL, that some containers name.
 """
 
 from __future__ import annotations

@@ -189,8 +189,6 @@ def options_for(
     checks.number("engine_timeout_s", engine_timeout_s, 0.001, MAX_TIMEOUT_S, "seconds")
     checks.flag("raises", raises)
     checks.flag("logprobs", logprobs)
-    if transcription is not None and not isinstance(transcription, Transcription):
-        raise checks.refused("transcription", transcription, "Give a parley.Transcription.")
     if trace_dir is not None and not isinstance(trace_dir, str | os.PathLike):
         raise checks.refused("trace_dir", trace_dir, "Give the path of a folder.")
     judgements.check()
@@ -206,7 +204,7 @@ def options_for(
             speed=speed,
             modality=modality or ("audio" if pipeline.speaks else "text"),
             turn_detection=judgements.detection(pipeline),
-            transcription=replace(transcription or Transcription(), model=config.engines[STT].name),
+            transcription=_transcription(pipeline, transcription),
             include=(LOGPROBS,) if logprobs else (),
             tools=(FUNCTIONS,) if tools else (),
         ),
@@ -233,6 +231,12 @@ def options_for(
         trace_dir=None if trace_dir is None else Path(trace_dir),
         view=view,
     )
+
+
+def _transcription(pipeline: Pipeline, given: object) -> Transcription:
+    if given is not None and not isinstance(given, Transcription):
+        raise checks.refused("transcription", given, "Give a parley.Transcription.")
+    return replace(given or Transcription(), model=pipeline.config.engines[STT].name)
 
 
 def _policy(pipeline: Pipeline, policy: Any, own: OwnCode, view: JudgementContext) -> Policy | None:

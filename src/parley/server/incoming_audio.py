@@ -9,16 +9,23 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from threading import Lock
 from typing import BinaryIO, TypeVar
 
 from parley.audio.file_errors import AudioFileError
-from parley.audio.strangers import StrangersAudio, open_strangers
 from parley.audio.types import Samples
+from parley.engines.strangers_audio import StrangersAudio, open_strangers
 from parley.server.refusals import Refusal, Refused
 
 T = TypeVar("T")
+
+log = logging.getLogger("parley.server")
+
+RETRY_S = 30
+"""A full disk, or too many processes: somebody has to see to it, or it passes by itself."""
 
 
 class IncomingAudio:
@@ -47,26 +54,39 @@ class IncomingAudio:
 @asynccontextmanager
 async def incoming_audio(file: BinaryIO, *, max_seconds: float, max_rate: int) -> AsyncIterator[IncomingAudio]:
     """The recording in an open file, at `max_rate` Hz or less (a plain WAV: at its own rate). Raises `Refused`."""
-
-    def open_file() -> StrangersAudio:
-        return open_strangers(file, "The file", max_seconds=max_seconds, max_rate=max_rate)
-
-    opening = asyncio.ensure_future(_decoded(open_file))
+    opening = _Opening(lambda: open_strangers(file, "The file", max_seconds=max_seconds, max_rate=max_rate))
     try:
-        audio = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close_late)
-        raise
-    try:
-        yield IncomingAudio(audio)
+        yield IncomingAudio(await _decoded(opening.run))
     finally:
-        await asyncio.shield(asyncio.to_thread(audio.close))
+        opening.close()
 
 
-def _close_late(opening: asyncio.Future[StrangersAudio]) -> None:
-    """Nobody waits for what was being opened."""
-    if not opening.cancelled() and opening.exception() is None:
-        asyncio.get_running_loop().run_in_executor(None, opening.result().close)
+class _Opening:
+    """A file that is opened in a thread, and closed by its owner whether or not that thread is done."""
+
+    def __init__(self, open_file: Callable[[], StrangersAudio]) -> None:
+        self._open_file = open_file
+        self._lock = Lock()
+        self._audio: StrangersAudio | None = None
+        self._closed = False
+
+    def run(self) -> StrangersAudio:
+        audio = self._open_file()
+        with self._lock:
+            self._audio = audio
+            closed = self._closed
+        if closed:
+            audio.close()
+        audio.begin()
+        return audio
+
+    def close(self) -> None:
+        """Takes as long as killing a process: milliseconds."""
+        with self._lock:
+            self._closed = True
+            audio = self._audio
+        if audio is not None:
+            audio.close()
 
 
 async def _decoded(step: Callable[[], T]) -> T:
@@ -74,3 +94,7 @@ async def _decoded(step: Callable[[], T]) -> T:
         return await asyncio.to_thread(step)
     except AudioFileError as error:
         raise Refused(Refusal(400, "invalid_file", str(error), "file")) from error
+    except OSError as error:
+        log.error("a recording cannot be decoded: %s", error)
+        message = "The server cannot decode recordings at this moment; its log tells more."
+        raise Refused(Refusal(503, "decoding_failed", message, None, "server_error", RETRY_S)) from error

@@ -1,7 +1,7 @@
 """What somebody has sent, decoded piece by piece: within bounds, and nothing but the bytes themselves.
 
 Laws:
-- Plain PCM WAV is read here; everything else in a process of its own (`decoding_worker.py`), which reads no faster than it is asked.
+- Plain PCM WAV is read here; everything else in a process of its own (`audio/decoding_worker.py`), which reads no faster than it is asked.
 - No more of the audio is held than a piece of half a second, however long it is.
 - Closing ends the process, whatever it does.
 """
@@ -43,21 +43,27 @@ MAX_PIECE_BYTES: Final = 4 * 384_000
 
 
 class StrangersAudio(Protocol):
-    """A file on its way. Call `read()` until it returns None, then, or at any time before, `close()`. Every method blocks."""
+    """A file on its way. Call `begin()`, then `read()` until it returns None; then, or at any time before, `close()`. Each blocks."""
 
     sample_rate: int
+    """In Hz; known when `begin()` has returned."""
+
+    def begin(self) -> None:
+        """Read the file's head. Raises `AudioFileError`."""
+        ...
 
     def read(self) -> Samples | None:
         """The next piece, mono float32 `[n]`, n > 0; None at the end. Raises `AudioFileError`."""
         ...
 
     def close(self) -> None:
-        """Release everything; idempotent. May be called while another thread reads, whose `read()` then ends."""
+        """Release everything; idempotent. May be called while another thread begins or reads, which then ends."""
         ...
 
 
 def open_strangers(stream: BinaryIO, name: str, *, max_seconds: float, max_rate: int) -> StrangersAudio:
     """Open what somebody has sent, of which at most `max_seconds` are decoded, at `max_rate` Hz or less (a plain WAV: at its own rate).
+    Next: `begin()`, and `close()` in any case.
 
     Raises `AudioFileError`; one that says that the file is too long (`AudioTooLong`) names the limit.
     """
@@ -77,6 +83,7 @@ def open_strangers(stream: BinaryIO, name: str, *, max_seconds: float, max_rate:
 def read_strangers(stream: BinaryIO, name: str, *, max_seconds: float, max_rate: int) -> Recording:
     """The whole of what `open_strangers` opens. Blocks."""
     with closing(open_strangers(stream, name, max_seconds=max_seconds, max_rate=max_rate)) as audio:
+        audio.begin()
         pieces = list(_pieces(audio))
         return Recording(np.concatenate(pieces), audio.sample_rate)
 
@@ -93,6 +100,9 @@ class _PlainWav:
         self._sound = sound
         self._left = sound.count
         stream.seek(sound.begins)
+
+    def begin(self) -> None:
+        """Its head has been read."""
 
     def read(self) -> Samples | None:
         count = min(self._left, max(1, self.sample_rate * worker.PIECE_MS // 1000))
@@ -120,22 +130,23 @@ class _DecodedElsewhere:
             )
         assert self._child.stdout is not None
         self._out = self._child.stdout
-        try:
-            kind, payload = self._message()
-            if kind != b"R":
-                raise self._broken()
-            self.sample_rate = int(payload)
-        except BaseException:
-            self.close()
-            raise
+        self.sample_rate = 0
+
+    def begin(self) -> None:
+        kind, payload = self._message()
+        if kind != b"R" or not payload.isdigit():
+            raise self._broken()
+        self.sample_rate = int(payload)
 
     def read(self) -> Samples | None:
         if self._over:
             return None
         kind, payload = self._message()
-        if kind == b"A":
+        if kind == b"A" and payload and not len(payload) % 4:
             return np.frombuffer(payload, np.float32)
         self._over = True
+        if kind != b".":
+            raise self._broken()
         return None
 
     def _message(self) -> tuple[bytes, bytes]:
