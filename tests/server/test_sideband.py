@@ -6,8 +6,9 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -18,7 +19,7 @@ from parley.runtime.trace import replay
 from parley.server.access import key_file
 from parley.server.access.access import OPEN, Grant
 from parley.server.access.key_file import SCOPES, Key, digest
-from parley.server.attached_client import MAX_SIDEBANDS, AttachedClient
+from parley.server.attached_client import MAX_OF_A_SECRET, MAX_SIDEBANDS, AttachedClient
 from parley.server.calls import OpenCall
 from parley.server.links.link import EndReason
 from parley.server.links.webrtc import call as webrtc_call
@@ -44,6 +45,7 @@ from tests.server.test_handshake import refusal
 from tests.server.test_memory import gone, without_the_collector
 from tests.server.test_translation_sessions import TALK, UPDATE, serving
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sideband.md").read_text(encoding="utf-8")
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
 
@@ -209,6 +211,25 @@ async def test_a_sideband_answers_a_tool_and_the_second_answer_is_refused() -> N
         link.hang_up()
 
 
+async def test_the_backend_of_the_documentation_answers_a_tool_until_the_call_is_over() -> None:
+    model = FakeModel([ToolCallDelta(0, "call_1", "stock", '{"article":"bread"}')], ["Three are left."])
+    async with running(engines=Engines(llm=model)) as server:
+        link = CallLink()
+        call = link.call(server)
+        sample = PAGE.split("```python\n")[1].split("asyncio.run(")[0].replace("http://127.0.0.1:8765", server.http)
+        names: dict[str, Any] = {}
+        exec(compile(sample, "sideband.md", "exec"), names)
+        backend = asyncio.create_task(names["attend"](call))
+        await settled(lambda: "session.updated" in link.kinds())
+        link.client_sends(type="conversation.item.create", item=HELLO)
+        link.client_sends(type="response.create")
+        await settled(lambda: link.kinds().count("response.done") == 2)
+        link.hang_up()
+        await asyncio.wait_for(backend, PATIENCE_S)
+        assert errors(link) == []
+        assert "article" in str(model.requests[-1])
+
+
 async def test_each_client_of_a_call_has_a_dialect_of_its_own() -> None:
     async with running(engines=Engines(llm=FakeModel(["Good morning."]))) as server:
         link = CallLink()
@@ -264,6 +285,21 @@ async def test_a_backend_attached_to_a_call_over_webrtc_outlives_the_channel_of_
                 await caller.connection.close()
                 assert await close_code(talk) == 1000
         assert "response.done" not in caller.kinds()
+
+
+async def test_a_backend_that_posts_the_offer_with_a_session_may_change_what_it_has_fixed() -> None:
+    session = {"type": "realtime", "model": "gpt-realtime", "instructions": "You sell bread."}
+    change = {"type": "realtime", "instructions": "You sell cake."}
+    async with (
+        running(configured(api_keys=(KEY,))) as server,
+        calling(server, key=KEY, query="", session=session) as caller,
+        attached(server, caller.location.rpartition("/")[2], KEY) as talk,
+    ):
+        caller.send(type="session.update", session=change)
+        assert (await caller.until("error")).error.code == "field_pinned"
+        await talk.send(type="session.update", session=change)
+        for one in (caller, talk):
+            assert (await one.until("session.updated")).session.instructions == "You sell cake."
 
 
 async def test_a_call_of_a_silent_client_without_a_channel_lasts_as_long_as_a_backend_is_attached(
@@ -371,8 +407,8 @@ async def test_a_call_ends_with_its_sidebands_and_a_sideband_without_its_call() 
         call = link.call(server)
         async with attached(server, call) as talk:
             async with attached(server, call):
-                assert link.session.attached == 2
-            await settled(lambda: link.session.attached == 1)
+                assert len(link.session.attached) == 2
+            await settled(lambda: len(link.session.attached) == 1)
             assert link.session.watched
             link.client_sends(type="conversation.item.create", item=HELLO)
             await talk.until("conversation.item.done")
@@ -393,11 +429,28 @@ async def test_a_call_has_a_bounded_number_of_sidebands() -> None:
         assert (found, error["code"], error["type"]) == (429, "sideband_limit_reached", "rate_limit_error")
         assert "retry-after" in headers
         await connections.pop().close()
-        await settled(lambda: link.session.attached == MAX_SIDEBANDS - 1)
+        await settled(lambda: len(link.session.attached) == MAX_SIDEBANDS - 1)
         connections.append(await connect(url))
         assert len(server.app.sessions) == 1, "a sideband takes no place of a session"
         for connection in connections:
             await connection.close()
+        link.hang_up()
+
+
+async def test_a_client_secret_cannot_take_the_place_of_the_backend() -> None:
+    async with running(configured(api_keys=(KEY,))) as server:
+        secret = (await made(server)).value
+        link = CallLink()
+        call = link.call(server, granted(server, secret))
+        async with AsyncExitStack() as stack:
+            for _ in range(MAX_OF_A_SECRET):
+                await stack.enter_async_context(attached(server, call, secret))
+            with pytest.raises(InvalidStatus) as refused:
+                async with attached(server, call, secret):
+                    pass
+            assert refused.value.response.status_code == 429
+            async with attached(server, call, KEY):
+                assert len(link.session.attached) == MAX_OF_A_SECRET + 1
         link.hang_up()
 
 
@@ -467,6 +520,15 @@ async def test_a_servers_tools_may_be_named_by_the_key_and_not_by_the_client() -
         link.hang_up()
 
 
+async def test_a_session_that_sends_its_audio_as_messages_is_no_call() -> None:
+    async with running() as server:
+        link = CallLink()
+        link.open(server, GA, paced=False)
+        with pytest.raises(ValueError, match="no call"):
+            server.app.calls.enter(OpenCall(server.app.calls.new_id(), link.session, link))
+        ListLink.close(link, "session_closed")
+
+
 # --- abuse and ends -------------------------------------------------------------------------------------------------------
 
 
@@ -504,7 +566,7 @@ async def test_a_sideband_that_reads_nothing_is_closed_and_does_not_hold_the_cal
         text = {"type": "input_text", "text": "x" * 900_000}
         item = {"type": "message", "role": "user", "id": "long", "content": [text]}
         link.client_sends(type="conversation.item.create", item=item)
-        for _ in range(12):
+        for _ in range(20):
             link.client_sends(type="conversation.item.retrieve", item_id="long")
         link.client_sends(type="response.create")
         await settled(lambda: "response.done" in link.kinds())

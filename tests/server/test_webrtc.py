@@ -141,7 +141,7 @@ async def test_a_call_is_hung_up_by_its_id(how: str) -> None:
         assert len(server.app.sessions) == len(server.app.calls) == 0
         await comes_true(lambda: caller.connection.connectionState == "closed")
         again = await http.delete(url)
-        assert (again.status_code, again.json()["error"]["code"]) == (404, "call_not_found")
+        assert (again.status_code, again.json()["error"]["code"]) == (404, "call_id_not_found")
 
 
 async def test_a_caller_that_hangs_up_ends_its_session() -> None:

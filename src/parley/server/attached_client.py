@@ -6,7 +6,7 @@ Laws:
 - It is introduced to the session as it is (`session.created`), then takes every notice in a dialect of its own; an error in what it asks
   for goes to it alone.
 - It holds nothing: a slow one does not delay the call's output, and is closed by its link at the link's limit.
-- No audio passes over it. The call's audio travels as media, and what it appends is refused.
+- No audio streams over it. The call's audio travels as media, and what it appends is refused.
 - What a client secret fixes for the call does not bind the holder of the key that made it (`core.words.rights`).
 - It is no session: it takes no place among the sessions, and none of the sessions and minutes of its key. A call has `MAX_SIDEBANDS` at the
   most. It ends with the call, or when its own key no longer allows it; the call goes on without it.
@@ -43,6 +43,9 @@ log = logging.getLogger("parley.server")
 MAX_SIDEBANDS: Final = 8
 """Of one call: a backend, a screen or two that watch, and room for those that connect again before their old connection has ended."""
 
+MAX_OF_A_SECRET: Final = MAX_SIDEBANDS // 2
+"""So that the holder of a client secret cannot keep the backend from its call."""
+
 LIMIT_RETRY_S: Final = 20
 """A connection that broke without a word is noticed within two pings."""
 
@@ -60,8 +63,12 @@ def attach(calls: Calls, running: Sessions, call_id: str, request: SessionReques
     if session.kind not in request.dialect.kinds:
         message = f"This call is a {session.kind} session: connect to {OPENED_AT[session.kind]}?call_id={call_id}."
         return Refusal(400, "invalid_value", message, param="call_id")
-    if session.attached >= MAX_SIDEBANDS:
-        message = f"{MAX_SIDEBANDS} clients are attached to this call, as many as may be. Try again when one has left."
+    with_secret = sum(one.grant.secret is not None for one in session.attached)
+    if len(session.attached) >= MAX_SIDEBANDS or (request.grant.secret is not None and with_secret >= MAX_OF_A_SECRET):
+        message = (
+            f"A call has {MAX_SIDEBANDS} attached clients at the most, {MAX_OF_A_SECRET} of them with a client secret. "
+            "Try again when one has left."
+        )
         return Refusal(429, "sideband_limit_reached", message, "call_id", "rate_limit_error", LIMIT_RETRY_S)
     return AttachedClient(call_id, session, running, request)
 

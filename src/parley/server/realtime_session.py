@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,6 +61,8 @@ class SessionRequest:
 class Attached(Listener, Protocol):
     """Who listens to a session beside its link, and asks for things in it; see `attached_client`."""
 
+    @property
+    def grant(self) -> Grant: ...
     def call_ended(self) -> None:
         """The session is over because its link is gone."""
 
@@ -152,9 +154,9 @@ class RealtimeSession:
         return self._driver.session.settings.kind
 
     @property
-    def attached(self) -> int:
-        """How many are attached at this moment."""
-        return len(self._attached)
+    def attached(self) -> Collection[Attached]:
+        """Who is attached at this moment."""
+        return self._attached.keys()
 
     @property
     def watched(self) -> bool:
