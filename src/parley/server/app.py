@@ -92,26 +92,7 @@ class Application:
             metrics=metrics,
             policy=policy,
         )
-        self.calls = Calls()
-
-        def refused(code: str) -> None:
-            refusals.labels(code).inc()
-
-        realtime = RealtimeGate(
-            server,
-            access=self.access,
-            hosts=hosts,
-            origins=origins,
-            sessions=self.factory,
-            calls=self.calls,
-            running=self.sessions,
-            refused=refused,
-        )
-        checks = HandshakeChecks(self.access, hosts, origins, refused)
-        self.gate = GateByPath(
-            realtime,
-            {RAW_AUDIO_PATH: RawGate(server, checks, self.factory, self.calls)},
-        )
+        self.gate = self._gates(hosts, origins, refused)
         self.webrtc = CallsHttp(
             config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
@@ -131,6 +112,22 @@ class Application:
             webrtc=webrtc_state(config),
         )
         self._rest = rest_app(self.routes, hosts, origins)
+
+    def _gates(self, hosts: HostRule, origins: OriginRule, refused: Callable[[str], None]) -> GateByPath:
+        """What WebSocket handshakes come to."""
+        server = self.config.server
+        realtime = RealtimeGate(
+            server,
+            access=self.access,
+            hosts=hosts,
+            origins=origins,
+            sessions=self.factory,
+            calls=self.calls,
+            running=self.sessions,
+            refused=refused,
+        )
+        checks = HandshakeChecks(self.access, hosts, origins, refused)
+        return GateByPath(realtime, {RAW_AUDIO_PATH: RawGate(server, checks, self.factory, self.calls)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

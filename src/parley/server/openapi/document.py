@@ -19,8 +19,8 @@ from parley.server.openapi.operation import JSON, Answer, Operation, Schema, ope
 from parley.server.openapi.schemas import COMPONENTS
 
 ABOUT: Final = (
-    "The HTTP half of a Parley server. Sessions run over WebSockets and WebRTC in OpenAI's Realtime protocol; docs/conformance.md says what "
-    "of it is served. Where a server requires keys, each endpoint names the scope that opens it. Every refusal has the shape of the "
+    "The HTTP half of a Parley server. Sessions run over WebSockets and WebRTC in OpenAI's Realtime protocol: docs/conformance.md says "
+    "what is served. Where a server requires keys, each endpoint names the scope that opens it. Every refusal has the shape of the "
     "schema Error. A HEAD request is answered as a GET without its body."
 )
 
