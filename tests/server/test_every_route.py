@@ -16,7 +16,7 @@ from parley.server.access import key_file
 from parley.server.access.access import Demand
 from parley.server.access.key_file import SCOPES
 from parley.server.text_body import MAX_BODY
-from tests.server.harness import Running, configured, running
+from tests.server.harness import PATIENCE_S, Running, configured, running
 
 Row = tuple[Demand | None, int]
 
@@ -125,7 +125,7 @@ async def test_each_credential_opens_what_it_should_and_nothing_else(tmp_path: P
     keys = {scope: key_file.add(path, scope, frozenset({scope}))[1] for scope in SCOPES}
     revoked = key_file.add(path, "revoked", frozenset(SCOPES))[1]
     key_file.revoke(path, "revoked")
-    async with served(tmp_path, keys_file=path) as server, httpx.AsyncClient() as client:
+    async with served(tmp_path, keys_file=path) as server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
 
         async def asked(row: str, credential: str | None) -> tuple[int, str]:
             method, url = url_of(server, row)
@@ -204,7 +204,7 @@ FINE_WHERE: Final = ("nothing", "a lone surrogate", "text", "a picture", "a URL-
 
 
 async def test_no_body_makes_a_route_fail(tmp_path: Path) -> None:
-    async with served(tmp_path) as server, httpx.AsyncClient() as client:
+    async with served(tmp_path) as server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         for row in POSTS:
             for what, (kind, body) in BODIES.items():
                 answer = await client.post(url_of(server, row)[1], content=body, headers={"content-type": kind})
@@ -224,7 +224,7 @@ async def test_a_body_larger_than_any_is_refused_while_it_comes(tmp_path: Path) 
             yield b" " * (1 << 16)
 
     larger = ("transcriptions", "translations", "/voices", "/voice_consents", "/calls", "{")
-    async with served(tmp_path) as server, httpx.AsyncClient() as client:
+    async with served(tmp_path) as server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         for row in POSTS:
             if any(part in row for part in larger):
                 continue
@@ -236,7 +236,7 @@ async def test_a_body_larger_than_any_is_refused_while_it_comes(tmp_path: Path) 
 
 
 async def test_a_get_can_be_a_head_and_no_other_method_does_anything(tmp_path: Path) -> None:
-    async with served(tmp_path) as server, httpx.AsyncClient() as client:
+    async with served(tmp_path) as server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         taken: dict[str, set[str]] = {}
         for row in TABLE:
             method, url = url_of(server, row)
@@ -254,7 +254,7 @@ async def test_a_get_can_be_a_head_and_no_other_method_does_anything(tmp_path: P
 
 
 async def test_a_preflight_allows_this_machines_pages_and_no_others(tmp_path: Path) -> None:
-    async with served(tmp_path) as server, httpx.AsyncClient() as client:
+    async with served(tmp_path) as server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         for row in TABLE:
             method, url = url_of(server, row)
             for origin, allowed in (("http://localhost:3000", True), ("https://evil.example", False), ("null", False)):
@@ -307,7 +307,7 @@ async def raw(host: str, port: int, said: bytes) -> tuple[bytes, bytes]:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(said)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             data = await reader.read()
     except ConnectionError:
         data = b""
@@ -366,12 +366,12 @@ async def test_nonsense_in_http_is_refused_and_hides_no_second_request(tmp_path:
                 assert 400 <= status < 500, (what, head)
             assert b"parley_sessions" not in rest, f"{what}: a hidden request was answered"
             assert b"# HELP" not in rest, f"{what}: a hidden request was answered"
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             assert (await client.get(f"{server.http}/health")).status_code == 200
 
 
 async def test_the_document_has_every_route_and_is_the_same_as_on_disk(tmp_path: Path) -> None:
-    async with served(tmp_path) as server, httpx.AsyncClient() as client:
+    async with served(tmp_path) as server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         served_one = (await client.get(f"{server.http}/openapi.json")).json()
         rows = {f"{method.upper()} {path}" for path, item in served_one["paths"].items() for method in item}
         assert rows == routes_of(server)

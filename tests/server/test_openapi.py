@@ -43,6 +43,7 @@ def test_a_route_without_a_description_is_named_with_what_to_do(endpoint: Any, s
     assert said in str(caught.value)
 
 
+@pytest.mark.timeout(300)  # two processes start, and a busy machine takes long over it
 def test_the_server_keeps_to_its_document_whatever_is_sent() -> None:
     found = search("--phases", "fuzzing", "--max-examples", "3", "--seed", "1")
     assert found.returncode == 0, found.stdout[-6000:]

@@ -440,7 +440,10 @@ BAD: Mapping[str, tuple[str, Any, str]] = {
 
 
 async def test_what_may_not_be_asked_for_is_refused_by_name(tmp_path: Path) -> None:
-    async with before(tmp_path, says_hi, engine="responses:m") as (server, model), httpx.AsyncClient() as client:
+    async with (
+        before(tmp_path, says_hi, engine="responses:m") as (server, model),
+        httpx.AsyncClient(timeout=PATIENCE_S) as client,
+    ):
         for what, (api, body, param) in BAD.items():
             url = f"{server.http}/v1/{'chat/completions' if api == 'chat' else 'responses'}"
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -550,7 +553,7 @@ async def test_only_content_type_and_body_of_an_answer_come_back_and_no_key_in_t
                 200, {"echo": key}, {"set-cookie": "a=b", "x-secret": key, "connection": "keep-alive, x-secret"}
             )
 
-    async with before(tmp_path, echoes) as (server, _), httpx.AsyncClient() as client:
+    async with before(tmp_path, echoes) as (server, _), httpx.AsyncClient(timeout=PATIENCE_S) as client:
         for stream in (False, True):
             answer = await client.post(
                 f"{server.http}/v1/chat/completions", json={"messages": HELLO, "model": "gpt-4o", "stream": stream}
