@@ -37,7 +37,7 @@ from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.models_rest import ModelsRest
 from parley.server.openapi.document import document
-from parley.server.openapi.operation import Answer, described, json_answer
+from parley.server.openapi.operation import AnswerDescription, described, json_answer
 from parley.server.own_recogniser import OwnRecogniser
 from parley.server.paths import RAW_AUDIO_PATH, REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.refusals import Refusal, Refused
@@ -192,7 +192,7 @@ class _Rest:
     @described(
         "Metrics for Prometheus",
         demand="admin",
-        answers={200: Answer("The metrics.", {"text/plain": {"type": "string"}})},
+        answers={200: AnswerDescription("The metrics.", {"text/plain": {"type": "string"}})},
     )
     async def metrics(self, request: Request) -> Response:
         self._authorize(request, "admin")
@@ -202,7 +202,9 @@ class _Rest:
         "A WebSocket",
         demand=None,
         answers={
-            101: Answer("The WebSocket is open. Its handshake needs a key with the scope realtime, or a client secret.")
+            101: AnswerDescription(
+                "The WebSocket is open. Its handshake needs a key with the scope realtime, or a client secret."
+            )
         },
         errors=(400, 401, 404, 426, 429),
         text="Without an upgrade it is refused with 426.",

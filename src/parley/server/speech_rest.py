@@ -33,7 +33,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server import audio_fields
 from parley.server.audio_upload import AudioRequests, until_gone
-from parley.server.openapi.operation import AUDIO, EVENTS, SSE, Answer, described, json_body
+from parley.server.openapi.operation import AUDIO, EVENTS, SSE, AnswerDescription, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
 from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
@@ -95,7 +95,7 @@ class SpeechRest:
         "Speak a text",
         demand="audio",
         answers={
-            200: Answer(
+            200: AnswerDescription(
                 "The recording while it is made, or its pieces as events.",
                 {**{one.media_type: AUDIO for one in FORMATS.values()}, SSE: EVENTS},
             )

@@ -43,7 +43,7 @@ from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.audio_upload import until_gone
-from parley.server.openapi.operation import EVENTS, SSE, Answer, Schema, described, json_body
+from parley.server.openapi.operation import EVENTS, SSE, AnswerDescription, Schema, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, RefusalType, Refused
 from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
@@ -111,7 +111,7 @@ class TextRest:
     @described(
         "Complete a chat",
         demand="text",
-        answers={200: Answer("The completion, or its events.", ANSWERS)},
+        answers={200: AnswerDescription("The completion, or its events.", ANSWERS)},
         errors=(400, 404, 409, 413, 415, 422, 429, 502, 504),
         body=json_body("ChatCompletionBody"),
         text=FORWARDED,
@@ -122,7 +122,7 @@ class TextRest:
     @described(
         "Make a response",
         demand="text",
-        answers={200: Answer("The response, or its events.", ANSWERS)},
+        answers={200: AnswerDescription("The response, or its events.", ANSWERS)},
         errors=(400, 404, 409, 413, 415, 422, 429, 502, 504),
         body=json_body("ResponseBody"),
         text=FORWARDED,

@@ -29,7 +29,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.server import audio_fields
 from parley.server.audio_upload import AudioRequests, until_gone
 from parley.server.incoming_audio import IncomingAudio
-from parley.server.openapi.operation import EVENTS, SSE, Answer, described, form_body
+from parley.server.openapi.operation import EVENTS, SSE, AnswerDescription, described, form_body
 from parley.server.refusals import Refused
 from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
 from parley.server.transcript_answers import (
@@ -63,7 +63,7 @@ class TranscriptionsRest:
     @described(
         "Write down a recording",
         demand="audio",
-        answers={200: Answer("The text, in the format that is asked for.", {**TRANSCRIPTS, SSE: EVENTS})},
+        answers={200: AnswerDescription("The text, in the format that is asked for.", {**TRANSCRIPTS, SSE: EVENTS})},
         errors=(400, 404, 413, 429, 502, 503),
         body=form_body(
             FORM,

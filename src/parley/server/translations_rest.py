@@ -25,7 +25,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server import audio_fields as fields
 from parley.server.audio_upload import AudioRequests, FormShape, Upload, until_gone
-from parley.server.openapi.operation import Answer, described, form_body
+from parley.server.openapi.operation import AnswerDescription, described, form_body
 from parley.server.refusals import Refusal, Refused
 from parley.server.transcript_answers import FORMATS, TRANSCRIPTS, answer, joined, language_name, verbose_segment
 from parley.text.subtitles import cues
@@ -48,7 +48,7 @@ class TranslationsRest:
     @described(
         "Translate a recording",
         demand="audio",
-        answers={200: Answer("The text, in the format that is asked for.", TRANSCRIPTS)},
+        answers={200: AnswerDescription("The text, in the format that is asked for.", TRANSCRIPTS)},
         errors=(400, 404, 413, 429, 502, 503),
         body=form_body(
             FORM,

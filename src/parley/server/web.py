@@ -26,7 +26,7 @@ from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
-from parley.server.openapi.operation import Answer, QueryField, described, described_as, json_answer
+from parley.server.openapi.operation import AnswerDescription, QueryField, described, described_as, json_answer
 from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory
@@ -62,7 +62,7 @@ class _File:
 
 _KINDS = [kind.partition(";")[0] for kind in TYPES.values()]
 
-UNCHANGED = Answer("It is as it was (If-None-Match).")
+UNCHANGED = AnswerDescription("It is as it was (If-None-Match).")
 
 
 class Page:
@@ -78,7 +78,9 @@ class Page:
         ]
 
     @described(
-        "The page", demand=None, answers={200: Answer("The page.", {"text/html": {"type": "string"}}), 304: UNCHANGED}
+        "The page",
+        demand=None,
+        answers={200: AnswerDescription("The page.", {"text/html": {"type": "string"}}), 304: UNCHANGED},
     )
     async def entrance(self, request: Request) -> Response:
         return _served(self._files[ENTRANCE], request)
@@ -86,7 +88,10 @@ class Page:
     @described(
         "A file of the page",
         demand=None,
-        answers={200: Answer("The file.", {kind: {"type": "string"} for kind in sorted(set(_KINDS))}), 304: UNCHANGED},
+        answers={
+            200: AnswerDescription("The file.", {kind: {"type": "string"} for kind in sorted(set(_KINDS))}),
+            304: UNCHANGED,
+        },
         errors=(404,),
     )
     async def asset(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from parley import __version__
 from parley.errors import ParleyError
 from parley.server.access.access import Demand
-from parley.server.openapi.operation import JSON, Answer, Operation, Schema, operation_of
+from parley.server.openapi.operation import JSON, AnswerDescription, Operation, Schema, operation_of
 from parley.server.openapi.schemas import COMPONENTS
 
 ABOUT: Final = (
@@ -142,7 +142,7 @@ def _tag(path: str) -> str:
     return parts[1] if parts[0] == "v1" and len(parts) > 1 else parts[0] or "page"
 
 
-def _answer(answer: Answer, structs: _Structs) -> dict[str, Any]:
+def _answer(answer: AnswerDescription, structs: _Structs) -> dict[str, Any]:
     made: dict[str, Any] = {"description": answer.text}
     if answer.content:
         made["content"] = _content(answer.content, structs)

@@ -1,6 +1,6 @@
 """What the API's document says of one endpoint, written above the endpoint.
 
-    @described("Make speech of text", demand="audio", body=json_body(SpeechBody), answers={200: Answer("Audio.", ...)}, errors=(400, 413))
+    @described("Make speech", demand="audio", body=json_body(SpeechBody), answers={200: AnswerDescription("Audio.")}, errors=(400,))
     async def create(self, request: Request) -> Response: ...
 
 Laws: pure values. What every endpoint may answer (`COMMON`), and what a demanded credential adds, is not repeated. A schema is a JSON
@@ -39,7 +39,7 @@ OF_KEYS: Final = (401,)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerDescription:
     """A successful answer, or another that is no error: its schemas by content type, its headers with what they say."""
 
     text: str
@@ -72,7 +72,7 @@ class Operation:
 
     summary: str
     demand: Demand | None
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, AnswerDescription]
     errors: tuple[int, ...] = ()
     body: Body | None = None
     query: tuple[QueryField, ...] = ()
@@ -90,7 +90,7 @@ def described(
     summary: str,
     *,
     demand: Demand | None,
-    answers: Mapping[int, Answer],
+    answers: Mapping[int, AnswerDescription],
     errors: tuple[int, ...] = (),
     body: Body | None = None,
     query: tuple[QueryField, ...] = (),
@@ -119,9 +119,9 @@ def described_as(endpoint: F, other: object) -> F:
     return endpoint
 
 
-def json_answer(text: str, schema: Schema) -> Answer:
+def json_answer(text: str, schema: Schema) -> AnswerDescription:
     """An answer in JSON."""
-    return Answer(text, {JSON: schema})
+    return AnswerDescription(text, {JSON: schema})
 
 
 def json_body(schema: Schema, *, required: bool = True, nulls: bool = False) -> Body:

@@ -38,7 +38,7 @@ from parley.server.audio_upload import GONE, WholeForm
 from parley.server.calls import Calls, OpenCall
 from parley.server.links.output_queue import OutputQueue
 from parley.server.links.webrtc.offer import MAX_OFFER_BYTES, read_offer
-from parley.server.openapi.operation import FORM, Answer, Body, described
+from parley.server.openapi.operation import FORM, AnswerDescription, Body, described
 from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.realtime_session import RealtimeSession, SessionRequest
 from parley.server.refusals import Refusal, Refused
@@ -123,7 +123,7 @@ class CallsHttp:
         "Begin a call over WebRTC",
         demand="session",
         answers={
-            201: Answer(
+            201: AnswerDescription(
                 "The answer; Location names the call.",
                 {"application/sdp": {"type": "string"}},
                 {"Location": "The call."},
@@ -139,7 +139,7 @@ class CallsHttp:
         "Begin a call over WebRTC that is translated",
         demand="session",
         answers={
-            201: Answer(
+            201: AnswerDescription(
                 "The answer; Location names the call.",
                 {"application/sdp": {"type": "string"}},
                 {"Location": "The call."},
@@ -151,7 +151,7 @@ class CallsHttp:
     async def create_translation(self, request: Request) -> Response:
         return await self._counted(request, "translation")
 
-    @described("End a call", demand="session", answers={200: Answer("It has ended.")}, errors=(404,))
+    @described("End a call", demand="session", answers={200: AnswerDescription("It has ended.")}, errors=(404,))
     async def hang_up(self, request: Request) -> Response:
         self._found(request).link.hang_up()
         return Response(status_code=200)
