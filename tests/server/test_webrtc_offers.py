@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from parley.server.links.webrtc import calls_http
 from parley.server.links.webrtc.answer import LocalAudio, LocalCandidate, LocalTransport, written_answer
-from parley.server.links.webrtc.offer import MAX_CANDIDATES, MAX_OFFER_BYTES, Offer, read_offer
+from parley.server.links.webrtc.offer import MAX_CANDIDATES, MAX_OFFER_BYTES, CallOffer, read_offer
 from parley.server.refusals import Refused
 from tests.server.harness import Running, configured, running
 from tests.server.offers import AUDIO, CHANNEL, HEAD, TRANSPORT, VIDEO, an_offer
@@ -134,7 +134,7 @@ def test_no_altered_offer_breaks_the_reader(at: int, put: bytes) -> None:
         offer = read_offer(body[:at] + put + body[at + len(put) :])
     except Refused:
         return
-    assert isinstance(offer, Offer)
+    assert isinstance(offer, CallOffer)
 
 
 BAD = {

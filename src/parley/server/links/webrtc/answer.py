@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from parley.server.links.webrtc.offer import Direction, Offer, Section
+from parley.server.links.webrtc.offer import CallOffer, Direction, Section
 
 MAX_MESSAGE: Final = 256 * 1024
 """Bytes of one message that the server takes. Browsers send no longer ones."""
@@ -61,7 +61,7 @@ class LocalAudio:
     track: str
 
 
-def written_answer(offer: Offer, transport: LocalTransport, audio: LocalAudio, session: int) -> str:
+def written_answer(offer: CallOffer, transport: LocalTransport, audio: LocalAudio, session: int) -> str:
     """The SDP text. `session` is the number of the `o=` line."""
     bundled = " ".join(section.mid for section in offer.sections if section.bundled)
     lines = [
@@ -84,7 +84,7 @@ def written_answer(offer: Offer, transport: LocalTransport, audio: LocalAudio, s
     return "\r\n".join(lines) + "\r\n"
 
 
-def _audio(offer: Offer, section: Section, transport: LocalTransport, audio: LocalAudio) -> list[str]:
+def _audio(offer: CallOffer, section: Section, transport: LocalTransport, audio: LocalAudio) -> list[str]:
     direction = _REVERSED[offer.direction]
     return [
         _head(section, transport, str(offer.opus)),
@@ -102,7 +102,7 @@ def _audio(offer: Offer, section: Section, transport: LocalTransport, audio: Loc
     ]
 
 
-def _channel(offer: Offer, section: Section, transport: LocalTransport) -> list[str]:
+def _channel(offer: CallOffer, section: Section, transport: LocalTransport) -> list[str]:
     older = section.profile == "DTLS/SCTP"
     return [
         _head(section, transport, str(SCTP_PORT) if older else "webrtc-datachannel"),
@@ -113,7 +113,7 @@ def _channel(offer: Offer, section: Section, transport: LocalTransport) -> list[
     ]
 
 
-def _inactive(offer: Offer, section: Section, transport: LocalTransport) -> list[str]:
+def _inactive(offer: CallOffer, section: Section, transport: LocalTransport) -> list[str]:
     """A section that shares the transport and carries nothing. It keeps a codec: some clients take one without for a fault."""
     return [
         _head(section, transport, " ".join(section.formats)),
@@ -140,7 +140,7 @@ def _address(transport: LocalTransport) -> str:
     return f"c=IN {'IP6' if ':' in host else 'IP4'} {host}"
 
 
-def _shared(offer: Offer, section: Section, transport: LocalTransport) -> list[str]:
+def _shared(offer: CallOffer, section: Section, transport: LocalTransport) -> list[str]:
     algorithm, value = transport.fingerprint
     first = next(one for one in offer.sections if one.bundled)
     candidates = [*(f"a={candidate.line()}" for candidate in transport.candidates), "a=end-of-candidates"]

@@ -34,7 +34,7 @@ from parley.server.links.output_queue import OutputQueue
 from parley.server.links.webrtc.answer import MAX_MESSAGE, LocalAudio, written_answer
 from parley.server.links.webrtc.events import LOW_BYTES, EventChannel
 from parley.server.links.webrtc.incoming import IncomingAudio
-from parley.server.links.webrtc.offer import Offer
+from parley.server.links.webrtc.offer import CallOffer
 from parley.server.links.webrtc.outgoing import OutgoingAudio, RtpStream
 from parley.server.links.webrtc.transport import CallTransport
 from parley.server.links.websocket.budget import MessageBudget
@@ -70,7 +70,7 @@ class WebRtcCall:
     def __init__(
         self,
         call_id: str,
-        offer: Offer,
+        offer: CallOffer,
         queue: OutputQueue,
         settings: WebRtcConfig,
         *,

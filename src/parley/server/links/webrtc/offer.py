@@ -89,7 +89,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class CallOffer:
     """`audio` and `channel` are indices into `sections`; `channel` None: the caller has no data channel."""
 
     sections: tuple[Section, ...]
@@ -132,7 +132,7 @@ class _Lines:
         return name in self.values
 
 
-def read_offer(body: bytes) -> Offer:
+def read_offer(body: bytes) -> CallOffer:
     """The offer in `body`. Raises `Refused` (`invalid_offer`), which says what is wrong with it."""
     session, sections = _parsed(body)
     bundle = _bundle(session)
@@ -145,7 +145,7 @@ def read_offer(body: bytes) -> Offer:
     sctp_port, max_message = _sctp(sections[channel]) if channel is not None else (0, 0)
     # What describes the transport stands in the group's first section, and may stand in others and above all.
     shared = (*(lines for lines, one in zip(sections, described, strict=True) if one.bundled), session)
-    return Offer(
+    return CallOffer(
         sections=described,
         audio=audio,
         opus=opus,

@@ -39,7 +39,7 @@ from aiortc.rtp import AnyRtcpPacket, RtpPacket
 from parley.config.values import WebRtcConfig
 from parley.server.links.webrtc.answer import MAX_MESSAGE, LocalCandidate, LocalTransport
 from parley.server.links.webrtc.ice import BoundedGatherer
-from parley.server.links.webrtc.offer import Offer
+from parley.server.links.webrtc.offer import CallOffer
 
 log = logging.getLogger("parley.server")
 
@@ -156,7 +156,7 @@ class CallTransport:
             related = ("0.0.0.0", 9) if announced else (candidate.relatedAddress, candidate.relatedPort)
         return LocalCandidate(candidate.foundation, candidate.priority, host, candidate.port, candidate.type, related)
 
-    async def connect(self, offer: Offer) -> None:
+    async def connect(self, offer: CallOffer) -> None:
         """Let the client in. Raises `ConnectionError` where it does not come, or is another one than it said."""
         bounded = self._gatherer.bounded
         bounded.remote_username, bounded.remote_password = offer.ufrag, offer.password
@@ -176,7 +176,7 @@ class CallTransport:
         if self._sctp is not None:
             await self._sctp.start(RTCSctpCapabilities(offer.max_message), offer.sctp_port)
 
-    def _listen(self, offer: Offer) -> None:
+    def _listen(self, offer: CallOffer) -> None:
         """What comes must have somebody to take it from the first packet on."""
         codec = RTCRtpCodecParameters("audio/opus", 48_000, 2, offer.opus)
         mid = offer.sections[offer.audio].mid
