@@ -19,6 +19,7 @@ from openai.types.audio.transcription_text_done_event import TranscriptionTextDo
 from parley.config import Config, load
 from parley.engines.ports import EngineError, EngineInfo, TokenLogprob, Transcript, Word
 from parley.runtime.engines import LoadedEngines
+from parley.server import transcriptions_rest
 from parley.server.audio_upload import MAX_REQUESTS
 from parley.testing.fakes import FakeRecognizer, Hold
 from tests.conftest import clip_path
@@ -189,6 +190,25 @@ async def test_a_stream_is_server_sent_events_that_end_with_the_whole_text() -> 
             ]
             assert [event["type"] for event in events] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
             assert (len(events[-1].get("segments", ())) == 2) is more
+
+
+async def test_a_stream_that_has_no_words_for_long_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcriptions_rest, "COMMENT_S", 0.01)
+    rest = Hold()
+    async with (
+        hearing(Engines(stt=FakeRecognizer("Hello.", rest, "World."))) as (server, client),
+        httpx.AsyncClient(base_url=server.http, trust_env=False) as plain,
+    ):
+        form: Any = {"files": {"file": ("a.wav", wav())}, "data": {"model": "whisper-1", "stream": "true"}}
+        async with plain.stream("POST", "/v1/audio/transcriptions", **form) as answer:
+            said = ""
+            async for text in answer.aiter_text():
+                said += text
+                if said.count(": working") >= 3:
+                    rest.event.set()
+        assert said.index("Hello.") < said.rindex(": working") < said.index("World.")
+        engines = [event async for event in await asked(client, stream=True)]
+    assert engines[-1].type == "transcript.text.done"
 
 
 async def test_log_probabilities_are_given_where_they_are_asked_for() -> None:

@@ -6,6 +6,7 @@ away, and when the server stops; a piece is made when the one before it has been
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -18,6 +19,9 @@ from parley.server.refusals import Refusal
 
 EVENT_STREAM: Final = "text/event-stream"
 
+COMMENT: Final = b": working\n\n"
+"""What clients of server-sent events ignore."""
+
 
 def event(value: dict[str, Any]) -> bytes:
     """A server-sent event."""
@@ -27,6 +31,23 @@ def event(value: dict[str, Any]) -> bytes:
 def failure(refusal: Refusal) -> bytes:
     """The event that ends a stream which cannot be finished."""
     return event({"type": "error", **msgspec.json.decode(refusal.body())})
+
+
+async def kept_alive(events: AsyncGenerator[bytes, None], every_s: float) -> AsyncGenerator[bytes, None]:
+    """The events, and a comment whenever there was none for `every_s`: proxies close a connection that says nothing."""
+    coming = asyncio.ensure_future(anext(events, b""))
+    try:
+        while True:
+            if not (await asyncio.wait((coming,), timeout=every_s))[0]:
+                yield COMMENT
+            elif piece := coming.result():
+                yield piece
+                coming = asyncio.ensure_future(anext(events, b""))
+            else:
+                return
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 class StreamedAnswer(StreamingResponse):

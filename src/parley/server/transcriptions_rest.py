@@ -11,7 +11,7 @@ Laws:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ from parley.server.audio_upload import AudioRequests, until_gone
 from parley.server.incoming_audio import IncomingAudio
 from parley.server.openapi.operation import EVENTS, SSE, AnswerDescription, described, form_body
 from parley.server.refusals import Refused
-from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
+from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure, kept_alive
 from parley.server.transcript_answers import (
     FORMATS,
     TRANSCRIPTS,
@@ -47,6 +47,9 @@ from parley.text.language_tags import primary_tag
 from parley.text.subtitles import Cue, cues
 
 log = logging.getLogger("parley.server")
+
+COMMENT_S = 15.0
+"""A quarter of the minute after which nginx closes a connection that says nothing: a slow recogniser, or a long silence, takes as long."""
 
 
 class TranscriptionsRest:
@@ -86,7 +89,8 @@ class TranscriptionsRest:
             heard = _Heard(asked, audio)
             if asked.stream:
                 events = await stack.enter_async_context(aclosing(_events(heard, segments)))
-                return StreamedAnswer(events, EVENT_STREAM, stack.pop_all())
+                shown = await stack.enter_async_context(aclosing(kept_alive(events, COMMENT_S)))
+                return StreamedAnswer(shown, EVENT_STREAM, stack.pop_all())
             await until_gone(request, heard.listen(segments))
             return answer(asked.form, heard.document(), heard.cues())
 
@@ -210,7 +214,7 @@ async def _events(heard: _Heard, coming: AsyncGenerator[Segment, None]) -> Async
     yield event(heard.done())
 
 
-def logprobs(tokens: Any) -> list[dict[str, Any]]:
+def logprobs(tokens: Iterable[HeardToken]) -> list[dict[str, Any]]:
     """Tokens as OpenAI shows them."""
     return [_logprob(token) for token in tokens]
 
