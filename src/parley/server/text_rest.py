@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
@@ -38,6 +38,7 @@ from parley.engines.ports import (
     text_apis,
 )
 from parley.runtime.engines import LoadedEngines
+from parley.runtime.generation.streams import closing
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
@@ -199,7 +200,7 @@ class TextRest:
 async def _forwarded(engine: ForwardsRequests, request: ForwardRequest) -> AsyncGenerator[ForwardedHead | bytes, None]:
     """The answer. Raises `Refused`."""
     try:
-        async with aclosing(_generator(engine.forward(request))) as pieces:
+        async with closing(engine.forward(request)) as pieces:
             async for piece in pieces:
                 yield piece
     except ForwardRefused as error:
@@ -209,19 +210,6 @@ async def _forwarded(engine: ForwardsRequests, request: ForwardRequest) -> Async
         status = _STATUS.get(error.code, 502)
         kind: RefusalType = "rate_limit_error" if status == 429 else "server_error"
         raise Refused(Refusal(status, error.code, str(error), None, kind, wait_s)) from error
-
-
-async def _generator(
-    pieces: AsyncIterator[ForwardedHead | bytes],
-) -> AsyncGenerator[ForwardedHead | bytes, None]:
-    """The pieces of an engine's iterator, which is closed at the end if it can be."""
-    try:
-        async for piece in pieces:
-            yield piece
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
 
 
 async def _events(pieces: AsyncGenerator[ForwardedHead | bytes, None], api: TextApi) -> AsyncGenerator[bytes, None]:
