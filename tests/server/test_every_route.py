@@ -376,3 +376,25 @@ async def test_the_document_has_every_route_and_is_the_same_as_on_disk(tmp_path:
         rows = {f"{method.upper()} {path}" for path, item in served_one["paths"].items() for method in item}
         assert rows == routes_of(server)
     assert served_one == json.loads(WRITTEN.read_text(encoding="utf-8")), "python scripts/openapi.py"
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_the_servers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kinds = ("application/json", "multipart/form-data; boundary=x", "application/sdp")
+    async with served(tmp_path) as server:
+        host, _, port = server.host.partition(":")
+        for row in POSTS:
+            path = url_of(server, row)[1].removeprefix(server.http)
+            for kind in kinds:
+                _, writer = await asyncio.open_connection(host, int(port))
+                head = (
+                    f"POST {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: {kind}\r\nContent-Length: 99\r\n\r\n"
+                )
+                writer.write(head.encode() + b'--x\r\nContent-Disposition: form-data; name="sdp"\r\n')
+                await writer.drain()
+                writer.close()
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            assert (await client.get(f"{server.http}/health")).status_code == 200
+    # (the server has ended, so all of its requests have too)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,7 +33,7 @@ from parley.server.access.credentials import key_of_request
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
-from parley.server.audio_upload import AudioRequests
+from parley.server.audio_upload import GONE, AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.models_rest import ModelsRest
 from parley.server.openapi.document import document
@@ -102,6 +102,7 @@ def rest_app(routes: Sequence[Route], hosts: HostRule, origins: OriginRule) -> A
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         Refused: _refused,
         HTTPException: _http_error,
+        ClientDisconnect: _gone,
         Exception: _bug,
     }
     app = Starlette(routes=list(routes), exception_handlers=handlers)
@@ -245,6 +246,11 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         case status:
             refusal = Refusal(status, "invalid_request", str(error.detail))
     return _refusal_response(refusal, headers)
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> Response:
+    """Nobody reads it: the client left in the middle of its body."""
+    return _refusal_response(GONE)
 
 
 async def _bug(request: Request, error: Exception) -> Response:
