@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import numpy as np
@@ -18,7 +18,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 from numpy.typing import NDArray
 
-from tests.server.harness import PATIENCE_S
+from tests.server.harness import PATIENCE_S, Running
 from tests.wire.sdk import parse_server_event
 
 RATE = 48_000
@@ -151,16 +151,9 @@ class Caller:
             pass
 
 
-class Served(Protocol):
-    """A server. `http` is its address."""
-
-    @property
-    def http(self) -> str: ...
-
-
 @asynccontextmanager
 async def calling(
-    server: Served,
+    server: Running,
     *,
     key: str = "none",
     query: str = "?model=gpt-realtime",

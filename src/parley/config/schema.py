@@ -142,6 +142,8 @@ class ServerSection(BaseModel):
     secret_key: SecretKey = ""
     client_secret_single_use: bool = False
     beta: bool = True
+    # Off: whoever has a key with the scope `text` spends the tokens of the language model's owner.
+    text_api: bool = False
     tls_cert: str = ""
     tls_key: str = ""
     allowed_origins: Origins = ()

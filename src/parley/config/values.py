@@ -42,10 +42,10 @@ class ServerConfig:
 
     `api_keys` are those of the settings, `keys_file` holds further ones (None: no place for it); without any, no key is required.
     `secret_key` encrypts client secrets ("": a key made at start), `client_secret_single_use` lets each open one session only. `beta`
-    serves the beta dialect too. `tls_cert` and `tls_key` are PEM files (None: plain HTTP). `allowed_hosts` are names, beside this
-    machine's own, that requests may be sent to. `public_url` is the address that clients use, as browsers write an origin ("": that of
-    `host` and `port`). `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of MCP servers that clients may
-    have the server call. `trace_dir` None means that no trace is written.
+    serves the beta dialect too, `text_api` the text APIs of the pipelines' language models. `tls_cert` and `tls_key` are PEM files
+    (None: plain HTTP). `allowed_hosts` are names, beside this machine's own, that requests may be sent to. `public_url` is the address
+    that clients use, as browsers write an origin ("": that of `host` and `port`). `allowed_mcp_servers` are the addresses (or the
+    beginnings of some, or "*") of MCP servers that clients may have the server call. `trace_dir` None means that no trace is written.
     A new session is refused while the event loop runs more than `admission_lag_ms` late.
     """
 
@@ -56,6 +56,7 @@ class ServerConfig:
     secret_key: str = field(repr=False)
     client_secret_single_use: bool
     beta: bool
+    text_api: bool
     tls_cert: Path | None
     tls_key: Path | None
     allowed_origins: tuple[str, ...]

@@ -53,9 +53,10 @@ from parley.server.links.websocket.by_path import GateByPath
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.paths import RAW_AUDIO_PATH, TWILIO_PATH
-from parley.server.rest import rest_app
+from parley.server.rest import rest_app, rest_routes
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
+from parley.server.text_rest import TextRest
 from parley.server.tls import tls_context, tls_warning
 from parley.server.twilio_rest import TwilioRest
 
@@ -104,19 +105,21 @@ class Application:
             config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
-        self._rest = rest_app(
+        self.text = TextRest(config, engines, self.access, origins, self.sessions)
+        self.routes = rest_routes(
             config,
             engines,
             access=self.access,
-            hosts=hosts,
             origins=origins,
             factory=self.factory,
             running=self.sessions,
             audio=self.audio,
+            text=self.text,
             metrics=metrics,
             links=[*self.webrtc.routes(), *TwilioRest(self._signatures).routes()],
             webrtc=webrtc_state(config),
         )
+        self._rest = rest_app(self.routes, hosts, origins)
 
     def _gates(self) -> GateByPath:
         """What WebSocket handshakes come to."""

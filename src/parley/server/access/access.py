@@ -5,6 +5,7 @@
 | `session`: a Realtime session | a key with the scope `realtime`, a client secret |
 | `realtime`: client secrets, what the page asks | a key with the scope `realtime` |
 | `audio`: REST endpoints for audio | a key with the scope `audio` |
+| `text`: chat completions and responses of the language model | a key with the scope `text` |
 | `admin`: metrics | a key with the scope `admin` |
 | `any`: the list of models | any key |
 
