@@ -199,8 +199,9 @@ async def test_garbage_on_the_port_changes_nothing() -> None:
 
 @pytest.mark.parametrize("what", ["endless message", "many channels", "many sources"])
 async def test_a_client_that_breaks_the_bounds_loses_its_call_and_no_other(
-    what: str, monkeypatch: pytest.MonkeyPatch
+    what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "parley.server")
     monkeypatch.setattr(transport, "MAX_UNREAD", 40_000)
     async with running() as server, calling(server) as other, calling(server) as caller:
         await caller.next()
@@ -216,6 +217,12 @@ async def test_a_client_that_breaks_the_bounds_loses_its_call_and_no_other(
             for number in range(200):
                 await dtls._send_rtp(bytes([0x80, 96, 0, 9]) + bytes(4) + (1_000 + number).to_bytes(4, "big") + b"\xf8")
         await comes_true(lambda: len(server.app.sessions) == 1)
+        said = {
+            "endless message": "more in one message",
+            "many channels": "more than 8 channels",
+            "many sources": "audio of more sources",
+        }
+        assert said[what] in caplog.text
         other.send(type="response.create")
         await other.until("output_audio_buffer.stopped")
 
