@@ -79,6 +79,8 @@ def served(port: int, sessions: int, pipe: Connection) -> None:
 
     import uvloop
 
+    # A session of its own: the scheduler of Linux shares a core between sessions, and the clients would take the server's part.
+    os.setsid()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
