@@ -1,7 +1,9 @@
-"""Talk to a Parley server in raw audio: binary frames are PCM16 both ways, text frames say what goes on. Wear headphones.
+"""Talk to a Parley server in raw audio: binary frames are PCM16 both ways, text frames say what goes on.
 
-python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream?key=KEY                # microphone: pip install sounddevice
-python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream question.wav answer.wav   # 16 bits, one channel, 16 kHz
+    python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream?key=KEY     # wear headphones; pip install sounddevice
+    python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream question.wav answer.wav
+
+The files are WAV: 16 bits, one channel, 16 kHz.
 """
 
 import asyncio
@@ -16,10 +18,8 @@ RATE = 16_000
 
 def shown(frame: str | bytes) -> str:
     event = json.loads(frame)
-    if said := event.get("transcript"):
-        print("you:  " if "input" in event["type"] else "agent:", said, flush=True)
-    elif event["type"] == "error":
-        print("error:", event["error"]["message"], file=sys.stderr)
+    if said := event.get("transcript") or event.get("error", {}).get("message"):
+        print({"c": "you:  ", "r": "agent:", "e": "error:"}[event["type"][0]], said, flush=True)
     return str(event["type"])
 
 
@@ -55,7 +55,7 @@ async def recorded(stream: ClientConnection, question: str, answer: str) -> None
             if isinstance(frame, bytes):
                 out.writeframes(frame)
             elif shown(frame) in ("output_audio_buffer.stopped", "error"):
-                return
+                break
 
 
 async def main(url: str, *files: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from parley.core.words.settings import SettingsPatch, Transcription
 from parley.server.calls import Calls, OpenCall
 from parley.server.links.link import Link
 from parley.server.links.media_format import MediaFormat
@@ -57,3 +58,14 @@ class CallLink(Link, Protocol):
 
     def hang_up(self) -> None:
         """End the call and its session."""
+
+
+def media_wishes(form: MediaFormat, voice: str, language: str) -> SettingsPatch:
+    """How a session begins whose audio is written in `form`: in its own format where it has that one, and with transcripts. "" is the
+    pipeline's voice, or language."""
+    wishes = SettingsPatch(transcription=Transcription(language=language))
+    if form.native is not None:
+        wishes["input_format"] = wishes["output_format"] = form.native
+    if voice:
+        wishes["voice"] = voice
+    return wishes

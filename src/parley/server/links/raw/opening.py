@@ -11,8 +11,9 @@ from typing import Final, Literal, get_args
 from urllib.parse import parse_qs, unquote
 
 from parley.core.words.errors import PeerError
-from parley.core.words.settings import SettingsPatch, Transcription
+from parley.core.words.settings import SettingsPatch
 from parley.server.access.credentials import presented_key
+from parley.server.links.media_call import media_wishes
 from parley.server.links.media_format import ENCODINGS, RATES, MediaFormat
 from parley.server.links.pacing import LEAD_MS_LEAST
 from parley.server.paths import RAW_AUDIO_PATH
@@ -91,17 +92,6 @@ def _read(given: Mapping[str, str], key: str | None) -> RawOpening | Refusal:
         key=key,
         wishes=media_wishes(form, given.get("voice", ""), language),
     )
-
-
-def media_wishes(form: MediaFormat, voice: str, language: str) -> SettingsPatch:
-    """How a session begins whose audio is written in `form`: in its own format where it has that one, and with transcripts. "" is the
-    pipeline's voice, or language."""
-    wishes = SettingsPatch(transcription=Transcription(language=language))
-    if form.native is not None:
-        wishes["input_format"] = wishes["output_format"] = form.native
-    if voice:
-        wishes["voice"] = voice
-    return wishes
 
 
 def _number(text: str) -> int | None:

@@ -12,10 +12,10 @@ from typing import Final, Literal
 
 from parley.config import TelephonyConfig
 from parley.core.words.errors import PeerError
-from parley.core.words.settings import SettingsPatch, Transcription
+from parley.core.words.settings import SettingsPatch
 from parley.server.access.access import Grant
 from parley.server.calls import Calls
-from parley.server.links.media_call import CallLink, MediaCall
+from parley.server.links.media_call import CallLink, MediaCall, media_wishes
 from parley.server.links.media_format import MediaFormat
 from parley.server.links.pacing import PacedOutput
 from parley.server.links.telephone.keypad import Keypad
@@ -61,12 +61,8 @@ class CallWishes:
         )
 
     def patch(self, form: MediaFormat) -> SettingsPatch:
-        """The session's first settings, in the call's own format where a session has it."""
-        patch = SettingsPatch(transcription=Transcription(language=self.language))
-        if form.native is not None:
-            patch["input_format"] = patch["output_format"] = form.native
-        if self.voice:
-            patch["voice"] = self.voice
+        """The session's first settings, of a call whose audio is written in `form`."""
+        patch = media_wishes(form, self.voice, self.language)
         if self.instructions:
             patch["instructions"] = self.instructions
         return patch
