@@ -75,11 +75,11 @@ CALL_BODY: Final = Body(
 
 _INTENTS: Final[dict[str, SessionKind]] = {"realtime": "realtime", "transcription": "transcription"}
 
-OFF = Refusal(501, "webrtc_not_available", "WebRTC is switched off on this server (webrtc.enabled). Use the WebSocket.")
+OFF = Refusal(501, "webrtc_not_available", "WebRTC is switched off on this server (webrtc.calls). Use the WebSocket.")
 
 
 def webrtc_state(config: Config) -> str:
-    """Whether calls can be made: `ready`, `off` (webrtc.enabled) or `not_installed` (the extra `webrtc`)."""
+    """Whether calls can be made: `ready`, `off` (webrtc.calls) or `not_installed` (the extra `webrtc`)."""
     if not config.webrtc.enabled:
         return "off"
     return "ready" if importlib.util.find_spec("aiortc") is not None else "not_installed"
@@ -106,6 +106,10 @@ class CallsHttp:
         self._refused = refused
         self._state = webrtc_state(config)
         self._running: set[WebRtcCall] = set()
+
+    def __len__(self) -> int:
+        """The calls that have not given back their sockets."""
+        return len(self._running)
 
     def routes(self) -> list[Route]:
         routes = []
@@ -200,11 +204,11 @@ class CallsHttp:
         webrtc = self._config.webrtc
         call = make(self._calls.new_id(), read, queue, webrtc, messages_per_second=per_second, ended=self._ended)
         self._running.add(call)
-        call.attach(opened)
         return await self._answered(call, opened)
 
     async def _answered(self, call: WebRtcCall, session: RealtimeSession) -> Response:
         try:
+            call.attach(session)
             answer = await call.answer()
         except ConnectionError as fault:
             call.finish(f"it could not be answered: {fault}")
