@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 from agents import function_tool
-from agents.realtime import RealtimeAgent, RealtimeRunner, RealtimeSession, RealtimeSessionEvent
+from agents.realtime import (
+    OpenAIRealtimeSIPModel,
+    RealtimeAgent,
+    RealtimeModelConfig,
+    RealtimeRunner,
+    RealtimeSession,
+    RealtimeSessionEvent,
+)
 from agents.realtime.items import AssistantMessageItem, UserMessageItem
 
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import Server, chunks
+from tests.server.caller import calling
 
 PATIENCE_S = 40
 
@@ -179,3 +187,31 @@ async def test_interrupting_by_hand_stops_the_answer(server: Server) -> None:
         ]
         assert [response["status"] for response in done] == ["cancelled"]
         assert done[0]["status_details"]["reason"] == "client_cancelled"
+
+
+async def test_a_backend_attached_to_a_call_runs_its_tool(server: Server) -> None:
+    asked: list[str] = []
+
+    @function_tool
+    def weather(city: str) -> str:
+        """Tell the weather of a city."""
+        asked.append(city)
+        return f"It is sunny in {city}"
+
+    agent: RealtimeAgent[None] = RealtimeAgent(name="helper", instructions="Help.", tools=[weather])
+    async with calling(server, path="/realtime/calls") as caller:
+        call = caller.location.rpartition("/")[2]
+        runner = RealtimeRunner(agent, model=OpenAIRealtimeSIPModel())
+        config: RealtimeModelConfig = {"url": f"{server.realtime}?call_id={call}", "call_id": call, "api_key": "none"}
+        async with await runner.run(model_config=config) as session:
+            await session.send_message("What is the weather in Paris?")
+            events = await until(session, lambda event: event.type == "tool_end")
+            answered = "output_audio_buffer.stopped"
+            await until(session, lambda event: answered in raw_types([event]), events)
+        assert asked == ["Paris"]
+        assert not audio_of(events), "the audio of a call travels as its media"
+        assert abs(caller.heard).max() > 1000, "the caller heard the answer"
+        assert "sunny in Paris" in " ".join(
+            one.transcript for one in caller.of("response.output_audio_transcript.done")
+        )
+        assert not caller.of("error")

@@ -24,6 +24,7 @@ from parley.config.schema import (
     ServerSection,
     SpeechCacheSection,
 )
+from parley.config.webrtc_schema import WebRtcSection
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -50,6 +51,7 @@ def rows(page: str) -> dict[str, list[str]]:
         FillersSection,
         SpeechCacheSection,
         ResponseCacheSection,
+        WebRtcSection,
     ],
 )
 def test_every_key_is_documented_with_its_default(

@@ -269,6 +269,7 @@ class ClonesNobody(HibariSynthesizer):
     """Says that it clones voices, and speaks with its own."""
 
     clones = True
+    needs_text = False
 
     async def clone_voice(self, sample: VoiceSample) -> str:
         return f"own-{sample.sha256}"

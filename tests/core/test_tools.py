@@ -653,6 +653,24 @@ def test_an_output_of_an_unknown_call_is_refused_by_its_id() -> None:
     assert scene.session.items == ()
 
 
+def test_the_first_of_two_outcomes_of_a_call_counts() -> None:
+    scene, call = Scene(Settings(modality="text")), CallId("call_1")
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId("c"), call, "weather", "{}")))
+    scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("first"), call, "sunny")))
+    scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("second"), call, "rainy")))
+    (error,) = scene.notices(ErrorRaised)
+    assert (error.code, error.field) == ("invalid_tool_call_id", "item.call_id")
+    assert "answered already, by the item 'first'" in error.message
+    assert [item.id for item in scene.session.items] == ["c", "first"]
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId("d"), call, "weather", "{}")))
+    scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("third"), call, "rainy")))
+    assert [item.id for item in scene.session.items] == ["c", "first", "d", "third"], "a model used its id again"
+    scene.happens(
+        ItemDeleteRequested(ItemId("third")), ItemCreateRequested(FunctionCallOutput(ItemId("e"), call, "snow"))
+    )
+    assert len(scene.notices(ErrorRaised)) == 1, "an outcome that was taken back leaves room for another"
+
+
 def test_a_transcription_session_does_not_answer_a_refused_call() -> None:
     scene = Scene(Settings(kind="transcription"))
     scene.happens(ItemCreateRequested(McpApprovalRequest(ItemId("q"), "books", "lend", "{}")))

@@ -422,6 +422,7 @@ async def test_voices_of_the_users_own_are_spoken_with_and_kept_apart(tmp_path: 
     assert isinstance(cached, ReadsVoices)
     assert cached.reads_tensors
     assert not cached.clones
+    assert not cached.needs_text
     await cached.open()
     own = [VoiceTensor("mine", tiny_kokoro.style(seed, 2), 64 * letter) for seed, letter in ((8, "a"), (9, "b"))]
     names = [await cached.read_voice(tensor) for tensor in own]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parley.audio.types import Samples
 
@@ -73,6 +74,22 @@ class ShortResampler:
             return audio
         return np.concatenate([self._made(audio[at : at + _AT_ONCE]) for at in range(0, len(audio), _AT_ONCE)])
 
+    def _between(self, positions: NDArray[np.int64]) -> Samples:
+        """The output at these positions, each with the filter for its fraction."""
+        first = positions // self._phases - self._half + 1 - self._start
+        windows = np.lib.stride_tricks.sliding_window_view(self._held, 2 * self._half)
+        made: Samples = np.einsum("ij,ij->i", windows[first], self._taps[positions % self._phases])
+        return made
+
+    def _thinned(self, count: int) -> Samples:
+        """The next `count` samples where the output is every nth of the filtered input: n convolutions of every nth sample."""
+        first, taps = self._next - self._half + 1 - self._start, self._taps[0]
+        reached = self._held[first : first + (count - 1) * self._step + 2 * self._half]
+        made = np.zeros(count, np.float32)
+        for at in range(self._step):
+            made += np.convolve(reached[at :: self._step], taps[at :: self._step][::-1], "valid")[:count]
+        return made
+
     def finish(self) -> Samples:
         """The rest, up to the end of the input."""
         return np.zeros(0, np.float32) if self._same else self._made(np.zeros(self._half, np.float32))
@@ -84,9 +101,7 @@ class ShortResampler:
         positions = np.arange(self._next, max(self._next, end), self._step, dtype=np.int64)
         if not len(positions):
             return np.zeros(0, np.float32)
-        first = positions // self._phases - self._half + 1 - self._start
-        windows = np.lib.stride_tricks.sliding_window_view(self._held, 2 * self._half)
-        made: Samples = np.einsum("ij,ij->i", windows[first], self._taps[positions % self._phases])
+        made = self._thinned(len(positions)) if self._phases == 1 else self._between(positions)
         self._next = int(positions[-1]) + self._step
         unused = self._next // self._phases - self._half + 1 - self._start
         self._held = self._held[max(0, unused) :]

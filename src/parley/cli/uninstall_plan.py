@@ -21,6 +21,7 @@ DATA_NAMES: Final = {
     "models": "models",
     "voices": "voice profiles",
     "own-voices": "voices of your own",
+    "clone-states": "what engines computed of cloned voices",
     "speech-cache": "cached speech",
     "cables.json": "remembered cables",
     "cables.lock": "lock of the cables",

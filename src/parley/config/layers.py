@@ -25,6 +25,7 @@ from parley.config.schema import (
     ServerSection,
     SpeechCacheSection,
 )
+from parley.config.webrtc_schema import WebRtcSection
 from parley.engines.ports import aliases
 
 FILE_NAME = "parley.toml"
@@ -58,6 +59,7 @@ SHORT_NAMES: dict[str, KeyPath] = {
     **{f"own_voices_{key}": ("own_voices", key) for key in OwnVoicesSection.model_fields},
     **{f"speech_cache_{key}": ("speech_cache", key) for key in SpeechCacheSection.model_fields},
     **{f"response_cache_{key}": ("response_cache", key) for key in ResponseCacheSection.model_fields},
+    **{f"webrtc_{key}": ("webrtc", key) for key in WebRtcSection.model_fields},
     **{f"interpret_{key}": ("interpret", key) for key in InterpretSection.model_fields},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
     **{alias: ("pipelines", "*", name) for alias, name in aliases().items() if not name.endswith("_options")},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from parley.config.errors import UnknownModel
+from parley.config.exposure import exposed
 from parley.engines.ports import EngineSpec, Stage
 from parley.models.store import data_folder
 
@@ -42,8 +43,9 @@ class ServerConfig:
     `api_keys` are those of the settings, `keys_file` holds further ones (None: no place for it); without any, no key is required.
     `secret_key` encrypts client secrets ("": a key made at start), `client_secret_single_use` lets each open one session only. `beta`
     serves the beta dialect too. `tls_cert` and `tls_key` are PEM files (None: plain HTTP). `allowed_hosts` are names, beside this
-    machine's own, that requests may be sent to. `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of MCP
-    servers that clients may have the server call. `trace_dir` None means that no trace is written.
+    machine's own, that requests may be sent to. `public_url` is the address that clients use, as browsers write an origin ("": that of
+    `host` and `port`). `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of MCP servers that clients may
+    have the server call. `trace_dir` None means that no trace is written.
     A new session is refused while the event loop runs more than `admission_lag_ms` late.
     """
 
@@ -58,6 +60,7 @@ class ServerConfig:
     tls_key: Path | None
     allowed_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
+    public_url: str
     allowed_mcp_servers: tuple[str, ...]
     insecure: bool
     max_sessions: int
@@ -68,6 +71,11 @@ class ServerConfig:
     admission_lag_ms: float
     shutdown_grace_s: float
     trace_dir: Path | None
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach it, by `host` or through a proxy at `public_url`."""
+        return exposed(self.host, self.public_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,23 @@ class ResponseCacheConfig:
     enabled: bool = False
     lifetime_s: float = 600.0
     max_replies: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class WebRtcConfig:
+    """Whether WebRTC calls are taken, and how their media reaches the server.
+
+    `ice_servers` are URLs, at most one of a STUN and one of a TURN server, which takes `ice_username` and `ice_credential`. `ports` are the
+    first and the last UDP port that a call may have (None: any). `announced_address` stands in answers in place of this machine's own ("":
+    its own).
+    """
+
+    enabled: bool = True
+    ice_servers: tuple[str, ...] = ()
+    ice_username: str = ""
+    ice_credential: str = field(default="", repr=False)
+    ports: tuple[int, int] | None = None
+    announced_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +232,7 @@ class Config:
     interpret: InterpretConfig = InterpretConfig()
     speech_cache: SpeechCacheConfig = field(default_factory=SpeechCacheConfig)
     response_cache: ResponseCacheConfig = ResponseCacheConfig()
+    webrtc: WebRtcConfig = WebRtcConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:
         """The pipeline that serves `model`: one of that name, or the default for "" and for OpenAI's own model names.

@@ -1,8 +1,8 @@
 """The entry point of the core: a session handles events, `handle(event, now) -> effects`.
 
-Laws: synchronous, owns all state, does no I/O; time and ids come from outside, so that the same events at the same
-times cause the same effects. Each event is routed to the module of `decisions` that owns it; then the rules that
-follow from the state alone run to a fixed point; then the invariants are checked, in production too.
+Laws: synchronous, owns all state, does no I/O; time and ids come from outside, so that the same events at the same times cause the same
+effects. Each event is routed to the module of `decisions` that owns it; then the rules that follow from the state alone run to a fixed
+point; then the invariants are checked, in production too.
 
     turns.py       the user's side        audio, voice, turns, transcripts, the floor
     responses.py   the agent's side       responses, speculation, interruption
@@ -83,7 +83,7 @@ from parley.core.words.events import (
 from parley.core.words.ids import Minter, SessionId
 from parley.core.words.items import Item
 from parley.core.words.limits import SAMPLES_PER_MS, STALLED_MICROPHONE_NS
-from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated
+from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import ServerVad, Settings
 from parley.core.words.work import (
@@ -99,9 +99,8 @@ from parley.core.words.work import (
 class Session:
     """One conversation with one client.
 
-    Call `start()` once, then `handle()` for every event in the order it happened, with a monotonic clock in
-    nanoseconds; perform the effects in order. Post `TimePassed` when `next_deadline()` has come. After `closed`
-    nothing is answered any more.
+    Call `start()` once, then `handle()` for every event in the order it happened, with a monotonic clock in nanoseconds; perform the
+    effects in order. Post `TimePassed` when `next_deadline()` has come. After `closed` nothing is answered any more.
 
     Raises `InvariantBroken` on a bug of its own.
     """
@@ -186,11 +185,13 @@ class Session:
 
     def start(self) -> list[Effect]:
         """Send the first notices. Call it once, before anything else."""
-        st = self._st
-        st.tell(SessionCreated(st.session_id, st.settings, self._requests.expires_in_ms()))
-        st.tell(ConversationCreated(st.conversation.id))
-        self._tools.configure(st.settings.tools)
+        self._st.tell_all(self.introduction(self._st.now))
+        self._tools.configure(self._st.settings.tools)
         return self._taken()
+
+    def introduction(self, now_ns: int) -> list[Notice]:
+        """The notices that describe the session as it is now: the first for anyone who listens to it."""
+        return self._requests.introduction(now_ns)
 
     def handle(self, event: Event, now_ns: int) -> list[Effect]:
         """Handle one event; returns its effects, in order."""

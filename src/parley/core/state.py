@@ -27,9 +27,11 @@ from parley.core.regions.tool_servers import ToolServers
 from parley.core.regions.turn_taking import TurnTaking, UserTurn
 from parley.core.regions.work_queue import WorkQueue
 from parley.core.words.effects import Effect, Tell
-from parley.core.words.ids import ClientEventId, ItemId, Minter, SessionId, TurnId
+from parley.core.words.events import SessionUpdateRequested
+from parley.core.words.ids import ItemId, Minter, SessionId, TurnId
 from parley.core.words.notices import Notice
-from parley.core.words.settings import Capabilities, OwnerSettings, Settings, SettingsPatch
+from parley.core.words.rights import Asker, Rights, rights_of
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,6 @@ class Interrupted:
     turn: TurnId
     item: ItemId | None
     whole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ChangingPipeline:
-    """A pipeline search for the client: the changes of its update, and the update's id."""
-
-    patch: SettingsPatch
-    event_id: ClientEventId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +87,8 @@ class State:
     """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0
     """Consecutive replies that only followed the outcome of tools."""
-    changing: ChangingPipeline | None = None
+    changing: SessionUpdateRequested | None = None
+    """The update whose pipeline is searched for."""
     engines_used: bool = False
     """Whether audio of an item was transcribed, or any reply spoken."""
     interrupted: Interrupted | None = None
@@ -113,6 +108,10 @@ class State:
     def place(self, response: Response, entry: Entry) -> ItemId | None:
         """Add an item of this response to the conversation if the response is in it. Returns the id of the item before it."""
         return self.conversation.insert(entry) if response.conversation_id is not None else None
+
+    def rights(self, asker: Asker) -> Rights:
+        """What `asker` may change at this moment."""
+        return rights_of(asker, self.owner, self.capabilities)
 
     def tell(self, notice: Notice) -> None:
         self.out.append(Tell(notice))

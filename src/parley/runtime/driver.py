@@ -114,10 +114,10 @@ class Driver:
     def post(self, event: Event, asker: Listener | None = None) -> None:
         """Let `event` happen now: its effects have been performed when this returns. After the end nothing happens any more.
 
-        `asker` is the listener whose event it is: an error in it is that listener's alone.
+        `asker` is the listener whose event it is: an error in it is that listener's alone, as is one in what it causes at once.
         """
         if self._busy:
-            self._following.append((event, asker))
+            self._following.append((event, asker or self._listeners.asker))
         elif not self._over:
             self._listeners.asker = asker
             self._run((event,) if self._cleaned is None else self._cleaned.take(event))
@@ -131,6 +131,21 @@ class Driver:
         if not self._over:
             self._listeners.asker = asker
             self._run(events)
+
+    def join(self, *listeners: Listener) -> bool:
+        """Whether these take every notice from now on, after those that introduce the session: not once it is over. Call it after
+        `start()`."""
+        if self._over:
+            return False
+        self._listeners.join(*listeners)
+        for notice in self.session.introduction(self._clock()):
+            for listener in listeners:
+                listener.on_notice(notice)
+        return True
+
+    def leave(self, *listeners: Listener) -> None:
+        """They take nothing more; nothing happens where one has left."""
+        self._listeners.leave(*listeners)
 
     def hold_output(self, held: bool) -> None:
         """Whether the client has yet to take what was sent: no more speech or text is made for it meanwhile."""
@@ -160,6 +175,7 @@ class Driver:
         finally:
             self._busy = False
             self._following.clear()
+            self._listeners.asker = None
 
     def _set_cleaning(self) -> None:
         """The settings may have changed; where noise reduction is off, nothing stands in the audio's way."""

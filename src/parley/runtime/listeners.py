@@ -1,6 +1,9 @@
 """Who takes a session's notices: the link to its client, and others beside it.
 
-Laws: every listener takes every notice, in the order in which they were given; an error caused by a listener's own event goes to it alone.
+Laws:
+- Every listener takes every notice, in the order in which they were given; an error caused by a listener's own event goes to it alone.
+- Listeners may join and leave at any time, also while a notice is told: who has left is told nothing more, who joins is told the next
+  notice.
 """
 
 from __future__ import annotations
@@ -31,15 +34,26 @@ class Listeners:
         self.all = tuple(listeners)
         self.asker: Listener | None = None
 
+    def join(self, *listeners: Listener) -> None:
+        self.all = (*self.all, *listeners)
+
+    def leave(self, *listeners: Listener) -> None:
+        """Nothing happens where one has left."""
+        self.all = tuple(one for one in self.all if one not in listeners)
+
     def tell(self, notice: Notice) -> None:
         if self.asker is not None and type(notice) is ErrorRaised:
-            self.asker.on_notice(notice)
+            if self.asker in self.all:
+                self.asker.on_notice(notice)
             return
-        for listener in self.all:
-            listener.on_notice(notice)
+        told = self.all
+        for listener in told:
+            if self.all is told or listener in self.all:
+                listener.on_notice(notice)
 
     def close(self, reason: CloseReason) -> None:
-        for listener in self.all:
+        """Who joined last is closed first: the session may be over once its own link has closed."""
+        for listener in reversed(self.all):
             listener.on_close(reason)
 
     def release(self) -> None:

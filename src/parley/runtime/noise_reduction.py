@@ -115,16 +115,16 @@ class CleanedInput:
 
     def in_slices(self, event: Event) -> Generator[None, None, Sequence[Event]]:
         """The same for an event that may hold much audio: yields after each slice of work. No other event of the client's may come
-        before it has run to its end."""
-        wanted = self._wanted
-        if self._filter is None or wanted is None or not isinstance(event, AudioArrived) or not _is_taken(event):
+        before it has run to its end; where another client changes the settings meanwhile, it ends as it began."""
+        used, wanted = self._filter, self._wanted
+        if used is None or wanted is None or not isinstance(event, AudioArrived) or not _is_taken(event):
             return self.take(event)
         size = SLICE_MS * wanted[1].bytes_per_ms
         cleaned = bytearray()
         for at in range(0, len(event.audio), size):
             if at:
                 yield
-            cleaned += self._filter.clean(event.audio[at : at + size])
+            cleaned += used.clean(event.audio[at : at + size])
         return (replace(event, audio=bytes(cleaned)),)
 
 

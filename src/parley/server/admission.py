@@ -21,17 +21,21 @@ FULL_RETRY_S = 30
 """A conversation lasts minutes."""
 
 
-class Drainable(Protocol):
-    """A running session, as shutdown and the checks of its key use it."""
+class Allowed(Protocol):
+    """What goes on while a key allows it."""
 
     @property
     def grant(self) -> Grant: ...
-    def wind_down(self) -> None:
-        """Let the reply end, then close."""
-        ...
-
     def access_ended(self, refusal: Refusal) -> None:
         """Say why, then close."""
+        ...
+
+
+class Drainable(Allowed, Protocol):
+    """A running session, as shutdown and the checks of its key use it."""
+
+    def wind_down(self) -> None:
+        """Let the reply end, then close."""
         ...
 
 
@@ -47,6 +51,7 @@ class Sessions:
         self._max_lag_ms = max_lag_ms
         self._lag_ms = lag_ms
         self._running: set[Drainable] = set()
+        self._attached: set[Allowed] = set()
         self._leaving = False
         self._emptied: Callable[[], None] | None = None
         self.refused: dict[str, int] = {}
@@ -66,8 +71,8 @@ class Sessions:
 
     def outlook(self, grant: Grant) -> Refusal | None:
         """As `refusal`, without counting it: the client only asks."""
-        if self._leaving:
-            return Refusal(503, "server_shutting_down", "The server is restarting.", None, "server_error", FULL_RETRY_S)
+        if self.leaving is not None:
+            return self.leaving
         if len(self._running) >= self._max:
             message = f"All {self._max} sessions are taken (server.max_sessions). Try again later."
             return Refusal(503, "session_limit_reached", message, None, "server_error", FULL_RETRY_S)
@@ -76,6 +81,20 @@ class Sessions:
             message = f"The server is at its limit (it runs {lag_ms:.0f} ms late). Try again in {LAG_RETRY_S} s."
             return Refusal(503, "server_overloaded", message, None, "server_error", LAG_RETRY_S)
         return self.quotas.refusal(grant.key)
+
+    @property
+    def leaving(self) -> Refusal | None:
+        """Why nothing may begin any more, where the server stops."""
+        if not self._leaving:
+            return None
+        return Refusal(503, "server_shutting_down", "The server is restarting.", None, "server_error", FULL_RETRY_S)
+
+    def attach(self, client: Allowed) -> None:
+        """A client that attaches to a running session: its key is checked as a session's is, and it counts as none."""
+        self._attached.add(client)
+
+    def detach(self, client: Allowed) -> None:
+        self._attached.discard(client)
 
     def enter(self, session: Drainable) -> None:
         self._running.add(session)
@@ -88,16 +107,17 @@ class Sessions:
             self._emptied()
 
     def end_unallowed(self, keys: Mapping[str, Key]) -> None:
-        """Close the sessions whose key is not among `keys` (by id) any more, or has used its minutes of the day."""
-        for session in self:
-            if session.grant.key is OPEN:
+        """Close the sessions whose key is not among `keys` (by id) any more, or has used its minutes of the day; and, before them, the
+        clients that are attached with such a key."""
+        for one in (*self._attached, *self._running):
+            if one.grant.key is OPEN:
                 continue
-            key = keys.get(session.grant.key.id)
+            key = keys.get(one.grant.key.id)
             if key is None:
                 message = "The key of this session was revoked, or has lost the scope 'realtime'."
-                session.access_ended(Refusal(401, "invalid_api_key", message))
+                one.access_ended(Refusal(401, "invalid_api_key", message))
             elif self.quotas.left_s(key) == 0:
-                session.access_ended(self.quotas.used_up(key))
+                one.access_ended(self.quotas.used_up(key))
 
     def wind_down(self, emptied: Callable[[], None]) -> None:
         """Admit no more sessions and let every reply end; `emptied` is called (once or more) when no session is left."""

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from parley.config import Config, ServerConfig, is_loopback
+from parley.config import Config, ServerConfig
 from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.engines.voices.shelf import engines_by_kind
@@ -39,9 +39,11 @@ from parley.server.access.origins import OriginRule
 from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
+from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
@@ -50,13 +52,13 @@ from parley.server.tls import tls_context, tls_warning
 
 log = logging.getLogger("parley.server")
 
-QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
-"""They log single requests, which may contain keys and words."""
+QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai", "aioice", "aiortc")
+"""They log single requests and packets, which may contain keys, words and addresses."""
 
 
 class Application:
     """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`. A link of
-    another kind opens its sessions with `factory`.
+    another kind opens its sessions with `factory`, and enters those that others may attach to in `calls`.
 
     Serve it with `lifetime.Uvicorn`, which knows both. Raises `ConfigError` for a key file that cannot be used.
     """
@@ -65,17 +67,18 @@ class Application:
         self.config = config
         server = config.server
         self.access = access_of(server)
-        hosts = HostRule(server.host, server.allowed_hosts)
-        origins = OriginRule(server.allowed_origins)
+        hosts = HostRule(server.host, server.allowed_hosts, server.public_url)
+        origins = origins_of(server, self.access)
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
         metrics.registry.register(ChainMetrics(engines.chains()))
         metrics.registry.register(GuardMetrics(engines.guarded()))
         metrics.registry.register(CacheMetrics(engines.caches))
-        refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+        refused = _refusal_counter(metrics)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
+        self.calls = Calls()
         self.factory = SessionFactory(
             config,
             engines,
@@ -90,7 +93,12 @@ class Application:
             hosts=hosts,
             origins=origins,
             sessions=self.factory,
-            refused=lambda code: refusals.labels(code).inc(),
+            calls=self.calls,
+            running=self.sessions,
+            refused=refused,
+        )
+        self.webrtc = CallsHttp(
+            config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
@@ -103,6 +111,8 @@ class Application:
             running=self.sessions,
             audio=self.audio,
             metrics=metrics,
+            links=self.webrtc.routes(),
+            webrtc=webrtc_state(config),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,8 +134,15 @@ class Application:
             self.config.server,
             on_started=on_started,
             every_second=self.end_unallowed,
+            ending=self.webrtc.end_all,
             patience=patience or Patience(),
         )
+
+
+def _refusal_counter(metrics: Metrics) -> Callable[[str], None]:
+    """Counts handshakes and calls that are refused, by their code."""
+    refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+    return lambda code: refusals.labels(code).inc()
 
 
 def access_of(server: ServerConfig) -> Access:
@@ -133,10 +150,16 @@ def access_of(server: ServerConfig) -> Access:
     return Access(
         server.api_keys,
         server.keys_file,
-        required=not (is_loopback(server.host) or server.insecure),
+        required=server.exposed and not server.insecure,
         secret_key=server.secret_key,
         single_use=server.client_secret_single_use,
     )
+
+
+def origins_of(server: ServerConfig, access: Access) -> OriginRule:
+    """Which pages may talk to the server."""
+    tls = server.tls_cert is not None
+    return OriginRule(server.allowed_origins, server.public_url, tls=tls, key_required=access.key_required)
 
 
 def create_app(config: Config, engines: LoadedEngines, *, policy: Policy | None = None) -> Application:

@@ -27,7 +27,7 @@ from parley.server.access.access import Access, Grant
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
-from parley.server.incoming_audio import IncomingAudio, incoming_audio
+from parley.server.incoming_audio import UploadedAudio, incoming_audio
 from parley.server.refusals import Refusal, Refused
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class Upload:
     fields: dict[str, str]
     lists: dict[str, list[str]]
 
-    def audio(self) -> AbstractAsyncContextManager[IncomingAudio]:
+    def audio(self) -> AbstractAsyncContextManager[UploadedAudio]:
         """The recording, mono. Raises `Refused` for a file that is empty, too long, or not audio."""
         if not self.file.size:
             raise Refused(Refusal(400, "invalid_file", "The file is empty.", "file"))
@@ -169,7 +169,7 @@ class AudioRequests:
         if isinstance(grant, Refusal):
             raise Refused(grant)
         # A form is a request that any page may have a browser send, without asking first.
-        refusal = self._origins.refusal(request.headers.get("origin"))
+        refusal = self._origins.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             raise Refused(refusal)
         return grant
@@ -208,7 +208,7 @@ async def _read_form(request: Request, shape: FormShape) -> Parts:
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > shape.max_bytes:
         raise Refused(_too_large(shape))
-    parser = _WholeForm(
+    parser = WholeForm(
         request.headers,
         _bounded(request, shape),
         max_files=1,
@@ -267,7 +267,7 @@ def _unknown(name: str, value: object, shape: FormShape) -> Refusal:
     return Refusal(400, "unknown_parameter", f"There is no field {shown!r}; there are {listed}.", shown)
 
 
-class _WholeForm(MultiPartParser):
+class WholeForm(MultiPartParser):
     """Refuses a form that ends in its middle: Starlette takes what there is of a file for the file."""
 
     _complete = False

@@ -4,7 +4,8 @@ Laws:
 - An id is unpredictable, and is never used twice.
 - Only who could have made a call may reach it: the same key, or the very client secret with which it was opened. Everyone else is told that
   there is no such call.
-- A call is here from the moment its id is given out until its session is over.
+- A call is here from the moment its id is given out until its session is over. Its session has begun before (`RealtimeSession.opened`): who
+  is quick to attach is told of the session as soon as its client is.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class MediaLink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RunningCall:
+class OpenCall:
     """A session that is reached by an id, and the link that carries its audio."""
 
     id: str
@@ -44,7 +45,7 @@ class Calls:
     """`enter` a call once it has an answer, `leave` when its session is over; `find` it for a request."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, RunningCall] = {}
+        self._calls: dict[str, OpenCall] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -53,18 +54,21 @@ class Calls:
         """An id that nobody has."""
         return PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(ID_LENGTH))
 
-    def enter(self, call: RunningCall) -> None:
+    def enter(self, call: OpenCall) -> None:
+        """Raises `ValueError` for a session that sends its audio as messages: who attaches to it would be sent all of it."""
+        if not call.session.paced:
+            raise ValueError("a session without a loudspeaker is no call")
         self._calls[call.id] = call
 
     def leave(self, call_id: str) -> None:
         """Nothing happens where it has left."""
         self._calls.pop(call_id, None)
 
-    def find(self, call_id: str, grant: Grant) -> RunningCall | Refusal:
+    def find(self, call_id: str, grant: Grant) -> OpenCall | Refusal:
         """The call with this id, for the holder of `grant`."""
         call = self._calls.get(call_id)
         if call is None or not _may_reach(grant, call.session.grant):
-            return Refusal(404, "call_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
+            return Refusal(404, "call_id_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
         return call
 
 

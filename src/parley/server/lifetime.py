@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 import uvicorn
@@ -64,7 +64,8 @@ class Uvicorn(uvicorn.Server):
     """uvicorn, except that a signal lets replies end first, and that a TLS handshake has a time limit. Call `serve_on`; `leave` ends it
     from inside.
 
-    `on_started` is called once connections are accepted, `every_second` about so often. Raises `ConfigError` for TLS files.
+    `on_started` is called once connections are accepted, `every_second` about so often, `ending` before connections are closed: it ends the
+    links that are none of uvicorn's connections. Raises `ConfigError` for TLS files.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Uvicorn(uvicorn.Server):
         *,
         on_started: Callable[[], None],
         every_second: Callable[[], None],
+        ending: Callable[[], Awaitable[None]],
         patience: Patience,
     ) -> None:
         connections = HttpConnections(patience)
@@ -101,6 +103,7 @@ class Uvicorn(uvicorn.Server):
         self._grace_s = server.shutdown_grace_s
         self._on_started = on_started
         self._every_second = every_second
+        self._ending = ending
         self._loop: asyncio.AbstractEventLoop
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -138,6 +141,11 @@ class Uvicorn(uvicorn.Server):
             self._descriptors.probe()
             self._every_second()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's: close what is open."""
+        await self._ending()
+        await super().shutdown(sockets)
 
     def leave(self) -> None:
         """Admit no session any more, let replies end, then stop. On the event loop; a second call stops at once."""

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from parley.core.words.settings import SessionKind
+
 REALTIME_PATHS = ("/v1/realtime", "/realtime")
 """The second for clients whose base URL was given without `/v1`."""
 
 TRANSLATION_PATHS = tuple(f"{path}/translations" for path in REALTIME_PATHS)
 """Of translation sessions."""
+
+OPENED_AT: Mapping[SessionKind, str] = {
+    "realtime": "/v1/realtime",
+    "transcription": "/v1/realtime",
+    "translation": "/v1/realtime/translations",
+}
+"""Where the dialect of each kind of session is spoken."""

@@ -47,7 +47,8 @@ def pipeline_with(
 class ServedPipelines:
     """The pipelines that one session may use (see `runtime.session_engines.Pipelines`), within what its owner has fixed.
 
-    `tool_server_urls` are the MCP servers that the session may name, as `Capabilities` has them.
+    `tool_server_urls` are the MCP servers that the session may name, as `Capabilities` has them; `owners_tool_server_urls` those
+    that its owner may name where it attaches to the session.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class ServedPipelines:
         pinned: PinnedSettings,
         session_ms: int,
         tool_server_urls: tuple[str, ...],
+        owners_tool_server_urls: tuple[str, ...],
     ) -> None:
         self._config = config
         self._engines = engines
         self._pinned = pinned
         self._session_ms = session_ms
         self._tool_server_urls = tool_server_urls
+        self._owners_tool_server_urls = owners_tool_server_urls
 
     def find(self, model: str) -> LoadedPipeline | Fault:
         found = find_pipeline(self._config, self._engines, model)
@@ -75,5 +78,6 @@ class ServedPipelines:
             session_ms=self._session_ms,
             responses_per_minute=self._config.server.responses_per_minute,
             pinned=self._pinned,
+            tool_server_urls=self._owners_tool_server_urls,
         )
         return owner, replace(pipeline.capabilities(), tool_server_urls=self._tool_server_urls)

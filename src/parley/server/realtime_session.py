@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from parley.core.session import Session
 from parley.core.words.effects import CloseReason
@@ -56,8 +57,17 @@ class SessionRequest:
     client: str = ""
 
 
+class Attached(Listener, Protocol):
+    """Who listens to a session beside its link, and asks for things in it; see `attached_client`."""
+
+    @property
+    def grant(self) -> Grant: ...
+    def call_ended(self) -> None:
+        """The session is over because its link is gone."""
+
+
 class RealtimeSession:
-    """One conversation on one link: the link's `Peer`."""
+    """One conversation on one link: the link's `Peer`. `paced`: the link plays the output audio."""
 
     def __init__(
         self,
@@ -73,14 +83,17 @@ class RealtimeSession:
         mix: OriginalMix | None = None,
     ) -> None:
         self.grant = request.grant
+        self.paced = loudspeaker is not None
         self._running = running
         self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
         self._dialect = request.dialect
         self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: Link
+        self._attached: dict[Attached, TurnReports] = {}
         measured = metrics.session(pipeline.name, session)
-        listeners: list[Listener] = [self, TurnReports(measured.account, self)]
+        self._turns = measured.account
+        listeners: list[Listener] = [self, TurnReports(self._turns, self)]
         self._driver = Driver(
             session,
             pipeline,
@@ -129,6 +142,47 @@ class RealtimeSession:
         lasted_s = (time.monotonic_ns() - self._opened_ns) / 1e9
         log.info("%s is over after %.1f s: %s", self._name, lasted_s, how)
         self._driver.shut(how)
+        for one in tuple(self._attached):
+            one.call_ended()
+
+    # --- for those who attach to it ------------------------------------------------------------------------------------
+
+    @property
+    def kind(self) -> SessionKind:
+        """What kind of session it is at this moment."""
+        return self._driver.session.settings.kind
+
+    @property
+    def attached(self) -> Collection[Attached]:
+        """Who is attached at this moment."""
+        return self._attached.keys()
+
+    @property
+    def watched(self) -> bool:
+        """Whether anyone is attached: the session then goes on while its audio does, with or without the messages of its own client."""
+        return bool(self._attached)
+
+    def attach(self, client: Attached) -> bool:
+        """Introduce the session to `client`, which takes its notices from now on; False where the session is over."""
+        reports = TurnReports(self._turns, client)
+        joined = self._driver.join(client, reports)
+        if joined:
+            self._attached[client] = reports
+        return joined
+
+    def detach(self, client: Attached) -> None:
+        """Nothing happens where it was not attached."""
+        reports = self._attached.pop(client, None)
+        if reports is not None:
+            self._driver.leave(client, reports)
+
+    def post(self, event: ClientEvent, client: Attached) -> None:
+        """Let an event of an attached client happen; as `received`."""
+        self._driver.post(event, client)
+
+    def post_in_slices(self, event: ClientEvent, client: Attached) -> Iterator[None]:
+        """The same for a long one; as `Driver.post_in_slices`."""
+        return self._driver.post_in_slices(event, client)
 
     # --- for admission -------------------------------------------------------------------------------------------------
 

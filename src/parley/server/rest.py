@@ -10,7 +10,7 @@ Laws: `/health` needs no key and shows no secret; all else but the page needs on
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ from parley.server.admission import Sessions
 from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.models_rest import ModelsRest
+from parley.server.own_recogniser import OwnRecogniser
 from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
@@ -62,22 +63,28 @@ def rest_app(
     running: Sessions,
     audio: AudioRequests,
     metrics: Metrics,
+    links: Sequence[Route] = (),
+    webrtc: str = "off",
 ) -> ASGIApp:
-    """The HTTP half of the server."""
-    rest = _Rest(config, engines, access, running, metrics.registry)
-    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
+    """The HTTP half of the server. `links` are the endpoints of links that are opened by HTTP; `webrtc` says whether calls can be made."""
+    rest = _Rest(config, engines, access, running, metrics.registry, webrtc)
+    page = PageAnswers(
+        config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts, webrtc=webrtc
+    )
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
+    recogniser = OwnRecogniser(config, engines)
     routes = [
         *ModelsRest(config, engines, access).routes(),
         Route("/health", rest.health),
         Route("/metrics", rest.metrics),
         *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS)),
         *secrets.routes(),
+        *links,
         *TranscriptionsRest(config, engines, audio).routes(),
         *TranslationsRest(config, engines, audio).routes(),
         *SpeechRest(config, engines, audio).routes(),
-        *VoicesRest(engines.own, audio).routes(),
-        *VoiceConsentsRest(config, engines, engines.own.store, audio).routes(),
+        *VoicesRest(engines.own, recogniser, audio).routes(),
+        *VoiceConsentsRest(recogniser, engines.own.store, audio).routes(),
         *Page().routes(),
         *page.routes(),
     ]
@@ -113,12 +120,14 @@ class _Rest:
         access: Access,
         running: Sessions,
         metrics: CollectorRegistry,
+        webrtc: str,
     ) -> None:
         self._config = config
         self._engines = engines
         self._access = access
         self._running = running
         self._metrics = metrics
+        self._webrtc = webrtc
 
     async def health(self, request: Request) -> Response:
         pipelines = {name: self._condition(name) for name in self._config.pipelines}
@@ -130,6 +139,7 @@ class _Rest:
             "pipelines": pipelines,
             "default_pipeline": self._config.default_pipeline,
             "sessions": len(self._running),
+            "webrtc": self._webrtc,
         }
         return _json(health, 200 if serving else 503)
 

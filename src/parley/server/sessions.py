@@ -27,7 +27,7 @@ from parley.core.words.events import (
     SessionUpdateRequested,
 )
 from parley.core.words.notices import ErrorRaised
-from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
+from parley.core.words.settings import PinnedSettings, Settings, SettingsPatch
 from parley.engines.ports import TTS
 from parley.invocation import command
 from parley.runtime.engines import LoadedEngines
@@ -39,6 +39,7 @@ from parley.runtime.trace import traced
 from parley.server.access.access import Grant
 from parley.server.access.client_secrets import ClientSecret, ClientSecrets
 from parley.server.admission import Sessions
+from parley.server.paths import OPENED_AT
 from parley.server.pipelines import ServedPipelines, find_pipeline
 from parley.server.realtime_session import SEED_BYTES, RealtimeSession, SessionRequest
 from parley.server.refusals import Refusal
@@ -48,12 +49,6 @@ from parley.wire.dialects import DIALECTS
 log = logging.getLogger("parley.server")
 
 USED_RETRY_S = 60
-
-_PATHS: Mapping[SessionKind, str] = {
-    "realtime": "/v1/realtime",
-    "transcription": "/v1/realtime",
-    "translation": "/v1/realtime/translations",
-}
 
 
 def served_dialects(server: ServerConfig) -> Mapping[str, Dialect]:
@@ -106,7 +101,7 @@ class SessionFactory:
         if kind != (opens or kind):
             return Refusal(403, "intent_not_allowed", f"This client secret opens a {opens} session.", param="intent")
         if kind not in request.dialect.kinds:
-            message = f"A {kind} session is opened at {_PATHS[kind]}, with its own events."
+            message = f"A {kind} session is opened at {OPENED_AT[kind]}, with its own events."
             return Refusal(403, "intent_not_allowed", message, param="intent")
         model = patch.get("model") or request.model
         pipeline = find_pipeline(self._config, self._engines, model)
@@ -192,7 +187,12 @@ class SessionFactory:
         trusted = grant.secret is None or pinned.tools is not None
         tool_server_urls = server.allowed_mcp_servers if trusted else ()
         return ServedPipelines(
-            self._config, self._engines, pinned=pinned, session_ms=session_ms, tool_server_urls=tool_server_urls
+            self._config,
+            self._engines,
+            pinned=pinned,
+            session_ms=session_ms,
+            tool_server_urls=tool_server_urls,
+            owners_tool_server_urls=server.allowed_mcp_servers,
         )
 
     def _spec(self, plan: PlannedSession, grant: Grant, playback: PlaybackKind) -> SessionSpec:

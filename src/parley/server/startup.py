@@ -95,7 +95,7 @@ class Startup:
         for name in engines.failures:
             say(f"  [red]{escape(name)} is not served: an engine could not be loaded, see above[/]")
         key = "KEY" if key_required else "none"
-        say(f"\nOpen [bold]{url}[/] in a browser and talk.")
+        say(f"\nOpen [bold]{escape(self._config.server.public_url) or url}[/] in a browser and talk.")
         say("Or talk to it with any OpenAI Realtime client, such as openai for Python:")
         say(f'  client = openai.OpenAI(base_url="{url}/v1", api_key="{key}")', markup=False)
         say(f'  with client.realtime.connect(model="{self._config.default_pipeline}") as connection: ...', markup=False)

@@ -8,8 +8,6 @@ Laws:
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
@@ -17,24 +15,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from parley.audio.files import Recording
-from parley.config import Config
 from parley.engines.ports import STT, EngineError
 from parley.engines.voices import clips
 from parley.engines.voices.records import OwnConsent, checked_label
 from parley.engines.voices.store import VoiceStore
-from parley.library.pipeline import Pipeline
-from parley.library.recordings import frames
-from parley.library.transcription import atranscribed
-from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.audio_upload import AudioRequests, FormShape, until_gone
+from parley.server.own_recogniser import OwnRecogniser, words_of
 from parley.server.refusals import Refusal, Refused
 from parley.server.voice_answers import answer, new_name, page_of, stored
 from parley.text import consent
-from parley.text.language_tags import primary_tag
 
 FORM: Final = FormShape(("name", "language"), file="recording", max_bytes=clips.MAX_BYTES + (64 << 10))
-PIECE_MS: Final = 500.0
 
 _FIELDS: Final = {"clip": "recording", "consent": "consent_id"}
 
@@ -42,9 +34,8 @@ _FIELDS: Final = {"clip": "recording", "consent": "consent_id"}
 class VoiceConsentsRest:
     """The endpoints. `routes()` is what to mount."""
 
-    def __init__(self, config: Config, engines: LoadedEngines, store: VoiceStore, requests: AudioRequests) -> None:
-        self._config = config
-        self._engines = engines
+    def __init__(self, recogniser: OwnRecogniser, store: VoiceStore, requests: AudioRequests) -> None:
+        self._recogniser = recogniser
         self._store = store
         self._requests = requests
 
@@ -83,19 +74,12 @@ class VoiceConsentsRest:
             return answer(_shown(await stored(_FIELDS, self._store.add_consent, fields["name"], language, recording)))
 
     def _hearing(self, language: str) -> LoadedPipeline:
-        """A pipeline whose recogniser understands the language, the default one first. Raises `Refused`."""
-        served = self._engines.pipelines
-        first = [name for name in (self._config.default_pipeline,) if name in served]
-        for name in dict.fromkeys((*first, *served)):
-            known = served[name].engines[STT].info.languages
-            if served[name].config.engines[STT].name == "bench":
-                continue  # it hears nothing
-            if not known or primary_tag(language) in map(primary_tag, known):
-                # A recogniser that answers in the middle, for a reply that may begin early, may hear worse.
-                config = replace(served[name].config, language=language, speculation=False)
-                return replace(served[name], config=config)
-        message = f"No recogniser of this server understands {language[:40]!r}, so the consent cannot be checked."
-        raise Refused(Refusal(400, "unsupported_language", message, "language"))
+        """Raises `Refused` where no recogniser understands the language."""
+        found = self._recogniser.hearing(language)
+        if found is None:
+            message = f"No recogniser of this server understands {language[:40]!r}, so the consent cannot be checked."
+            raise Refused(Refusal(400, "unsupported_language", message, "language"))
+        return found
 
     async def list_(self, request: Request) -> Response:
         self._requests.grant(request)
@@ -118,16 +102,10 @@ class VoiceConsentsRest:
 
 
 async def _heard(loaded: LoadedPipeline, recording: Recording) -> str:
-    """The words of the recording."""
-    pipeline = Pipeline.around(loaded)
     try:
-        pieces = frames(recording, PIECE_MS)
-        async with aclosing(atranscribed(pipeline, pieces, recording.sample_rate)) as segments:
-            return " ".join([segment.text async for segment in segments])
+        return await words_of(loaded, recording)
     except EngineError as error:
         raise Refused(Refusal(502, error.code, str(error), None, "server_error")) from error
-    finally:
-        await pipeline.aclose()
 
 
 def _shown(one: OwnConsent) -> dict[str, object]:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, ClonesVoices
+from parley.engines.ports import SPEECH, TTS, ClonesVoices
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
@@ -106,8 +106,8 @@ _ADMITTED = {"conversation": GA, "translation": TRANSLATIONS}
 
 
 class PageAnswers:
-    """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/consent`,
-    `/parley/sessions/{id}/turns`."""
+    """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/consent`, `/parley/webrtc`,
+    `/parley/sessions/{id}/turns`. `webrtc` says whether calls can be made (`links/webrtc/calls_http.py`)."""
 
     def __init__(
         self,
@@ -118,6 +118,7 @@ class PageAnswers:
         origins: OriginRule,
         factory: SessionFactory,
         accounts: Mapping[SessionId, TurnAccount],
+        webrtc: str = "off",
     ) -> None:
         self._config = config
         self._engines = engines
@@ -125,12 +126,14 @@ class PageAnswers:
         self._origins = origins
         self._factory = factory
         self._accounts = accounts
+        self._webrtc = webrtc
 
     def routes(self) -> list[Route]:
         answers: dict[str, Callable[[Request], object]] = {
             "/parley/pipelines": self.pipelines,
             "/parley/admission": self.admission,
             "/parley/consent": self.consent,
+            "/parley/webrtc": self.calls,
             "/parley/sessions/{session_id}/turns": self.turns,
         }
         return [Route(path, self._guarded(answer), methods=["GET"]) for path, answer in answers.items()]
@@ -160,7 +163,8 @@ class PageAnswers:
             message = f"kind must be one of {', '.join(map(repr, _ADMITTED))}."
             raise Refused(Refusal(400, "invalid_value", message, param="kind"))
         wanted = SessionRequest(request.state.grant, dialect, asked.get("model", ""))
-        refusal = self._origins.refusal(asked.get("origin")) or self._factory.outlook(wanted)
+        refusal = self._origins.refusal(asked.get("origin"), request.headers.get("host"))
+        refusal = refusal or self._factory.outlook(wanted)
         if refusal is not None:
             raise Refused(refusal)
         return {"open": True}
@@ -168,6 +172,17 @@ class PageAnswers:
     def consent(self, request: Request) -> object:
         """What a person reads aloud who consents to a voice of theirs, by language."""
         return {"phrases": {language: phrase.text for language, phrase in PHRASES.items()}}
+
+    def calls(self, request: Request) -> object:
+        """Whether calls can be made, and the `RTCConfiguration` for them: the ICE servers of this server."""
+        webrtc = self._config.webrtc
+        servers: list[dict[str, object]] = [
+            {"urls": url}
+            if url.startswith("stun")
+            else {"urls": url, "username": webrtc.ice_username, "credential": webrtc.ice_credential}
+            for url in webrtc.ice_servers
+        ]
+        return {"state": self._webrtc, "configuration": {"iceServers": servers}}
 
     def turns(self, request: Request) -> object:
         """The session's last turns, oldest first; see `runtime/waterfall.py`."""
@@ -191,7 +206,7 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         },
         "voice": config.voice,
         "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
-        "clones": _clones(pipeline.engines.find(TTS)),
+        "clones": _clones(pipeline.engines.find(TTS)) or _clones(pipeline.engines.find(SPEECH)),
         "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
         "instructions": config.instructions,
         "language": config.language,

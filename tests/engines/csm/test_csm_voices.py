@@ -72,7 +72,7 @@ async def test_a_voice_stands_first_and_is_encoded_once_for_all(folder: Path, tm
     async with opened(folder, voices=voices) as engine:
         assert len(calls.encoded) == 2, "the user's turn; the codes of the voice were kept"
         assert np.array_equal(one, await say(engine, share=1, id="r", context=(user("u"),)))
-    for kept in (tmp_path / "data").rglob("*.npy"):
+    for kept in (tmp_path / "data").rglob("*.state"):
         kept.write_bytes(b"damaged")
     async with opened(folder, voices=voices) as engine:
         assert len(calls.encoded) == 4, "the user's turn once more, and the clip"

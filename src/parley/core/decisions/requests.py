@@ -19,7 +19,7 @@ from parley.core.decisions.turns import Turns
 from parley.core.policy.kinds import policy_of
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
-from parley.core.state import ChangingPipeline, State
+from parley.core.state import State
 from parley.core.words.effects import DropTranscription, FindPipeline, UsePipeline
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
@@ -37,16 +37,20 @@ from parley.core.words.items import (
 )
 from parley.core.words.limits import MAX_SIDE_RESPONSES
 from parley.core.words.notices import (
+    ConversationCreated,
     ErrorRaised,
     ItemAdded,
     ItemDeleted,
     ItemDone,
     ItemRetrieved,
     ItemTruncated,
+    Notice,
+    SessionCreated,
     SessionUpdated,
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.words.settings import Settings, SettingsPatch, merged, rebased
+from parley.core.words.rights import Rights, rights_of
+from parley.core.words.settings import Settings, merged, rebased
 from parley.core.words.work import ResponseParams
 
 
@@ -73,7 +77,8 @@ class ClientRequests:
                 code="invalid_value",
                 field="session",
             )
-        new = check_session(st.owner.pinned, merged(old, event.patch))
+        rights = st.rights(event.asker)
+        new = check_session(rights.pinned, merged(old, event.patch))
         self._check_kind(old, new)
         if new.kind == "translation" and new.model != old.model:
             raise PeerError(
@@ -82,11 +87,11 @@ class ClientRequests:
                 field="session.model",
             )
         if new.model != old.model and not answers_to(st.capabilities.models, new.model):
-            check_model(st.owner.pinned)
-            st.changing = ChangingPipeline(event.patch, event.event_id)
+            check_model(rights.pinned)
+            st.changing = event
             st.do(FindPipeline(new.model, new.kind))
             return
-        self._become(checked(st, old, new, st.capabilities))
+        self._become(checked(st, old, new, st.capabilities, rights), event)
 
     def _check_kind(self, old: Settings, new: Settings) -> None:
         st = self.st
@@ -97,8 +102,8 @@ class ClientRequests:
                 field="session.kind",
             )
 
-    def _become(self, new: Settings) -> None:
-        """Replace the settings."""
+    def _become(self, new: Settings, event: SessionUpdateRequested) -> None:
+        """Replace the settings as `event` asks."""
         st, old = self.st, self.st.settings
         if (new.kind, new.target_language) != (old.kind, old.target_language) and not st.custom_policy:
             st.policy = policy_of(new, st.owner)
@@ -107,13 +112,20 @@ class ClientRequests:
         if new.input_format is not old.input_format:
             st.input.change_format(new.input_format)
         st.settings = new
+        if event.asker == "owner":
+            st.owner = replace(st.owner, pinned=st.owner.pinned.follow(new, event.patch))
         self.responses.drop_speculation()
-        st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
+        st.tell(SessionUpdated(st.session_id, new, self._expires_in_ms(st.now)))
         self.tools.configure(new.tools)
 
-    def expires_in_ms(self) -> int:
+    def introduction(self, now_ns: int) -> list[Notice]:
         st = self.st
-        return max(0, st.owner.session_ms - (st.now - st.started_ns) // 1_000_000)
+        created = SessionCreated(st.session_id, st.settings, self._expires_in_ms(now_ns))
+        return [created, ConversationCreated(st.conversation.id)]
+
+    def _expires_in_ms(self, now_ns: int) -> int:
+        st = self.st
+        return max(0, st.owner.session_ms - (now_ns - st.started_ns) // 1_000_000)
 
     # --- another pipeline ------------------------------------------------------------------------------------------------------
 
@@ -127,27 +139,29 @@ class ClientRequests:
         try:
             if isinstance(event, PipelineNotFound):
                 raise PeerError(event.fault.message, code=event.fault.code, field="session.model")
-            self._change_pipeline(event, changing.patch)
+            self._change_pipeline(event, changing)
         except PeerError as error:
             st.tell(ErrorRaised(error.code, error.message, error.field, error.kind, changing.event_id))
 
-    def _change_pipeline(self, found: PipelineFound, patch: SettingsPatch) -> None:
-        st, can, pinned = self.st, found.capabilities, found.owner.pinned
+    def _change_pipeline(self, found: PipelineFound, changing: SessionUpdateRequested) -> None:
+        st, can = self.st, found.capabilities
+        owner = replace(found.owner, pinned=st.owner.pinned)
+        rights = rights_of(changing.asker, owner, can)
         check_change_of_pipeline(st, found.settings.model, can)
-        defaults = pinned.applied(found.settings)
-        wanted = check_session(pinned, merged(rebased(st.settings, st.defaults, defaults), patch))
+        defaults = owner.pinned.applied(found.settings)
+        wanted = check_session(rights.pinned, merged(rebased(st.settings, st.defaults, defaults), changing.patch))
         self._check_kind(st.settings, wanted)
-        new = checked(st, defaults, wanted, can)
-        st.defaults, st.owner, st.capabilities = defaults, found.owner, can
+        new = checked(st, defaults, wanted, can, rights)
+        st.defaults, st.owner, st.capabilities = defaults, owner, can
         self.compaction.drop()
         st.do(UsePipeline(found.pipeline))
-        self._become(new)
+        self._become(new, changing)
 
     # --- items -----------------------------------------------------------------------------------------------------------------
 
     def create_item(self, event: ItemCreateRequested) -> None:
         st = self.st
-        check_item(st.owner.pinned, event.item, "item")
+        check_item(st.rights(event.asker).pinned, event.item, "item")
         place = st.conversation.place(event.previous_item_id)
         st.conversation.check_capacity(event.item)
         entry = accept_item(self.st, event.item, "item")
@@ -231,8 +245,9 @@ class ClientRequests:
             )
         if params.tools is not None:
             params = replace(params, tools=for_response(params.tools, st.tools.listings))
-        params = check_response(st.owner.pinned, params)
-        self._check_params(params)
+        rights = st.rights(event.asker)
+        params = check_response(rights.pinned, params)
+        self._check_params(params, rights)
         entries = None if params.input is None else self._context(params.input)
         brought_now = [
             entry
@@ -249,7 +264,7 @@ class ClientRequests:
             self._transcribe(entry, unheard, private=True)
         self.responses.create(Plan(params, entries))
 
-    def _check_params(self, params: ResponseParams) -> None:
+    def _check_params(self, params: ResponseParams, rights: Rights) -> None:
         st, settings = self.st, self.st.settings
         if params.voice is not None and params.voice != settings.voice:
             if params.in_conversation and st.conversation.spoken:
@@ -261,7 +276,8 @@ class ClientRequests:
             check_voice(st.capabilities, params.voice, "response.voice")
         tools = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
-        check_tools(tools, "response", st.capabilities.tool_server_urls)
+        if params.tools is not None:
+            check_tools(tools, "response", rights.tool_server_urls)
         check_choice(choice, tools, "session" if params.tool_choice is None else "response")
         if params.reasoning_effort and not st.capabilities.reasoning:
             raise PeerError(

@@ -11,6 +11,7 @@ from parley.core.decisions.tool_checks import check_tools
 from parley.core.state import State
 from parley.core.words.errors import PeerError
 from parley.core.words.items import InputImage, Message
+from parley.core.words.rights import Rights
 from parley.core.words.settings import LOGPROBS, Capabilities, Settings, Transcription
 from parley.text import voice_mix
 from parley.text.language_tags import primary_tag
@@ -19,8 +20,9 @@ SHOWN_NAMES = 16
 """Names that an error lists before it says that there are more."""
 
 
-def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Settings:
-    """The settings `new`, completed, for a pipeline with the capabilities `can`; `old` is known to be allowed. Raises `PeerError`."""
+def checked(st: State, old: Settings, new: Settings, can: Capabilities, rights: Rights) -> Settings:
+    """The settings `new`, completed, for a pipeline with the capabilities `can` and an asker with these rights; `old` and the session's
+    own are known to be allowed. Raises `PeerError`."""
     if new.voice != old.voice:
         if st.conversation.spoken and new.kind != "translation":
             raise PeerError(
@@ -61,7 +63,8 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
         )
     if new.kind == "translation" and new.target_language != old.target_language:
         _check_target(can, new.target_language)
-    check_tools(new.tools, "session", can.tool_server_urls)
+    if new.tools != st.settings.tools:
+        check_tools(new.tools, "session", rights.tool_server_urls)
     if new.transcription is None or new.transcription == old.transcription:
         return new
     return replace(new, transcription=_recognised(new.transcription, can))

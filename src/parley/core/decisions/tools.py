@@ -22,7 +22,7 @@ from parley.core.state import State
 from parley.core.words.effects import AbandonCall, AbandonListing, ListTools, ReleaseServer
 from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
-from parley.core.words.ids import ToolCallId
+from parley.core.words.ids import CallId, ToolCallId
 from parley.core.words.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -127,20 +127,28 @@ class ServerTools:
     # --- items of the client's ------------------------------------------------------------------------------------------------
 
     def check_item(self, item: Item) -> None:
-        """Raises `PeerError` for a client's item that is the outcome of no call or a decision on no request."""
+        """Raises `PeerError` for a client's item that is the outcome of no call or a decision on no request, or comes second."""
         match item:
             case FunctionCallOutput(call_id=call_id):
-                calls = (entry.item for entry in self.st.conversation.entries())
-                if not any(isinstance(call, FunctionCall) and call.call_id == call_id for call in calls):
-                    raise PeerError(
-                        f"No function call with the call_id '{call_id}' is in the conversation.",
-                        code="invalid_tool_call_id",
-                        field="item.call_id",
-                    )
+                self._check_outcome(call_id)
             case McpApprovalResponse():
                 self.check_decision(item)
             case _:
                 pass
+
+    def _check_outcome(self, call_id: CallId) -> None:
+        """Raises `PeerError` unless a call with this id has no outcome yet. Several clients may run the tools of one session, and some
+        models use an id again."""
+        items = [entry.item for entry in self.st.conversation.entries()]
+        calls = sum(isinstance(one, FunctionCall) and one.call_id == call_id for one in items)
+        outcomes = [one.id for one in items if isinstance(one, FunctionCallOutput) and one.call_id == call_id]
+        if not calls:
+            message = f"No function call with the call_id '{call_id}' is in the conversation."
+        elif len(outcomes) >= calls:
+            message = f"The function call '{call_id}' was answered already, by the item '{outcomes[-1]}'."
+        else:
+            return
+        raise PeerError(message, code="invalid_tool_call_id", field="item.call_id")
 
     def item_accepted(self, item: Item) -> None:
         """Act on a client's item, accepted by `check_item` and added to the conversation."""

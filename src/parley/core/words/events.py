@@ -1,7 +1,7 @@
 """Everything that can happen to a session, in the past tense.
 
-Client events carry the client's own `event_id` (None when it gave none) so that an error can name it. Events of
-engines carry the id of the work they belong to; an event of ended work is counted and dropped.
+Client events carry the client's own `event_id` (None when it gave none) so that an error can name it; where the owner's settings may forbid
+them, also who asks (`asker`). Events of engines carry the id of the work they belong to; an event of ended work is counted and dropped.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from parley.core.words.ids import (
 )
 from parley.core.words.items import Item, McpError, McpTool
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.rights import Asker
 from parley.core.words.settings import SettingsPatch
 from parley.core.words.summary_events import Summarized as Summarized
 from parley.core.words.summary_events import SummaryFailed as SummaryFailed
@@ -36,6 +37,7 @@ from parley.core.words.work import AS_THE_SESSION, Outstanding, ResponseParams
 class SessionUpdateRequested:
     patch: SettingsPatch
     event_id: ClientEventId | None = None
+    asker: Asker = "client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class ItemCreateRequested:
     item: Item
     previous_item_id: str | None = None
     event_id: ClientEventId | None = None
+    asker: Asker = "client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class ItemTruncateRequested:
 class ResponseRequested:
     params: ResponseParams = AS_THE_SESSION
     event_id: ClientEventId | None = None
+    asker: Asker = "client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,7 @@ class SessionCloseRequested:
 
 @dataclass(frozen=True, slots=True)
 class ClientErred:
-    """The codec could not read a client's event: the answer is this error, and the session continues. `path` is the member as the
-    client wrote it."""
+    """A client's event could not be read: the answer is this error, and the session continues. `path` is the member as it was written."""
 
     code: str
     message: str
@@ -221,8 +224,7 @@ class ClauseStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechGenerated:
-    """Audio of the clause last started, in the attempt's output format; `words` timed by the engine so far (empty:
-    not timed)."""
+    """Audio of the clause last started, in the attempt's output format; `words` timed by the engine so far (empty: not timed)."""
 
     attempt: AttemptId
     audio: bytes

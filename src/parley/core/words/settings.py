@@ -355,6 +355,12 @@ class PinnedSettings:
             max_output_tokens=settings.max_output_tokens if self.max_output_tokens is None else self.max_output_tokens,
         )
 
+    def follow(self, settings: Settings, patch: SettingsPatch) -> PinnedSettings:
+        """The same fields, those in `patch` fixed at their values in `settings`: the owner has changed them."""
+        names = ("model", "instructions", "tools", "max_output_tokens")
+        moved = {name: getattr(settings, name) for name in names if name in patch and getattr(self, name) is not None}
+        return replace(self, **moved)
+
 
 @dataclass(frozen=True, slots=True)
 class OwnerSettings:
@@ -364,7 +370,8 @@ class OwnerSettings:
     model's input holds; with `compaction` the model sums up the older items before they exceed it; `responses_per_minute` the session's
     rate limit (None: none). `language` (BCP 47) is what is spoken where the client names none and none is heard; "" is unknown.
     `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a tool has answered. `interpreting` is for translation
-    sessions. `fillers` are said while a reply is awaited.
+    sessions. `fillers` are said while a reply is awaited. `tool_server_urls` are the MCP servers that the owner may name itself, where it
+    asks through a connection of its own (see `rights`).
     """
 
     language: str = ""
@@ -380,3 +387,4 @@ class OwnerSettings:
     follow_up_wait_ns: int = FOLLOW_UP_WAIT_NS
     interpreting: Interpreting = Interpreting()  # noqa: RUF009 - frozen
     fillers: Fillers = Fillers()  # noqa: RUF009 - frozen
+    tool_server_urls: tuple[str, ...] = ()

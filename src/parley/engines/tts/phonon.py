@@ -168,6 +168,10 @@ class PhononSynthesizer:
     def clones(self) -> bool:
         return self._model is None or self._model.clones
 
+    @property
+    def needs_text(self) -> bool:
+        return False
+
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The engine's name of the voice of a recording, which takes about a second once; `phonon_model.MAX_LENT` voices are kept.
 

@@ -35,8 +35,8 @@ class VoiceRefused(EngineRefused):
 
 class OwnVoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A voice. `added_ns` is in Unix nanoseconds; `sha256` that of the file of a clip or tensor. A clip has `seconds`, and `text` where it
-    is known what is said in it; `consent` is the id of a consent, "" where the owner of this machine has added the voice. `mix` is as it
-    was written."""
+    is known what is said in it: `text_heard` where a recogniser has found that, and nobody has read it. `consent` is the id of a consent,
+    "" where the owner of this machine has added the voice. `mix` is as it was written."""
 
     id: str
     name: str
@@ -45,6 +45,7 @@ class OwnVoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sha256: str = ""
     seconds: float = 0.0
     text: str = ""
+    text_heard: bool = False
     mix: str = ""
     consent: str = ""
 

@@ -31,10 +31,10 @@ import numpy as np
 from parley.audio import files
 from parley.audio.files import Recording
 from parley.audio.private_files import make_private_folder, private_opener
-from parley.engines.ports import VoiceSample, VoiceTensor
+from parley.engines.ports import ConsentRecording, VoiceSample, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import Style
-from parley.engines.voices import clips
+from parley.engines.voices.clone_states import CloneStates
 from parley.engines.voices.records import (
     CONSENT_PREFIX,
     VOICE_PREFIX,
@@ -123,8 +123,22 @@ class VoiceStore:
 
     def sample(self, voice: OwnVoice) -> VoiceSample:
         """The recording of a clip. Raises `VoiceRefused` (`voice_not_found`, `voice_damaged`) where its file is gone or another."""
-        recording = files.read(self._whole(voice))
-        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text)
+        file = self._whole(voice)
+        recording = files.read(file)
+        consent = self._consent_of(voice)
+        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, file, consent)
+
+    def _consent_of(self, voice: OwnVoice) -> ConsentRecording | None:
+        """The recording of the consent to a voice; None where there is none, or a damaged one: most engines need the voice only."""
+        consent = next((one for one in self.consents() if one.id == voice.consent), None)
+        if consent is None:
+            return None
+        path = self.folder / f"{consent.id}.wav"
+        wav = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(wav).hexdigest() != consent.sha256:
+            log.warning("the recording of the consent to the voice %r is damaged: %s", voice.name, path)
+            return None
+        return ConsentRecording(wav, consent.language, consent.sha256)
 
     def tensor(self, voice: OwnVoice) -> VoiceTensor:
         """The style of a tensor. Raises as `sample()`."""
@@ -149,10 +163,18 @@ class VoiceStore:
 
     # --- change --------------------------------------------------------------------------------------------------------
 
-    def add_clip(self, name: str, recording: Recording, text: str = "", consent: str = "") -> OwnVoice:
-        """Keep a recording (`clips.read`) as a voice."""
+    def add_clip(
+        self, name: str, recording: Recording, text: str = "", consent: str = "", *, text_heard: bool = False
+    ) -> OwnVoice:
+        """Keep a recording (`clips.read`) as a voice. `text_heard`: a recogniser has found its words."""
         return self._add(
-            clips.to_wav(recording), name, "clip", seconds=recording.seconds, text=checked_text(text), consent=consent
+            files.to_wav(recording),
+            name,
+            "clip",
+            seconds=recording.seconds,
+            text=checked_text(text),
+            text_heard=text_heard,
+            consent=consent,
         )
 
     def add_tensor(self, name: str, style: Style) -> OwnVoice:
@@ -185,6 +207,7 @@ class VoiceStore:
         *,
         seconds: float = 0.0,
         text: str = "",
+        text_heard: bool = False,
         mix: str = "",
         consent: str = "",
     ) -> OwnVoice:
@@ -197,6 +220,7 @@ class VoiceStore:
                 sha256=hashlib.sha256(sound).hexdigest() if sound else "",
                 seconds=round(seconds, 2),
                 text=text,
+                text_heard=text_heard,
                 mix=mix,
                 consent=self.consent(consent).id if consent else "",
             )
@@ -206,7 +230,7 @@ class VoiceStore:
     def add_consent(self, name: str, language: str, recording: Recording) -> OwnConsent:
         """Keep the recording of a consent, whose words the caller has checked. Raises `VoiceRefused` (`invalid_name`,
         `too_many_consents`)."""
-        sound = clips.to_wav(recording)
+        sound = files.to_wav(recording)
         with self._writing():
             if len(self.consents()) >= self.limit:
                 raise VoiceRefused(
@@ -239,10 +263,18 @@ class VoiceStore:
             return self._rewritten(msgspec.structs.replace(self.consent(identity), name=checked_label(name)))
 
     def remove_voice(self, named: str, *, with_consent: bool = False) -> OwnVoice:
-        """Delete a voice, its recording too. Its consent stays, or goes as well where no other voice has it."""
+        """Delete a voice, its recording too, and what engines have computed of that. Its consent stays, or goes as well where no other
+        voice has it."""
         with self._writing():
             voice = self.voice(named)
+            last = bool(voice.sha256) and sum(one.sha256 == voice.sha256 for one in self.voices()) == 1
+            if last:
+                # Before, as a voice whose states cannot be removed must stay to be removed again; and after, for what a session has kept in
+                # between.
+                CloneStates().forget(voice.sha256)
             self._delete(voice.id)
+            if last:
+                CloneStates().forget(voice.sha256)
             if with_consent and voice.consent and all(one.consent != voice.consent for one in self.voices()):
                 self._delete(voice.consent)
         return voice

@@ -20,9 +20,9 @@ from typing import Literal, Protocol
 
 from parley.core.words.effects import CloseReason
 
-EndReason = CloseReason | Literal["dialect_refused", "access_ended"]
-"""Why the server closes a link: the session's reasons, and two of the server's: the client's dialect is switched off, and what its key
-allows has ended while the session ran."""
+EndReason = CloseReason | Literal["dialect_refused", "access_ended", "call_ended"]
+"""Why the server closes a link: the session's reasons, and three of the server's: the client's dialect is switched off; what its key
+allows has ended while the session ran; the call that it was attached to is over."""
 
 
 class Link(Protocol):

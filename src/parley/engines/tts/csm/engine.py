@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from parley.engines import fingerprints
 from parley.engines.ports import (
     EngineError,
     EngineInfo,
@@ -129,7 +130,7 @@ class CsmSynthesizer:
         except Exception as error:  # whatever torch raises for a device or for memory
             log.warning("csm:%s cannot be opened", self._model, exc_info=error)
             why = error_of(error, f"csm:{self._model}")
-            raise EngineUnavailable(why.message, why.remedy, code=why.code) from error
+            raise EngineUnavailable.of(why) from error
         factor = frame_s * FRAMES_PER_S
         self._opened = _Opened(
             FrameScheduler(f"csm:{self._model}", model, self._load, self._settings), voices, model.device, factor
@@ -142,7 +143,8 @@ class CsmSynthesizer:
     def _open_blocking(self) -> tuple[CsmModel, CsmVoices, float]:
         folder = weights.locate(self._model)
         model = self._load(folder)
-        voices = CsmVoices(self._settings, model.encode, weights.revision_of(folder))
+        made_with = f"csm {fingerprints.versions('parley', 'torch', 'transformers')} {weights.revision_of(folder)}"
+        voices = CsmVoices(self._settings, model.encode, made_with)
         probe(model)
         return model, voices, probe(model)
 
@@ -175,6 +177,10 @@ class CsmSynthesizer:
 
     @property
     def clones(self) -> bool:
+        return True
+
+    @property
+    def needs_text(self) -> bool:
         return True
 
     async def clone_voice(self, sample: VoiceSample) -> str:

@@ -3,17 +3,13 @@
 Laws:
 - Recordings are named by the owner, in the configuration: what cannot be a voice is refused at start-up, by the name of its option. Those
   that users bring are lent to the engine, and seen by nobody else.
-- The codes of a recording are computed once for its bytes and the model's revision, and kept in the user's data folder.
+- The codes of a recording are computed once for its bytes and the model, and kept (`engines/voices/clone_states.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import logging
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,9 +25,7 @@ from parley.engines.strangers_audio import read_strangers
 from parley.engines.tts.csm.model import SAMPLE_RATE, Codes
 from parley.engines.tts.csm.settings import ClipSetting, CsmSettings
 from parley.engines.tts.csm.spoken_text import plain_text
-from parley.models import store
-
-log = logging.getLogger(__name__)
+from parley.engines.voices.clone_states import CloneStates
 
 SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 MIN_CLIP_S, MAX_CLIP_S = 1.0, 30.0
@@ -41,9 +35,6 @@ MAX_CLIP_BYTES: Final = 64 << 20
 MAX_VOICES: Final = 100
 MAX_LENT: Final = 32
 """Voices of users: half a minute of sound each."""
-
-MAX_KEPT: Final = 256
-"""Files of codes, 100 KB each at most."""
 
 MAX_CHARS_PER_S: Final = 30
 """Nobody speaks faster: a text that is longer is not the clip's."""
@@ -56,15 +47,19 @@ REMEDY: Final = f"Give {MIN_CLIP_S:g} to {MAX_CLIP_S:g} s of one person who spea
 @dataclass(slots=True)
 class LentRecording:
     """The recording of a voice that a user brought, float32 `[n]` at 24 kHz; its codes are computed when they are first needed, on the
-    model's thread, and kept under `key`."""
+    model's thread, and kept for its `sha256` and what they were `made_with` while its `file` is there."""
 
     audio: Samples
-    key: str
+    sha256: str
+    made_with: str
+    file: Path | None
     codes: Codes | None = None
 
     def encoded(self, encode: Callable[[Samples], Codes]) -> Codes:
         if self.codes is None:
-            self.codes = _kept_codes(self.key, lambda: encode(self.audio))
+            self.codes = CloneStates().get_or_compute(
+                self.sha256, self.made_with, lambda: encode(self.audio), self.file
+            )
         return self.codes
 
 
@@ -93,13 +88,14 @@ class CsmVoice:
 class CsmVoices:
     """All voices by name; cloned ones first."""
 
-    def __init__(self, settings: CsmSettings, encode: Callable[[Samples], Codes], revision: str) -> None:
-        """Read and encode the clips. Blocks. Raises `EngineUnavailable` that names the option."""
+    def __init__(self, settings: CsmSettings, encode: Callable[[Samples], Codes], made_with: str) -> None:
+        """Read the clips, and encode those whose codes are not kept; codes depend on what they are `made_with`. Blocks. Raises
+        `EngineUnavailable` that names the option."""
         self._all: dict[str, CsmVoice] = {}
         self._lent: OrderedDict[str, CsmVoice] = OrderedDict()
-        self._revision = revision
+        self._made_with = made_with
         for name, clip in clips_of(settings).items():
-            self._all[name] = _cloned(name, clip, encode, revision)
+            self._all[name] = _cloned(name, clip, encode, made_with)
         self.cloned = tuple(self._all)
         for speaker in range(BARE_SPEAKERS):
             name = f"speaker-{speaker}"
@@ -141,7 +137,7 @@ class CsmVoices:
         name = f"own-{digest[:32]}"
         if name not in self._lent:
             audio = resampling.resample(sample.audio, sample.sample_rate, SAMPLE_RATE)
-            lent = LentRecording(np.clip(audio, -1.0, 1.0), f"{sample.sha256}-{self._revision}")
+            lent = LentRecording(np.clip(audio, -1.0, 1.0), sample.sha256, self._made_with, sample.file)
             self._lent[name] = CsmVoice(name, 0, digest, text, lent=lent)
         self._lent.move_to_end(name)
         while len(self._lent) > MAX_LENT:
@@ -171,7 +167,7 @@ def clips_of(settings: CsmSettings) -> Mapping[str, ClipSetting]:
     return {one.stem: ClipSetting(str(one)) for one in found}
 
 
-def _cloned(name: str, clip: ClipSetting, encode: Callable[[Samples], Codes], revision: str) -> CsmVoice:
+def _cloned(name: str, clip: ClipSetting, encode: Callable[[Samples], Codes], made_with: str) -> CsmVoice:
     path = Path(clip.path).expanduser()
     try:
         if path.stat().st_size > MAX_CLIP_BYTES:
@@ -186,7 +182,7 @@ def _cloned(name: str, clip: ClipSetting, encode: Callable[[Samples], Codes], re
     text = _text_of(name, clip, path, recording.seconds)
     digest = hashlib.sha256(data).hexdigest()
     audio = resampling.resample(recording.audio, recording.sample_rate, SAMPLE_RATE)
-    codes = _kept_codes(f"{digest}-{revision}", lambda: encode(np.clip(audio, -1.0, 1.0)))
+    codes = CloneStates().get_or_compute(digest, made_with, lambda: encode(np.clip(audio, -1.0, 1.0)))
     return CsmVoice(name, clip.speaker, f"{digest} {clip.speaker}", text, codes)
 
 
@@ -224,23 +220,3 @@ def _text_of(name: str, clip: ClipSetting, path: Path, seconds: float) -> str:
 
 def _no_voice(name: str, why: str, remedy: str = REMEDY) -> EngineUnavailable:
     return EngineUnavailable(f"The option voices.{name} gives no voice: {why}.", remedy, code="invalid_clip")
-
-
-def _kept_codes(key: str, encode: Callable[[], Codes]) -> Codes:
-    """The codes kept under `key`, or else those that `encode` computes, which are kept."""
-    path = store.data_folder() / "csm-voices" / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        kept: Codes = np.load(path, allow_pickle=False)
-        if kept.ndim == 2 and kept.dtype == np.int64 and kept.size:
-            return kept
-    codes = encode()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".new", delete=False) as file:
-            np.save(file, codes, allow_pickle=False)
-        os.replace(file.name, path)
-        for old in sorted(path.parent.glob("*.npy"), key=lambda one: one.stat().st_mtime)[:-MAX_KEPT]:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("the codes of a voice cannot be kept in %s: %s", path.parent, error)
-    return codes

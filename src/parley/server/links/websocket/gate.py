@@ -1,8 +1,8 @@
-"""`/v1/realtime` over WebSocket: which handshakes become sessions.
+"""`/v1/realtime` over WebSocket: which handshakes become sessions, and which are attached to a call that runs.
 
-Next on the reading path: `sessions.py` (a request becomes a session).
+Next on the reading path: `sessions.py` (a request becomes a session); `attached_client.py` (it joins one).
 
-Laws: host, page, key, dialect, then the session itself are checked in this order; a refusal comes before a session exists, and is
+Laws: host, page, key, dialect, then the session or the call are checked in this order; a refusal comes before a session exists, and is
 counted and logged with its code. It is an HTTP answer, except that of the beta dialect (`BetaRefused`). No key is logged.
 Does not know: how frames travel (`connection`), what a session is made of (`sessions`).
 """
@@ -19,6 +19,9 @@ from parley.core.words.notices import ErrorRaised
 from parley.server.access.access import Access
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
+from parley.server.admission import Sessions
+from parley.server.attached_client import attach
+from parley.server.calls import Calls
 from parley.server.links.link import Link, LongArrival, Peer
 from parley.server.links.websocket.opening import Opening, read_opening
 from parley.server.realtime_session import SEED_BYTES, ArrivingEvent, SessionRequest
@@ -40,6 +43,8 @@ class RealtimeGate:
         hosts: HostRule,
         origins: OriginRule,
         sessions: SessionFactory,
+        calls: Calls,
+        running: Sessions,
         refused: Callable[[str], None],
     ) -> None:
         self.max_message_bytes = server.max_message_bytes
@@ -49,6 +54,8 @@ class RealtimeGate:
         self._hosts = hosts
         self._origins = origins
         self._sessions = sessions
+        self._calls = calls
+        self._running = running
         self._refused = refused
 
     def accept(
@@ -63,7 +70,8 @@ class RealtimeGate:
         return answer
 
     def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
-        refusal = self._hosts.refusal(opening.host) or opening.refusal or self._origins.refusal(opening.origin)
+        refusal = self._hosts.refusal(opening.host) or opening.refusal
+        refusal = refusal or self._origins.refusal(opening.origin, opening.host)
         if refusal is not None:
             return refusal
         grant = self._access.grant(opening.key, "session")
@@ -72,7 +80,10 @@ class RealtimeGate:
         dialect = self._dialects.get(opening.dialect)
         if dialect is None:
             return BetaRefused()
-        return self._sessions.open(SessionRequest(grant, dialect, opening.model, opening.kind, client))
+        request = SessionRequest(grant, dialect, opening.model, opening.kind, client)
+        if opening.call_id is not None:
+            return attach(self._calls, self._running, opening.call_id, request)
+        return self._sessions.open(request)
 
 
 class BetaRefused:

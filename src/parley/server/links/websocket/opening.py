@@ -27,10 +27,18 @@ BETA_FEATURE = "realtime=v1"
 _INTENTS: dict[str, SessionKind] = {"realtime": "realtime", "transcription": "transcription"}
 
 
+NO_MODEL = Refusal(
+    400,
+    "missing_required_parameter",
+    "Missing required parameter: 'model'. Connect to /v1/realtime/translations?model=NAME.",
+    param="model",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a handshake asks for. `kind` None: not said. `dialect` is a name of `wire.dialects`; `key` what was presented,
-    unchecked; `origin` None: not a browser."""
+    unchecked; `origin` None: not a browser; `call_id` the call to attach to, None: a session of its own."""
 
     path: str
     model: str
@@ -39,6 +47,7 @@ class Opening:
     key: str | None
     origin: str | None
     host: str | None
+    call_id: str | None = None
     refusal: Refusal | None = None
 
 
@@ -52,7 +61,15 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
     beta = BETA_FEATURE in features or BETA_SUBPROTOCOL in subprotocols
     translates = path.rstrip("/") in TRANSLATION_PATHS
     model, key = fields.get("model", [""])[-1], presented_key(headers.get("authorization"), subprotocols)
-    fault = _translation_fault(intent, model, key, beta=beta) if translates else _fault(path, intent, fields)
+    call_id = fields["call_id"][-1] if "call_id" in fields else None
+    if translates:
+        fault = _translation_fault(intent, beta=beta)
+        if fault is None and call_id is None and not model and not (key or "").startswith("ek_"):
+            fault = NO_MODEL
+    else:
+        fault = _fault(path, intent)
+    if fault is None and call_id is not None:
+        fault = _sideband_fault(fields)
     return Opening(
         path=path,
         model=model,
@@ -61,31 +78,37 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
         key=key,
         origin=headers.get("origin"),
         host=headers.get("host"),
+        call_id=call_id,
         refusal=fault,
     )
 
 
-def _fault(path: str, intent: str, fields: Mapping[str, Sequence[str]]) -> Refusal | None:
+def _fault(path: str, intent: str) -> Refusal | None:
     if path.rstrip("/") not in REALTIME_PATHS:
         return Refusal(404, "not_found", f"There is no WebSocket at {path[:200]}. Connect to /v1/realtime?model=NAME.")
     if intent and intent not in _INTENTS:
         return Refusal(400, "invalid_value", "intent must be 'realtime', 'transcription' or absent.", param="intent")
-    if "call_id" in fields:
-        call = fields["call_id"][-1]
-        return Refusal(404, "call_id_not_found", f"No call {call[:100]!r} is running here.", param="call_id")
     return None
 
 
-def _translation_fault(intent: str, model: str, key: str | None, *, beta: bool) -> Refusal | None:
+def _sideband_fault(fields: Mapping[str, Sequence[str]]) -> Refusal | None:
+    """What is wrong with a handshake that names a call."""
+    for name in ("model", "intent"):
+        if name in fields:
+            message = (
+                f"call_id attaches to a call that runs, whose {name} was chosen when it began; leave {name!r} out."
+            )
+            return Refusal(400, "unknown_parameter", message, param=name)
+    return None
+
+
+def _translation_fault(intent: str, *, beta: bool) -> Refusal | None:
     """What is wrong with the handshake of a translation session."""
     if beta:
         return Refusal(400, "beta_api_shape_disabled", "Translation sessions are only available on the GA API.")
     if intent:
         message = "Translation sessions take no 'intent'; leave it out."
         return Refusal(400, "unknown_parameter", message, param="intent")
-    if not model and not (key or "").startswith("ek_"):
-        message = "Missing required parameter: 'model'. Connect to /v1/realtime/translations?model=NAME."
-        return Refusal(400, "missing_required_parameter", message, param="model")
     return None
 
 
