@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from parley.audio import pcm
 from parley.server.links.webrtc import events
 from parley.server.links.webrtc.events import EventChannel
-from parley.server.links.webrtc.incoming import MAX_FILL_MS, WAIT_PACKETS, ReceptionReport, UploadedAudio
+from parley.server.links.webrtc.incoming import MAX_FILL_MS, WAIT_PACKETS, IncomingAudio, ReceptionReport
 from parley.server.links.webrtc.opus import PACKET_SAMPLES, PACKET_TICKS, VoiceDecoder, VoiceEncoder
 from parley.server.links.webrtc.outgoing import CATCH_UP_S, PACKET_S, Pace, RtpStream
 from tests.server.caller import comes_true
@@ -37,12 +37,12 @@ PACKETS = encoded(TONE)
 
 @dataclass
 class Ear:
-    """What an `UploadedAudio` let through."""
+    """What an `IncomingAudio` let through."""
 
     audio: bytearray = field(default_factory=bytearray)
 
     def __post_init__(self) -> None:
-        self.incoming = UploadedAudio(self.audio.extend)
+        self.incoming = IncomingAudio(self.audio.extend)
 
     def packet(self, number: int, *, source: int = 5, sequence: int | None = None, now_s: float | None = None) -> None:
         self.incoming.packet(
