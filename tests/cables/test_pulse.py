@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from parley.cables import pulse
-from parley.cables.pulse import (
-    PulseConnection,
-    SoundDevice,
-    SoundServerRefused,
-    SoundServerUnavailable,
-    read_sound_server,
-)
+from parley.cables.pulse import PulseConnection, read_sound_server
+from parley.cables.sound_server import SoundDevice, SoundServerRefused, SoundServerUnavailable
 from tests.cables.conftest import load_sink, pactl, playing
 from tests.talk.virtual_room import Room
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.cables.pulse import SoundServer, SoundServerUnavailable, SoundStream
+from parley.cables.sound_server import SoundServer, SoundServerUnavailable, SoundStream
 from parley.cables.watch import (
     LONGEST,
     DeviceBack,

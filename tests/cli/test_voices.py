@@ -15,12 +15,18 @@ from parley.audio import files
 from parley.audio.files import Recording
 from parley.audio.types import Samples
 from parley.cli.main import run
-from parley.engines.ports import Transcript
+from parley.config import Config
+from parley.engines import registry
+from parley.engines.ports import STT, Transcript
 from parley.engines.voices.store import VoiceStore
+from parley.runtime.engines import LoadedEngines
+from parley.testing.fakes import FakeRecognizer, FakeVoiceActivity
 from parley.text.consent import PHRASES
 from tests.engines.tiny_kokoro import folder as kokoro_folder
 from tests.engines.tiny_kokoro import style
 from tests.engines.tiny_phonon import phonon_folder
+from tests.server.harness import running_in_thread
+from tests.server.test_own_voices import Rig
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +149,8 @@ def test_what_cannot_be_done_is_said_in_one_line_with_the_remedy(arguments: list
     assert [one.name for one in store().voices()] == ["taken"]
 
 
-def test_a_consent_is_heard_before_it_is_kept(capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:
-    from parley.engines import registry
-    from parley.engines.ports import STT
-    from parley.testing.fakes import FakeRecognizer, FakeVoiceActivity
-
-    heard = FakeRecognizer(Transcript("Something else."), Transcript(PHRASES["en"].text))
+def hear(monkeypatch: pytest.MonkeyPatch, heard: FakeRecognizer) -> None:
+    """Have this recogniser hear in place of the pipeline's."""
     real = registry.create
 
     def create(stage: object, spec: object) -> object:
@@ -157,6 +159,11 @@ def test_a_consent_is_heard_before_it_is_kept(capsys: Out, monkeypatch: pytest.M
         return FakeVoiceActivity() if str(stage) == "vad" else real(stage, spec)  # type: ignore[arg-type]
 
     monkeypatch.setattr("parley.library.pipeline.registry.create", create)
+
+
+def test_a_consent_is_heard_before_it_is_kept(capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = FakeRecognizer(Transcript("Something else."), Transcript(PHRASES["en"].text))
+    hear(monkeypatch, heard)
     write("reads.wav", 220)
     assert run(["voices", "add", "carol", "carol.wav", "--consent", "reads.wav"]) == 2
     assert PHRASES["en"].text in capsys.readouterr().err
@@ -168,6 +175,60 @@ def test_a_consent_is_heard_before_it_is_kept(capsys: Out, monkeypatch: pytest.M
     assert voice.consent == consent.id
     assert run(["voices", "remove", "carol"]) == 0
     assert store().consents() == ()
+
+
+def test_a_consent_may_be_in_the_words_of_the_server_that_makes_the_voice(
+    capsys: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "Carol allows the example company to make a voice like hers."
+    heard = FakeRecognizer(Transcript(PHRASES["en"].text), Transcript(f"Never! {words}"), Transcript(words.lower()))
+    hear(monkeypatch, heard)
+    write("reads.wav", 220)
+    add = ["voices", "add", "carol", "carol.wav", "--sentence", words]
+    assert run(add) == 2
+    assert "--consent" in capsys.readouterr().err
+    add += ["--consent", "reads.wav"]
+    for fault in ("something else", "'never'"):
+        assert run(add) == 2
+        said = capsys.readouterr().err
+        assert fault in said
+        assert words in said
+    assert not store().voices()
+    assert run(add) == 0
+    assert len(store().consents()) == 1
+    assert run([*add[:5], "?!", "--consent", "reads.wav", "--tts", "phonon"]) == 2
+
+
+def test_a_voice_is_made_and_spoken_by_a_server(capsys: Out, weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ptts", reason="ptts (the extra `phonon`) is not installed")
+    behind = Rig(weights, tmp_path / "behind")
+    behind.recognizer.answers.append(PHRASES["en"].text)
+    config = behind.config
+
+    async def make(_: Config) -> LoadedEngines:
+        return await LoadedEngines.open_all(config.pipelines.values(), create=behind._create, voices=behind.store)
+
+    with running_in_thread(config, make) as upstream:
+        Path("front.toml").write_text(
+            '[pipelines.default]\ntts = "openai:default"\n\n[pipelines.default.tts_options]\n'
+            f'base_url = "{upstream.http}/v1"\nclones = true\n'
+        )
+        front = ["--config", "front.toml"]
+        assert run(["voices", "add", "carol", "carol.wav", *front]) == 2
+        said = capsys.readouterr().err
+        assert "wants a recording of the person's consent" in said
+        assert "--consent recording.wav" in said
+        consent = store().add_consent("Carol", "en-GB", files.read(write("reads.wav", 220)))
+        store().add_clip("carol", files.read("carol.wav"), consent=consent.id)
+        for _ in range(2):
+            assert run(["voices", "say", "carol", "Good evening.", "-o", "out.wav", *front]) == 0, (
+                capsys.readouterr().err
+            )
+        (made,) = behind.store.voices()
+        assert made.name.startswith("parley-")
+        carol = files.read("out.wav").audio
+        assert run(["say", "Good evening.", "-o", "out.wav", *front]) == 0
+        assert not same(carol, files.read("out.wav").audio)
 
 
 def test_a_recording_may_come_through_a_pipe(capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ class Behaviour:
     answers: bool = True
     impatient: bool = False
     """Answers as soon as it hears a voice."""
+    filler_first: bool = False
+    """Says "one moment" at once, as a Parley does."""
     closes_after_turns: int = 1_000_000
     key: str | None = None
     indent: int | None = None
@@ -80,7 +82,15 @@ class Talk:
                 elif self.behaviour.answers:
                     self.reply = asyncio.create_task(self.answer(self.behaviour.reply_after_s))
 
+    async def fill(self) -> None:
+        named = {"id": "resp_f", "conversation_id": None, "metadata": {"parley": "filler"}}
+        await self.say("response.created", response={"status": "in_progress", **named})
+        await self.say("response.output_audio.delta", response_id="resp_f", delta=TENTH_OF_A_SECOND)
+        await self.say("response.done", response={"status": "completed", "output": [], **named})
+
     async def answer(self, after_s: float) -> None:
+        if self.behaviour.filler_first:
+            await self.fill()
         await asyncio.sleep(after_s)
         await self.say("response.created", response={"id": "resp_1", "status": "in_progress"})
         for _ in range(self.behaviour.chunks):

@@ -204,3 +204,71 @@ def test_words_that_look_like_a_type_do_not_mislead() -> None:
     table.say("response.output_audio_transcript.delta", delta='say "type":"response.done" aloud')
     table.reply()
     assert len(table.tally.delays) == 1
+
+
+def a_filler(table: Table, length_ms: int = 400) -> None:
+    """As a Parley says one: whole, and out of band."""
+    named = {"id": "resp_f", "conversation_id": None, "metadata": {"parley": "filler"}}
+    table.say("response.created", response={"status": "in_progress", **named})
+    table.say("response.output_audio.delta", response_id="resp_f", delta="A" * (length_ms * 64))
+    table.say("response.done", response={"status": "completed", "output": [], **named})
+
+
+def test_a_filler_is_not_taken_for_the_reply() -> None:
+    table = Table()
+    table.until(END_S + 0.76)
+    a_filler(table)
+    assert (table.tally.delays, table.talk.resting) == ([], False)
+    table.until(END_S + 2.0)
+    table.reply()
+    assert table.tally.delays == [pytest.approx(2.0, abs=0.0101)]
+    assert (table.tally.fillers, table.tally.late, table.tally.stray) == (1, 1, 0)
+
+
+def test_a_filler_before_the_silence_wait_is_over_is_no_early_reply() -> None:
+    table = Table()
+    table.until(END_S + 0.1)
+    a_filler(table)
+    table.until(END_S + 0.72)
+    table.reply()
+    assert (table.tally.early, len(table.tally.delays)) == (0, 1)
+
+
+def test_a_turn_that_only_a_filler_answers_is_missed() -> None:
+    table = Table()
+    table.until(END_S + 2)
+    a_filler(table)
+    table.until(END_S + 8)
+    assert (table.tally.missed, table.tally.turns) == (1, 2)
+
+
+def test_a_filler_after_a_cancelled_reply_is_no_audio_of_that_reply() -> None:
+    table = Table(barge_after_s=0.1)
+    table.until(END_S + 0.72)
+    table.reply()
+    table.until(END_S + 1.0)
+    table.done("cancelled")
+    a_filler(table)
+    assert table.tally.leaked == 0
+
+
+def test_the_next_turn_waits_until_filler_and_reply_were_heard() -> None:
+    table = Table()
+    table.until(END_S + 0.72)
+    a_filler(table, 400)
+    table.reply(1000)
+    table.done()
+    before = len(table.sent)
+    table.until(END_S + 0.72 + 1.4 + GAP_S - 0.04)
+    assert set(table.sent[before:]) == {TRACK.silence}
+    table.until(END_S + 0.72 + 1.4 + GAP_S + 0.04)
+    assert table.sent[-1] in TRACK.frames
+
+
+def test_a_server_that_names_no_conversation_has_its_replies_measured() -> None:
+    table = Table()
+    table.until(END_S + 0.72)
+    table.say("response.created", response={"id": None, "conversation_id": None, "metadata": None})
+    table.say("response.output_audio.delta", response_id="resp_1", delta="A" * 6400)
+    assert len(table.tally.delays) == 1
+    assert table.tally.fillers == 0

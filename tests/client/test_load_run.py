@@ -62,6 +62,16 @@ async def test_replies_are_timed_and_counted() -> None:
     assert broken_bars(found, max_missed=0) == []
 
 
+async def test_fillers_are_counted_and_the_replies_behind_them_are_timed() -> None:
+    async with foreign_server(Behaviour(silence_ms=200, reply_after_s=0.3, filler_first=True)) as url:
+        found = await driven(url, sessions=1, duration_s=4)
+    assert found.first_audio.count == found.turns >= 1
+    assert found.fillers >= 1  # that of the last turn may come after the measurement
+    assert found.first_audio.p50_ms is not None
+    assert found.first_audio.p50_ms >= 490
+    assert (found.early, found.stray) == (0, 0)
+
+
 async def test_a_server_that_indents_its_json_is_understood() -> None:
     async with foreign_server(Behaviour(indent=2)) as url:
         found = await driven(url, sessions=1)

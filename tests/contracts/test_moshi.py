@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,29 +12,9 @@ from parley.engines.ports import SPEECH, EngineSpec, SpeechModel
 from parley.engines.registry import create
 from parley.testing.contracts import SpeechModelContract, Subject
 from tests.engines.moshi_server import MoshiServer, Parrot
+from tests.engines.scripted_servers import served
 
 Make = Callable[[], Any]
-
-
-@contextmanager
-def served(server: MoshiServer) -> Iterator[str]:
-    """The address of the server, which runs on a thread of its own."""
-    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        async with server.running():
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    try:
-        yield server.url
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
 
 
 def keen(query: dict[str, str]) -> Parrot:

@@ -5,9 +5,7 @@ they are sent.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -52,38 +50,19 @@ from parley.testing.contracts import (
 )
 from parley.testing.fakes import FakeVoiceActivity
 from tests.engines import ollama_server
-from tests.engines.audio_server import AudioServer, speak
+from tests.engines.audio_server import AudioServer, Form, speak
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.ollama_server import OllamaServer
 from tests.engines.responses_server import ResponsesServer, Stream
+from tests.engines.scripted_servers import served
 from tests.engines.translating_server import Drifting, translate
+from tests.engines.voices_server import VoicesServer, error
 from tests.server.harness import configured, running_in_thread
 
 Make = Callable[[], Any]
 AT_ONCE = FallbackLimits(retry_s=0)
 """An engine that failed does not rest: every request falls over."""
-
-
-@contextmanager
-def served(server: ChatServer) -> Iterator[str]:
-    """The address of the server, which runs on a thread of its own."""
-    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        async with server.running():
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    try:
-        yield server.url
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
 
 
 def made(stage: Stage[Any], name: str, **options: object) -> Callable[[], Engine]:
@@ -379,6 +358,36 @@ class TestOpenAISynthesizer(SynthesizerContract):
     @pytest.fixture
     def make_engine(self, audio_url: str) -> Make:
         return made(TTS, "openai:m", base_url=audio_url, voices=["alloy", "nova"], languages=["en"])
+
+
+class Cloning(VoicesServer):
+    """Speaks with the voices that it has made: each has a pitch of its own; a recording of less than a second gives none."""
+
+    async def _create(self, kept: dict[str, Form], name: str, prefix: str, form: Any, answer: Answer) -> None:
+        if name == "audio_sample" and len(form.file) < 48_000:
+            await answer.json(400, error("The recording is too short.", "clip_too_short", "audio_sample"))
+        else:
+            await super()._create(kept, name, prefix, form, answer)
+
+    async def _speak(self, request: Request, answer: Answer) -> None:
+        assert request.body["voice"]["id"] in self.made
+        higher = sorted(self.made).index(request.body["voice"]["id"]) + 1
+        said = "".join(chr(ord(letter) + higher) for letter in request.body["input"])
+        await speak(replace(request, body={**request.body, "input": said}), answer)
+
+
+@pytest.fixture(scope="module")
+def cloning_url() -> Iterator[str]:
+    with served(Cloning(speech=[speak_at_its_speed])) as url:
+        yield url
+
+
+class TestCustomVoices(SynthesizerContract):
+    """A server that makes voices of recordings."""
+
+    @pytest.fixture
+    def make_engine(self, cloning_url: str) -> Make:
+        return made(TTS, "openai:m", base_url=cloning_url, voices=["alloy", "nova"], languages=["en"], clones=True)
 
 
 class BrokenVoice:

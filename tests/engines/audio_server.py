@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
+from tests.engines.scripted_servers import next_of
 
 PCM_RATE = 24_000
 
@@ -29,6 +30,7 @@ class Form:
     file_name: str = ""
     file_type: str = ""
     file: bytes = b""
+    field: str = ""
 
     def wav(self) -> NDArray[np.int16]:
         """The samples of the file, which must be a 16 kHz 16-bit mono WAV."""
@@ -128,7 +130,7 @@ class AudioServer(ChatServer):
             name = str(part.get_param("name", header="content-disposition"))
             if part.get_filename() is not None:
                 form.file_name, form.file_type = str(part.get_filename()), part.get_content_type()
-                form.file = content
+                form.file, form.field = content, name
             else:
                 form.texts.setdefault(name, []).append(content.decode())
         return form
@@ -137,7 +139,7 @@ class AudioServer(ChatServer):
         path = request.path.removeprefix(self.root)
         scripts = {"/audio/speech": self.speech, "/audio/transcriptions": self.transcripts}.get(path)
         if scripts is not None:
-            script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
+            script = next_of(scripts)
             await script(request, answer)
         elif path == "/audio/voices" and self.voices is not None:
             await answer.json(200, self.voices)

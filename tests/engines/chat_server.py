@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.engines.scripted_servers import next_of
+
 
 @dataclass
 class Request:
@@ -187,7 +189,7 @@ class ChatServer:
             status, location = self.redirect
             await answer.json(status, {}, {"location": location + request.path})
         elif request.path.removeprefix(self.moved) == f"{self.root}{self.api}":
-            script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+            script = next_of(self.scripts)
             await script(request, answer)
         elif request.path == "/health" and self.health is not None:
             await answer.json(200, self.health)

@@ -7,22 +7,20 @@ is given, some frames late. The model is a parrot: after the user has paused it 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from parley.audio.types import Samples
 from parley.engines.speech.moshi_opus import FRAME, RATE, OpusReader, OpusWriter
 from parley.engines.speech.moshi_protocol import MessageKind
+from tests.engines.scripted_servers import SocketServer
 
 THINKS: Final = 3
 """Frames of silence after which the model answers."""
@@ -107,7 +105,7 @@ Script = Callable[[Talk], Awaitable[None]]
 
 
 @dataclass
-class MoshiServer:
+class MoshiServer(SocketServer):
     """`script` takes the place of the conversation, `before` comes ahead of the handshake; `model` makes the model of each conversation."""
 
     model: Callable[[dict[str, str]], Parrot] = lambda query: Parrot(
@@ -120,32 +118,20 @@ class MoshiServer:
     metadata: bool = False
     cuts: int = 0
     late: int = LATE
-    refuses: int = 0
     talks: list[Talk] = field(default_factory=list)
     most: int = 0
-    port: int = 0
-    tls: ssl.SSLContext | None = None
 
-    @property
-    def url(self) -> str:
-        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[MoshiServer]:
+    def __post_init__(self) -> None:
+        self.root = ""
         self._places = asyncio.Semaphore(self.at_once)
         self._now = 0
-        async with serve(self._talk, "127.0.0.1", self.port, process_request=self._greet, ssl=self.tls) as server:
-            self.port = next(iter(server.sockets)).getsockname()[1]
-            yield self
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self.refuses:
-            return Response(self.refuses, "X", Headers(), b"")
-        return None if urlsplit(request.path).path == "/api/chat" else Response(404, "Not Found", Headers(), b"")
+    def greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.refuses is None and urlsplit(request.path).path != "/api/chat":
+            return Response(404, "Not Found", Headers(), b"")
+        return super().greet(connection, request)
 
-    async def _talk(self, socket: ServerConnection) -> None:
-        request = socket.request
-        assert request is not None
+    async def converse(self, socket: ServerConnection, request: Request) -> None:
         query = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query, True).items()}
         talk = Talk(socket, query, request.headers)
         self.talks.append(talk)
@@ -156,15 +142,13 @@ class MoshiServer:
                 self._now += 1
                 self.most = max(self.most, self._now)
                 try:
-                    await (self.script or self._converse)(talk)
+                    await (self.script or self._model_talks)(talk)
                 finally:
                     self._now -= 1
-        except ConnectionClosed:
-            pass
         finally:
             talk.ended.set()
 
-    async def _converse(self, talk: Talk) -> None:
+    async def _model_talks(self, talk: Talk) -> None:
         if self.metadata:
             await talk.send(MessageKind.METADATA, b'{"instance_name": "one"}')
             await talk.send(MessageKind.HANDSHAKE, bytes(8))

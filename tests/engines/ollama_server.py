@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.engines.chat_server import Answer, ChatServer, Request
+from tests.engines.scripted_servers import next_of
 
 
 @dataclass
@@ -106,7 +107,7 @@ class OllamaServer(ChatServer):
             while len(messages) > 1 and _words(messages) > num_ctx:
                 messages.pop(0)
             self.prompts.append(messages)
-            script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+            script = next_of(self.scripts)
             await script(request, answer)
 
 

@@ -32,6 +32,7 @@ from openai.types.responses.response_create_params import ResponseCreateParamsSt
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tests.engines.chat_server import Answer, ChatServer, Request
+from tests.engines.scripted_servers import next_of
 
 _REQUEST = TypeAdapter(ResponseCreateParamsStreaming)
 
@@ -55,7 +56,7 @@ class ResponsesServer(ChatServer):
             message = f"Invalid request: {error.errors()[0]}"
             await answer.json(400, {"error": {"message": message, "type": "invalid_request_error", "code": None}})
             return
-        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        script = next_of(self.scripts)
         await script(request, answer)
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from openai.types.realtime.realtime_client_event_param import RealtimeClientEventParam
 from pydantic import TypeAdapter
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request
+
+from tests.engines.scripted_servers import RealtimeConnection, SocketServer, next_of
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeClientEventParam)
 NOW = ("input_audio_buffer.commit", "response.create")
@@ -33,25 +32,15 @@ def tone(ms: float) -> str:
 
 
 @dataclass
-class SpeechConnection:
+class SpeechConnection(RealtimeConnection):
     """One connection: its settings, what it was sent, and the items that it has."""
 
-    socket: ServerConnection
-    headers: Headers
-    path: str
     settings: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
-    audio: bytearray = field(default_factory=bytearray)
     items: list[dict[str, Any]] = field(default_factory=list)
     responses: int = 0
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def send(self, kind: str, **fields: object) -> None:
-        await self.socket.send(json.dumps({"type": kind, "event_id": "event_1", **fields}))
-
-    async def error(self, code: str, message: str, kind: str = "invalid_request_error", **fields: object) -> None:
-        await self.send("error", error={"type": kind, "code": code, "message": message, "param": None, **fields})
 
     def kinds(self) -> list[str]:
         return [event["type"] for event in self.events]
@@ -96,39 +85,19 @@ async def well(connection: SpeechConnection, asked: dict[str, Any]) -> None:
 
 
 @dataclass
-class SpeechServer:
-    """`scripts` answer in turn, the last one goes on. `refuses` is the status and body of a handshake, `detection` is what it says to a
-    turn detection (an error's message, or the value that it keeps)."""
+class SpeechServer(SocketServer):
+    """`scripts` answer in turn, the last one goes on. `detection` is what it says to a turn detection (an error's message, or the value
+    that it keeps)."""
 
     scripts: list[Script] = field(default_factory=lambda: [well])
-    refuses: tuple[int, object] | None = None
     detection: Callable[[object], object] = lambda wanted: wanted
     greets: bool = True
     connections: list[SpeechConnection] = field(default_factory=list)
     strict: bool = True
     """Whether every event is one of the package `openai`."""
     session: dict[str, Any] = field(default_factory=dict)
-    port: int = 0
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[SpeechServer]:
-        async with serve(self._talk, "127.0.0.1", self.port, process_request=self._greet) as server:
-            self.port = next(iter(server.sockets)).getsockname()[1]
-            yield self
-
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self.refuses is None:
-            return None
-        status, body = self.refuses
-        return Response(status, "X", Headers(), json.dumps(body).encode())
-
-    async def _talk(self, socket: ServerConnection) -> None:
-        request = socket.request
-        assert request is not None
+    async def converse(self, socket: ServerConnection, request: Request) -> None:
         connection = SpeechConnection(socket, request.headers, request.path)
         self.connections.append(connection)
         answers: set[asyncio.Task[None]] = set()
@@ -142,7 +111,7 @@ class SpeechServer:
                     _EVENT.validate_python(event)
                 if event["type"] == "response.create":
                     connection.responses += 1
-                    script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+                    script = next_of(self.scripts)
                     await connection.send(
                         "response.created", response={"id": connection.response, "status": "in_progress"}
                     )
@@ -150,8 +119,6 @@ class SpeechServer:
                     answers.add(task)
                 else:
                     await self._handle(connection, event)
-        except ConnectionClosed:
-            pass
         finally:
             for task in answers:
                 task.cancel()

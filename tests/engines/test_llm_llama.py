@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ from parley.engines.ports import (
 from parley.models import store
 from parley.models.catalogue import find
 from tests.engines.llm_replies import text_of
+from tests.engines.opening import while_open
 from tests.engines.tiny_gguf import tiny_gguf
 
 pytest.importorskip("xllamacpp", reason="the extra llama is not installed: make test-weights")
@@ -44,14 +45,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gguf(tmp_path_factory.mktemp("llama") / "tiny.gguf")
 
 
-@asynccontextmanager
-async def opened(path: Path | str, **options: object) -> AsyncIterator[LlamaModel]:
-    engine = create(str(path), {"threads": 1, **options})
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def opened(path: Path | str, **options: object) -> AbstractAsyncContextManager[LlamaModel]:
+    return while_open(create(str(path), {"threads": 1, **options}))
 
 
 def asked(*said: str, **fields: object) -> ChatRequest:

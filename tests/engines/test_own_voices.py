@@ -17,8 +17,9 @@ import pytest
 
 from parley.audio.files import Recording
 from parley.engines.fallback import ChainMember, FallbackLimits
-from parley.engines.ports import TTS, EngineRefused, EngineSpec, Samples, SpeechRequest, SpeechSynthesizer
+from parley.engines.ports import TTS, EngineError, EngineRefused, EngineSpec, Samples, SpeechRequest, SpeechSynthesizer
 from parley.engines.registry import create
+from parley.engines.tts import openai
 from parley.engines.tts.chain import VoiceChain
 from parley.engines.tts.phonon_model import MAX_LENT
 from parley.engines.voices import clips
@@ -313,6 +314,26 @@ async def test_phonon_clones_a_recording_once_and_keeps_a_bounded_number(store: 
         await engine.close()
 
 
+async def test_a_list_speaks_an_own_voice_with_the_engine_that_was_given_it(store: VoiceStore, tmp_path: Path) -> None:
+    phonon = _Phonons(tmp_path / "phonon").engine
+    first = FakeSynthesizer(voices=("", "alloy"))
+    chain = VoiceChain([ChainMember("fake", first), ChainMember("phonon", phonon)], FallbackLimits(5.0, 5.0, 5.0))
+    store.add_clip("carol", tone(150))
+    await chain.open()
+    try:
+        own = VoiceShelf(store).around(chain)
+        in_chain = await spoken(own, "carol")
+        assert not first.requests, "the engine before it has no such voice"
+        assert not differ(in_chain, await spoken(VoiceShelf(store).around(phonon), "carol"))
+        await spoken(own, "")
+        assert len(first.requests) == 1, "any other voice is asked for in the order of the list"
+        await phonon.close()
+        await spoken(own, "carol")
+        assert len(first.requests) == 2, "while it fails, the others speak"
+    finally:
+        await chain.close()
+
+
 async def test_a_checkpoint_that_cannot_clone_says_so(store: VoiceStore, tmp_path: Path) -> None:
     engine = _Phonons(tmp_path / "phonon", clones=False).engine
     store.add_clip("carol", tone(150))
@@ -343,6 +364,30 @@ async def test_a_list_of_engines_speaks_with_the_one_that_can_and_falls_back(sto
     assert [request.voice for request in plain.requests] == [""], "the other one speaks while the first is away"
 
 
+async def test_of_a_list_the_first_engine_that_wants_no_consent_speaks_with_a_voice_that_has_none(
+    store: VoiceStore, tmp_path: Path
+) -> None:
+    server, phonon = (
+        openai.create("m", {"base_url": "http://localhost:1/v1", "clones": True}),
+        _Phonons(tmp_path / "phonon").engine,
+    )
+    await phonon.open()
+    plain = store.add_clip("carol", tone(150))
+    given = store.add_clip("dora", tone(700), consent=store.add_consent("Dora", "en", tone(150)).id)
+    members = [ChainMember[SpeechSynthesizer]("openai", server, is_open=True)]
+    alone = VoiceShelf(store).with_voices(VoiceChain(members, FallbackLimits()), store.voices())
+    assert (alone.spoken, alone.unspoken) == ((given,), (plain,))
+    assert "--consent" in alone.why_not(plain)
+    chain = VoiceChain([*members, ChainMember("phonon", phonon, is_open=True)], FallbackLimits())
+    assert VoiceShelf(store).with_voices(chain, store.voices()).spoken == (plain, given)
+    name = await chain.clone_voice(store.sample(plain))
+    assert phonon.resolve_voice(name) == name
+    with pytest.raises(EngineError) as caught:
+        await chain.clone_voice(store.sample(given))
+    assert caught.value.code == "not_open", "the first engine that can is asked"
+    await phonon.close()
+
+
 async def test_a_record_that_somebody_has_changed_disturbs_no_other_voice(store: VoiceStore, tmp_path: Path) -> None:
     store.add_tensor("af_mine", style(4))
     mix = store.add_mix("evening", "af_bella(2)+af_mine(1)")
@@ -371,6 +416,25 @@ async def test_the_sound_of_a_voice_is_let_go_with_the_sessions_that_use_it(stor
         assert len(shelf._sounds) == 0
     finally:
         await engine.close()
+
+
+def test_a_sample_has_the_consent_as_long_as_there_is_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = VoiceStore(tmp_path)
+    spoken = Recording(np.linspace(-0.5, 0.5, 96_000, dtype=np.float32), 24_000)
+    given = kept.add_consent("Carol", "en-GB", spoken)
+    voice, other = kept.add_clip("carol", spoken, consent=given.id), kept.add_clip("dora", spoken)
+    consent = kept.sample(voice).consent
+    assert consent is not None
+    assert (consent.language, consent.sha256) == ("en-GB", given.sha256)
+    assert consent.wav == (tmp_path / f"{given.id}.wav").read_bytes()
+    assert kept.sample(other).consent is None
+    with pytest.raises(AttributeError):
+        consent.language = "de"  # type: ignore[misc]
+    (tmp_path / f"{given.id}.wav").write_bytes(b"RIFF")
+    assert kept.sample(voice).consent is None
+    assert "damaged" in caplog.text
+    kept.remove_consent(given.id)
+    assert kept.sample(voice).consent is None
 
 
 def test_a_list_of_engines_needs_the_words_of_a_recording_where_one_of_them_does() -> None:

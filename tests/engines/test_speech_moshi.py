@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 
 import numpy as np
 import pytest
@@ -27,18 +26,15 @@ from parley.engines.speech.moshi import MoshiSpeechModel, create
 from parley.engines.speech.moshi_opus import FRAME, RATE
 from parley.engines.speech.moshi_talk import AHEAD_FRAMES, MOST_AHEAD_FRAMES
 from tests.engines.moshi_server import MoshiServer, Parrot, Script, Talk, tone
+from tests.engines.opening import while_open
 
 FAST = {"pause_ms": 400, "answer_within_s": 2}
 
 
-@asynccontextmanager
-async def opened(server: MoshiServer, flavour: str = "moshi", **options: object) -> AsyncIterator[MoshiSpeechModel]:
-    engine = create(flavour, {"base_url": server.url, **FAST, **options})
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def opened(
+    server: MoshiServer, flavour: str = "moshi", **options: object
+) -> AbstractAsyncContextManager[MoshiSpeechModel]:
+    return while_open(create(flavour, {"base_url": server.url, **FAST, **options}))
 
 
 def turn(frames: int, share: object = None, *messages: ChatMessage, **others: object) -> DialogueRequest:

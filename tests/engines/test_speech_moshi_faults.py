@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +20,17 @@ from parley.engines.speech.moshi_ogg import PageWriter
 from parley.engines.speech.moshi_opus import FRAME, RATE
 from parley.engines.speech.moshi_protocol import MAX_TARGET_BYTES, TokenText, address
 from tests.engines.moshi_server import MoshiServer, Parrot, Script, Talk, tone
+from tests.engines.opening import while_open
 from tests.server.certificates import certificate
 
 KEY = "very-secret-key"
 FAST = {"pause_ms": 400, "answer_within_s": 2, "handshake_timeout_s": 0.5, "timeout_s": 0.5, "api_key": KEY}
 
 
-@asynccontextmanager
-async def opened(server: MoshiServer, flavour: str = "moshi", **options: object) -> AsyncIterator[MoshiSpeechModel]:
-    engine = create(flavour, {"base_url": server.url, **FAST, **options})
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def opened(
+    server: MoshiServer, flavour: str = "moshi", **options: object
+) -> AbstractAsyncContextManager[MoshiSpeechModel]:
+    return while_open(create(flavour, {"base_url": server.url, **FAST, **options}))
 
 
 async def said(engine: MoshiSpeechModel, share: object = None) -> str:
@@ -75,14 +71,14 @@ async def test_a_server_that_is_not_there() -> None:
     ("status", "code"), [(404, "invalid_base_url"), (401, "invalid_api_key"), (500, "invalid_base_url")]
 )
 async def test_an_answer_that_is_no_websocket_has_its_status(status: int, code: str) -> None:
-    async with MoshiServer(refuses=status).running() as server:
+    async with MoshiServer(refuses=(status, "")).running() as server:
         error = await unopened(server.url)
     assert error.code == code
     assert f"HTTP {status}" in error.message
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    async with MoshiServer(refuses=302).running() as server:
+    async with MoshiServer(refuses=(302, "/elsewhere")).running() as server:
         assert "HTTP 302" in (await unopened(server.url)).message
 
 
@@ -173,9 +169,9 @@ async def test_a_server_that_another_client_holds_is_busy(caplog: pytest.LogCapt
 async def test_a_server_that_says_that_it_is_full_is_busy() -> None:
     server = MoshiServer()
     async with server.running(), opened(server) as engine:
-        server.refuses = 503
+        server.refuses = (503, "")
         assert (await failure(engine)).code == "server_busy"
-        server.refuses = 0
+        server.refuses = None
         assert await said(engine) == "I heard 10 frames."
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from parley.engines.ports import (
 )
 from parley.engines.stt.realtime import RealtimeRecognizer, create
 from parley.runtime.engines import LoadedEngines
+from tests.engines.opening import while_open
 from tests.engines.realtime_server import RealtimeServer, Script, Session, counts
 from tests.server.harness import running
 from tests.speech import clip
@@ -45,14 +45,10 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * RATE), np.float32)
 
 
-@asynccontextmanager
-async def opened(server: RealtimeServer, model: str = "m", **options: object) -> AsyncIterator[RealtimeRecognizer]:
-    engine = create(model, {"base_url": server.url, "api_key": KEY, **options})
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def opened(
+    server: RealtimeServer, model: str = "m", **options: object
+) -> AbstractAsyncContextManager[RealtimeRecognizer]:
+    return while_open(create(model, {"base_url": server.url, "api_key": KEY, **options}))
 
 
 async def final(engine: SpeechRecognizer, *audio: Samples, spec: RecognitionSpec | None = None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import onnx
@@ -22,6 +22,7 @@ from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.models.catalogue import catalogue
 from parley.testing.contracts.material import SENTENCES, silence, speech
 from tests.engines.installed_models import as_model
+from tests.engines.opening import while_open
 from tests.engines.tiny_sherpa import PIECES, offline_folder, streaming_folder
 
 needs_sherpa = pytest.mark.skipif(
@@ -41,14 +42,8 @@ def empty_graph(path: Path, told: Mapping[str, str]) -> None:
     onnx.save(model, str(path))
 
 
-@asynccontextmanager
-async def opened(folder: Path, **options: object) -> AsyncIterator[SherpaRecognizer]:
-    engine = create(str(folder), {"threads": 1, **options})
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def opened(folder: Path, **options: object) -> AbstractAsyncContextManager[SherpaRecognizer]:
+    return while_open(create(str(folder), {"threads": 1, **options}))
 
 
 async def transcribe(

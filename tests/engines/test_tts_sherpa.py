@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +19,15 @@ from parley.engines.tts.sherpa import SherpaSynthesizer, create
 from parley.engines.tts.sherpa_voices import PHONEMES, TEXT
 from parley.models.catalogue import catalogue
 from tests.engines.installed_models import as_model
+from tests.engines.opening import while_open
 from tests.engines.test_stt_sherpa import catalogued, empty_graph, needs_sherpa
 from tests.engines.tiny_sherpa import piper_folder, voice_folder
 
 TEXT_SPOKEN = "Hello there, my friend! It is five o'clock."
 
 
-@asynccontextmanager
-async def opened(folder: Path, **options: object) -> AsyncIterator[SherpaSynthesizer]:
-    engine = create(str(folder), {"threads": 1, **options})
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def opened(folder: Path, **options: object) -> AbstractAsyncContextManager[SherpaSynthesizer]:
+    return while_open(create(str(folder), {"threads": 1, **options}))
 
 
 async def spoken(engine: SherpaSynthesizer, text: str = TEXT_SPOKEN, **request: object) -> Samples:

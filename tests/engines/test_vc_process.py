@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +18,12 @@ from parley.audio.pcm import to_bytes, to_float
 from parley.engines.ports import VC, ConversionSpec, EngineSpec, EngineUnavailable, Samples, VoiceConverter
 from parley.engines.registry import create as create_engine
 from parley.engines.vc.live import LiveConversion
-from parley.engines.vc.process import ProcessConverter, create
-from parley.engines.vc.socket import SocketConverter
+from parley.engines.vc.process import create
 from parley.engines.vc.socket import create as create_socket
 from parley.engines.vc.voice_protocol import FrameDecoder, encode_frame
 from parley.engines.vc.voice_sockets import listen_at, runtime_folder
 from tests.engines.converters import RATE, largest_step, voice
+from tests.engines.opening import while_open
 from tests.voice.clients import alive, bench, served
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets")
@@ -38,15 +36,6 @@ STEP = 2 * largest_step(AUDIO) + 2 / (0.005 * RATE)
 @pytest.fixture(autouse=True)
 def _own_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-
-
-@contextlib.asynccontextmanager
-async def opened(engine: ProcessConverter | SocketConverter) -> AsyncIterator[None]:
-    await engine.open()
-    try:
-        yield
-    finally:
-        await engine.close()
 
 
 async def until(condition: object, limit_s: float = 30.0) -> None:
@@ -65,7 +54,7 @@ async def converted(engine: VoiceConverter, audio: Samples) -> Samples:
 async def test_it_converts_as_the_engine_does_and_leaves_nothing_behind() -> None:
     engine = create("bench", {"latency_ms": 30, "block_ms": 10})
     assert engine.info.voices == ("filtered",)
-    async with opened(engine):
+    async with while_open(engine):
         pid = engine.pid
         assert (engine.latency_ms, engine.block_ms, engine.fault) == (30, 10, None)
         made = await converted(engine, AUDIO)
@@ -78,7 +67,7 @@ async def test_it_converts_as_the_engine_does_and_leaves_nothing_behind() -> Non
 async def test_a_child_that_is_killed_in_mid_stream_costs_a_moment_of_the_converted_voice() -> None:
     """Raw within a block, back in the same stream, no click, and the time line as it was."""
     engine = create("bench", {"block_ms": 20})
-    async with opened(engine):
+    async with while_open(engine):
         live = LiveConversion(engine)
         first = engine.pid
         parts = [await live.exchange_async(AUDIO[at : at + FRAME]) for at in range(0, RATE, FRAME)]
@@ -117,7 +106,7 @@ async def test_a_child_that_is_killed_in_mid_stream_costs_a_moment_of_the_conver
 async def test_streams_of_a_child_that_is_away_give_the_raw_voice_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """The log has the outage once, however many streams it meets."""
     engine = create("bench", {})
-    async with opened(engine):
+    async with while_open(engine):
         os.kill(engine.pid, signal.SIGKILL)
         await until(lambda: engine.fault is not None)
         began = time.monotonic()
@@ -134,7 +123,7 @@ async def test_streams_of_a_child_that_is_away_give_the_raw_voice_at_once(caplog
 
 async def test_a_child_that_hangs_is_killed_and_replaced() -> None:
     engine = create("bench", {"limit_s": 0.3, "block_ms": 20})
-    async with opened(engine):
+    async with while_open(engine):
         live = LiveConversion(engine)
         first = engine.pid
         await live.exchange_async(AUDIO[:FRAME])
@@ -153,7 +142,7 @@ async def test_a_child_that_hangs_is_killed_and_replaced() -> None:
 
 async def test_a_slow_child_that_answers_is_left_alone() -> None:
     engine = create("bench", {"limit_s": 0.2, "work_ms": 60})
-    async with opened(engine):
+    async with while_open(engine):
         first = engine.pid
         for _ in range(10):
             stream = engine.open_stream(ConversionSpec())
@@ -229,7 +218,7 @@ def test_a_parent_that_is_killed_takes_the_child_and_its_socket_with_it() -> Non
 async def test_a_server_that_runs_already_is_an_engine(tmp_path: Path) -> None:
     with served("bench", "--socket", str(tmp_path / "v.sock"), "--option", "block_ms=20", errors=tmp_path / "log"):
         engine = create_socket(str(tmp_path / "v.sock"), {})
-        async with opened(engine):
+        async with while_open(engine):
             assert engine.latency_ms == 40, "measured"
             np.testing.assert_allclose(await converted(engine, AUDIO), bench(AUDIO, 480), atol=1e-4)
 
@@ -294,7 +283,7 @@ async def test_a_server_is_waited_for_and_may_come_back(tmp_path: Path) -> None:
 async def test_a_server_that_is_silent_is_given_up_and_not_waited_for_again_as_long(tmp_path: Path) -> None:
     path = tmp_path / "v.sock"
     engine = create_socket(str(path), {"limit_s": 0.2})
-    async with OtherServer(path) as server, opened(engine):
+    async with OtherServer(path) as server, while_open(engine):
         server.silent = True
         began = time.monotonic()
         np.testing.assert_allclose(await converted(engine, AUDIO[:RATE]), AUDIO[:RATE], atol=1e-4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from parley.engines.ports import VC, ConversionSpec, EngineError, EngineRefused,
 from parley.engines.registry import create
 from parley.engines.vc.rvc import RvcConverter
 from tests.engines import tiny_rvc
+from tests.engines.opening import while_open
 from tests.engines.tiny_rvc import voice_folder
 
 RATE = 40_000
@@ -27,15 +27,10 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return voice_folder(tmp_path_factory.mktemp("rvc") / "alto")
 
 
-@contextlib.asynccontextmanager
-async def opened(folder: Path, **options: Any) -> AsyncIterator[RvcConverter]:
+def opened(folder: Path, **options: Any) -> contextlib.AbstractAsyncContextManager[RvcConverter]:
     engine = create(VC, EngineSpec("rvc", str(folder), {"block_ms": 200, "threads": 1, **options}))
     assert isinstance(engine, RvcConverter)
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
+    return while_open(engine)
 
 
 async def converted(engine: RvcConverter, audio: Samples, size: int = 0, context: Samples | None = None) -> Samples:

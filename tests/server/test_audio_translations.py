@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from openai import APIStatusError, AsyncOpenAI
 from openai.types.audio import TranslationVerbose
@@ -19,6 +20,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.server.audio_upload import MAX_REQUESTS
 from parley.testing.fakes import FakeRecognizer
 from tests.conftest import clip_path
+from tests.library.rig import silence, voice
 from tests.server.harness import (
     PATIENCE_S,
     Engines,
@@ -93,6 +95,21 @@ async def test_the_stock_client_gets_english_text() -> None:
     async with translating() as (_, client):
         made = await client.audio.translations.create(file=("talk.wav", wav()), model="whisper-1", temperature=0.2)
     assert made.text == "good day to you. hello <world>"
+
+
+async def test_the_recogniser_is_asked_once_a_segment_and_not_in_its_hesitations() -> None:
+    """What is asked in a pause is for a reply that may begin early, and there is none."""
+    hesitating = np.concatenate(
+        [silence(300), voice(600), silence(250), voice(600), silence(250), voice(600), silence(900)]
+    )
+    engines = Translating(stt=FakeRecognizer("doog yad ot uoy."))
+    config = configured()
+    assert config.pipelines[config.default_pipeline].speculation
+    async with running(config, engines) as started, started.client() as client:
+        await client.audio.translations.create(
+            file=("talk.wav", wav(hesitating)), model="whisper-1", extra_body={"source_language": "x-bench"}
+        )
+    assert [stream.calls for stream in engines.stt.streams] == [["finish"]]
 
 
 async def test_every_format_of_openai_is_answered() -> None:

@@ -76,6 +76,12 @@ def test_the_start_gives_the_encrypted_address(tmp_path: Path, capsys: pytest.Ca
     assert "http://" not in said
 
 
+def test_the_start_gives_the_address_that_people_type(capsys: pytest.CaptureFixture[str]) -> None:
+    said = announced(configured(public_url="https://voice.example.com"), capsys, key_required=True)
+    assert "Parley listens on http://127.0.0.1:" in said
+    assert "Open https://voice.example.com in a browser" in said
+
+
 def test_a_secret_key_is_long_and_never_shown() -> None:
     with pytest.raises(ConfigError, match="openssl rand -hex 32") as refused:
         load(None, {}, {"PARLEY_SECRET_KEY": "short-and-secret"})

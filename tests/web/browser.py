@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -202,7 +202,9 @@ class Tab:
 
 
 @asynccontextmanager
-async def browsing(profile: Path, microphone: Path | None = None, *, allow: bool = True) -> AsyncIterator[Tab]:
+async def browsing(
+    profile: Path, microphone: Path | None = None, *, allow: bool = True, flags: Sequence[str] = ()
+) -> AsyncIterator[Tab]:
     """A tab in a browser of its own. `microphone` is played once, from the moment the page opens the microphone."""
     program = chromium()
     assert program is not None
@@ -212,6 +214,7 @@ async def browsing(profile: Path, microphone: Path | None = None, *, allow: bool
         *FLAGS,
         *([ALLOW] if allow else []),
         *heard,
+        *flags,
         f"--user-data-dir={profile}",
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
@@ -289,9 +292,15 @@ PLAYED = """(() => {
 
 @asynccontextmanager
 async def page(
-    url: str, tmp_path: Path, microphone: Path | None = None, *, allow: bool = True, width: int = 1280
+    url: str,
+    tmp_path: Path,
+    microphone: Path | None = None,
+    *,
+    allow: bool = True,
+    width: int = 1280,
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[Tab]:
-    async with browsing(tmp_path / "profile", microphone, allow=allow) as tab:
+    async with browsing(tmp_path / "profile", microphone, allow=allow, flags=flags) as tab:
         await tab.size(width, 844 if width < 600 else 900)
         await tab.goto(url)
         await tab.until("globalThis.parley")

@@ -9,6 +9,7 @@ Laws:
 
 from __future__ import annotations
 
+import io
 import os
 import wave
 from dataclasses import dataclass
@@ -59,15 +60,27 @@ def write(path: str | os.PathLike[str], recording: Recording) -> None:
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix == ".wav":
-        with target.open("wb") as file, wave.open(file, "wb") as wav:
-            wav.setnchannels(1)
-            wav.setsampwidth(2)
-            wav.setframerate(recording.sample_rate)
-            wav.writeframes(pcm.to_bytes(recording.audio))
+        with target.open("wb") as file:
+            _write_wav(file, recording)
     elif suffix in _CODECS:
         _write_av(target, recording, _CODECS[suffix])
     else:
         raise AudioFileError(f"The suffix of {target.name} names no format.", f"Use one of .wav, {', '.join(_CODECS)}.")
+
+
+def to_wav(recording: Recording) -> bytes:
+    """The bytes of a 16-bit WAV file."""
+    made = io.BytesIO()
+    _write_wav(made, recording)
+    return made.getvalue()
+
+
+def _write_wav(file: BinaryIO, recording: Recording) -> None:
+    with wave.open(file, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(recording.sample_rate)
+        wav.writeframes(pcm.to_bytes(recording.audio))
 
 
 def _read_stream(stream: BinaryIO, name: str) -> Recording:

@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from parley.cables.folders import runtime_folder, write_private
-from parley.cables.pulse import SoundDevice, SoundServer, SoundServerUnavailable, read_sound_server
+from parley.cables.pulse import read_sound_server
+from parley.cables.sound_server import SoundDevice, SoundServer, SoundServerUnavailable
 from parley.errors import ParleyError
 
 VARIABLE: Final = "ALSA_CONFIG_PATH"

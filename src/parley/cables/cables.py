@@ -22,7 +22,8 @@ from parley.audio.private_files import make_private_folder
 from parley.cables import persistence, state
 from parley.cables.other_systems import check_system
 from parley.cables.own import CABLES, MARK, CableKind, CableModule
-from parley.cables.pulse import PulseConnection, ServerModule, SoundServer, SoundServerUnavailable
+from parley.cables.pulse import PulseConnection
+from parley.cables.sound_server import ServerModule, SoundServer, SoundServerUnavailable
 from parley.errors import ParleyError
 
 LOCK_S: Final = 10.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from parley.cables.folders import write_private
-from parley.cables.pulse import ServerModule
+from parley.cables.sound_server import ServerModule
 from parley.errors import ParleyError
 from parley.models.store import data_folder
 

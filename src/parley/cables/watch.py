@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal
 
-from parley.cables.pulse import PulseConnection, SoundServer, SoundServerUnavailable, SoundStream, check_library
+from parley.cables.pulse import PulseConnection, check_library
+from parley.cables.sound_server import SoundServer, SoundServerUnavailable, SoundStream
 
 RETRY_S: Final = 0.2
 LONGEST: Final = 256

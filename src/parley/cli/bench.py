@@ -98,7 +98,8 @@ def bench(
     """Load the Realtime server at URL with speech in real time, and measure how soon it answers.
 
     Every session speaks the WAV in chunks as a microphone would deliver them, goes on sending silence, waits for the reply's first
-    audio, hears the reply out and speaks again. The end of the speech is found in the recording, by its energy.
+    audio, hears the reply out and speaks again. The end of the speech is found in the recording, by its energy. A filler of a Parley ("one
+    moment") is counted, and is no reply.
 
     The ideal is the session's silence wait (turn_detection.silence_duration_ms) plus the time the stages take by themselves;
     what is left beyond it is the server's own.

@@ -44,6 +44,8 @@ def print_table(found: LoadFigures) -> None:
         f"turns {found.turns}: missed {found.missed}, early {found.early}, late {found.late} ({found.late_percent:g} %), "
         f"unasked replies {found.stray}, failed {found.failed}, without an end {found.unfinished}"
     )
+    if found.fillers:
+        print_line(f"fillers {found.fillers}: heard before a reply, and not counted as its audio")
     if found.barge_ins:
         print_line(f"barge-ins {found.barge_ins}: not stopped {found.unstopped}, audio after the end {found.leaked}")
     if found.server_cpu_ms_per_session_s is not None:

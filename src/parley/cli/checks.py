@@ -104,7 +104,7 @@ def check_open_files(config: Config) -> Check:
 
 def check_keys(config: Config) -> Check:
     """The keys of the settings and of the key file."""
-    from parley.config import ConfigError, is_loopback
+    from parley.config import ConfigError
     from parley.server.app import access_of
 
     try:
@@ -116,7 +116,7 @@ def check_keys(config: Config) -> Check:
         return Check("API key", True, f"{count} set")
     if not access.open:
         return Check("API key", False, "required, but there is none", "Make one: parley keys add NAME")
-    if is_loopback(config.server.host):
+    if not config.server.exposed:
         return Check("API key", True, "not set; not needed, because only this machine can connect")
     return Check(
         "API key",
@@ -256,7 +256,7 @@ def _service(stage: Stage[Any], spec: EngineSpec) -> Service | None:
 
 async def check_endpoint(url: str, spec: EngineSpec, service: Service) -> Check:
     """Request the list of models of one endpoint, with the limits and the key of the engine that will use it."""
-    from parley.config.loading import mask
+    from parley.config.shown import mask
     from parley.engines.openai_api.connection import models_at, read_endpoint
     from parley.engines.openai_api.errors import models_named
     from parley.engines.options import OptionReader

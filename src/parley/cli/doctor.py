@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from parley.cli import checks, voice_checks
+from parley.cli import checks, deployment_checks, voice_checks
 from parley.cli.options import configured, load_config, warn
 
 
@@ -55,6 +55,9 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
     yield checks.check_keys(config)
     if (tls := checks.check_tls(config)) is not None:
         yield tls
+    yield deployment_checks.check_reach(config)
+    if (pages := deployment_checks.check_pages(config)) is not None:
+        yield pages
     yield from checks.check_endpoints(config)
     yield from checks.check_engines(config)
     yield from voice_checks.check_profiles()

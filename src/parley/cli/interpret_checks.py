@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from parley.cli.checks import Check
 
 if TYPE_CHECKING:
-    from parley.cables.pulse import SoundDevice, SoundServer
+    from parley.cables.sound_server import SoundDevice, SoundServer
     from parley.client.connection import Server
     from parley.config.values import InterpretConfig
     from parley.talk.devices import DevicesUnavailable

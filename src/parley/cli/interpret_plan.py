@@ -137,7 +137,8 @@ def reverse_input(settings: InterpretConfig) -> Any:
 def cable_present() -> bool:
     """Whether our own cable from the call is there."""
     from parley.cables.own import CALL
-    from parley.cables.pulse import SoundServerUnavailable, read_sound_server
+    from parley.cables.pulse import read_sound_server
+    from parley.cables.sound_server import SoundServerUnavailable
 
     try:
         return read_sound_server().device(CALL.capture) is not None

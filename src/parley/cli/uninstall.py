@@ -81,7 +81,7 @@ def _cables() -> list[str]:
 
 def _remove_cables() -> list[str]:
     from parley.cables import cables
-    from parley.cables.pulse import SoundServerUnavailable
+    from parley.cables.sound_server import SoundServerUnavailable
 
     try:
         cables.remove()

@@ -73,9 +73,9 @@ def remove(names: tuple[str, ...], as_json: bool) -> None:
 @click.option("--language", metavar="TAG", default="en", show_default=True, help="Language of the sentence.")
 def phrase(language: str) -> None:
     """Print the sentence of consent, which a person reads aloud for `--consent` and for POST /v1/audio/voice_consents."""
-    from parley.cli.voices_add import sentence
+    from parley.cli.voices_add import phrase_in
 
-    click.echo(sentence(language).text)
+    click.echo(phrase_in(language).text)
 
 
 def _store() -> VoiceStore:

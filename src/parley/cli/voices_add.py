@@ -18,7 +18,7 @@ from parley.invocation import command
 if TYPE_CHECKING:
     from parley.audio.files import Recording
     from parley.config import Config
-    from parley.engines.ports import Engine
+    from parley.engines.ports import Engine, Stage
     from parley.engines.voices.records import OwnVoice, VoiceKind
     from parley.engines.voices.store import VoiceStore
     from parley.text.consent import ConsentPhrase
@@ -61,6 +61,12 @@ Examples:
     help="A recording of the person who reads the sentence of `parley voices phrase` aloud. It is checked and kept.",
 )
 @click.option("--language", metavar="TAG", default="en", show_default=True, help="Language of both recordings.")
+@click.option(
+    "--sentence",
+    metavar="TEXT",
+    default="",
+    help="What is read in the consent, where the server that is to make the voice wants a sentence of its own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_engine_options
 def add(
@@ -69,6 +75,7 @@ def add(
     text: str,
     consent_file: str | None,
     language: str,
+    sentence: str,
     as_json: bool,
     tts: str | None,
     config_path: Path | None,
@@ -83,23 +90,30 @@ def add(
     kind: VoiceKind = "tensor" if Path(file).suffix.lower() in kokoro_tensors.SUFFIXES else "clip"
     if kind == "tensor" and (text or consent_file):
         raise click.UsageError("--text and --consent are for recordings.")
+    if sentence and not consent_file:
+        raise click.UsageError("--sentence says what is read in a consent: name its recording with --consent.")
     config = load_config(config_path, {"tts": tts})
     store = _store(config)
     kept = store.check_free(name)
-    _check_engines(config, kept, kind)
+    _check_engines(config, kept, kind, consent=bool(consent_file))
     with files_checked():
         if kind == "tensor":
             voice = store.add_tensor(kept, _tensor(Path(file), kept))
         else:
             recording = _recording(file)
             heard = "" if text.strip() or not _needs_text(config) else _words(config, recording, language)
-            consent = _consent(config, store, consent_file, language, kept) if consent_file else ""
+            consent = _consent(config, store, consent_file, language, kept, sentence) if consent_file else ""
             voice = store.add_clip(kept, recording, heard or text, consent, text_heard=bool(heard))
             if not consent:
                 click.echo(CONSENT_NOTICE, err=True)
     _tell(voice, as_json, tts)
     if voice.text_heard:
-        given = {"--consent": consent_file, "--language": language if consent_file else None, "--tts": tts}
+        given = {
+            "--consent": consent_file,
+            "--language": language if consent_file else None,
+            "--sentence": sentence,
+            "--tts": tts,
+        }
         options = [part for option, value in given.items() if value for part in (option, value)]
         again = f'{command("voices", "add", voice.name, file, *options)} --text "..."'
         click.echo(f"Heard in the recording: {voice.text}", err=True)
@@ -151,22 +165,29 @@ def say_with(
 ) -> None:
     """Speak TEXT with one of your own voices, through the first pipeline that can. `parley say --voice NAME` has more options."""
     from parley.cli.say import say
+    from parley.engines.ports import TTS
 
     config = load_config(config_path, {"tts": tts})
     voice = _store(config).voice(name)
-    able = [pipeline for pipeline, engine in _synthesizers(config) if not _why_not(engine, voice, config)]
+    reasons = [(pipeline, _why_not(engine, voice, config)) for pipeline, engine in _speakers(config, TTS)]
+    able = [pipeline for pipeline, why in reasons if not why]
     if not able:
-        raise _nobody(voice.kind)
+        raise _nobody(voice.kind, "; ".join(dict.fromkeys(why for _, why in reasons)))
     chosen = config.default_pipeline if config.default_pipeline in able else able[0]
     click.get_current_context().invoke(
         say, text=text, output=output, tts=tts, voice=voice.name, pipeline=chosen, config_path=config_path, **options
     )
 
 
-def sentence(language: str) -> ConsentPhrase:
-    """The sentence of consent in a language. Raises `CommandFailed`."""
+def phrase_in(language: str, own: str = "") -> ConsentPhrase:
+    """The sentence of consent in a language; `own` is one in its place. Raises `CommandFailed`."""
     from parley.text import consent
 
+    if own:
+        given = consent.phrase_of(own, language)
+        if given is None:
+            raise CommandFailed(f"The sentence {own[:100]!r} has no words.", "Give with --sentence what is read aloud.")
+        return given
     found = consent.phrase(language)
     if found is None:
         raise CommandFailed(
@@ -195,40 +216,46 @@ def _tell(voice: OwnVoice, as_json: bool, tts: str | None) -> None:
 # --- the engines -------------------------------------------------------------------------------------------------------
 
 
-def _synthesizers(config: Config) -> Iterator[tuple[str, Engine]]:
-    """The synthesizers of the configuration that can be made, none of them open, by pipeline."""
+def _speakers(config: Config, *stages: Stage[Any]) -> Iterator[tuple[str, Engine]]:
+    """The engines of these stages of the configuration that can be made, none of them open, by pipeline."""
     from parley.engines import registry
-    from parley.engines.ports import TTS, EngineUnavailable
+    from parley.engines.ports import EngineUnavailable
 
     for name, pipeline in config.pipelines.items():
-        if TTS in pipeline.engines and pipeline.engines[TTS].name != "bench":
-            try:
-                yield name, registry.create(TTS, pipeline.engines[TTS])
-            except EngineUnavailable:
-                continue
+        for stage in stages:
+            if stage in pipeline.engines and pipeline.engines[stage].name != "bench":
+                try:
+                    yield name, registry.create(stage, pipeline.engines[stage])
+                except EngineUnavailable:
+                    continue
 
 
 def _why_not(engine: Any, voice: OwnVoice, config: Config) -> str:
+    from parley.engines.ports import SpeechModel
     from parley.engines.voices.shelf import VoiceShelf
 
     store = _store(config)
-    return VoiceShelf(store).with_voices(engine, (*store.voices(), voice)).why_not(voice)
+    shelf, known = VoiceShelf(store), (*store.voices(), voice)
+    around = shelf.model_with(engine, known) if isinstance(engine, SpeechModel) else shelf.with_voices(engine, known)
+    return around.why_not(voice)
 
 
-def _check_engines(config: Config, name: str, kind: VoiceKind, parts: str = "") -> None:
+def _check_engines(config: Config, name: str, kind: VoiceKind, parts: str = "", *, consent: bool = False) -> None:
     """Raises `CommandFailed` where no pipeline can speak with such a voice, or one has a voice of that name."""
+    from parley.engines.ports import SPEECH, TTS
     from parley.engines.voices.records import OwnVoice, key_of
 
-    wanted = OwnVoice(id="", name=name, kind=kind, added_ns=0, mix=parts)
-    reasons: dict[str, str] = {}
-    for pipeline, engine in _synthesizers(config):
+    wanted = OwnVoice(id="", name=name, kind=kind, added_ns=0, mix=parts, consent="read" if consent else "")
+    reasons: list[str] = []
+    for pipeline, engine in _speakers(config, TTS, SPEECH):
         if key_of(name) in map(key_of, engine.info.voices):
             raise CommandFailed(
                 f"{name!r} is a voice of {engine.info.name} already (pipeline {pipeline!r}).", "Choose another name."
             )
-        reasons[pipeline] = _why_not(engine, wanted, config)
-    if not reasons or all(reasons.values()):
-        why = "; ".join(dict.fromkeys(reasons.values()))
+        why = _why_not(engine, wanted, config)
+        reasons.append(why)
+    if all(reasons):
+        why = "; ".join(dict.fromkeys(reasons))
         if kind == "mix" and why:
             raise CommandFailed(
                 f"The mix {parts!r} cannot be spoken: {why}.",
@@ -283,11 +310,11 @@ def _tensor(path: Path, name: str) -> Any:
         ) from error
 
 
-def _consent(config: Config, store: VoiceStore, file: str, language: str, name: str) -> str:
+def _consent(config: Config, store: VoiceStore, file: str, language: str, name: str, own: str) -> str:
     """The id of the consent in a recording, once the pipeline's recogniser has heard the sentence in it."""
     from parley.text import consent
 
-    wanted = sentence(language)
+    wanted = phrase_in(language, own)
     recording = _recording(file)
     if fault := consent.fault(wanted, _heard(config, recording, language, "the consent")):
         raise CommandFailed(
@@ -298,10 +325,10 @@ def _consent(config: Config, store: VoiceStore, file: str, language: str, name: 
 
 
 def _needs_text(config: Config) -> bool:
-    """Whether a synthesizer of the configuration that clones voices needs the words of a recording."""
-    from parley.engines.ports import ClonesVoices
+    """Whether an engine of the configuration that clones voices needs the words of a recording."""
+    from parley.engines.ports import SPEECH, TTS, ClonesVoices
 
-    engines = (engine for _, engine in _synthesizers(config))
+    engines = (engine for _, engine in _speakers(config, TTS, SPEECH))
     return any(isinstance(one, ClonesVoices) and one.clones and one.needs_text for one in engines)
 
 

@@ -8,62 +8,41 @@ Does not know: how an engine is made; it only asks the registry for the names th
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from parley.config import sections
 from parley.config.errors import ConfigError, did_you_mean
+from parley.config.exposure import check_exposure
 from parley.config.layers import (
     KeyPath,
     Layer,
     find_file,
-    flatten,
     pipeline_names,
     read_environment,
     read_file,
     read_flags,
 )
-from parley.config.replaced_stages import check_wishes, left_out_of, options_of_nobody
+from parley.config.replaced_stages import check_wishes, options_of_nobody
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
     ConfigSchema,
-    FillersSection,
-    InterpretSection,
-    PipelineSection,
-    ResponseCacheSection,
     ServerSection,
-    SpeechCacheSection,
     known_keys,
     with_stages,
 )
+from parley.config.shown import explain
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
-from parley.config.values import (
-    Config,
-    FillersConfig,
-    InterpretConfig,
-    ModelsConfig,
-    OwnVoicesConfig,
-    PipelineConfig,
-    ResponseCacheConfig,
-    ServerConfig,
-    Setting,
-    SpeechCacheConfig,
-)
+from parley.config.values import Config, ModelsConfig, OwnVoicesConfig
 from parley.engines import registry
-from parley.engines.addresses import is_loopback
 from parley.engines.ports import stages
 from parley.errors import ParleyError
-
-_SECRET = re.compile(r"(^|_)(keys?|token|secret|password|credential|headers|authorization)$", re.IGNORECASE)
-_PATHS = frozenset({"tls_key"})
-"""Settings that look like secrets and are paths."""
 
 
 def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
@@ -89,23 +68,23 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     warnings += options_of_nobody(settings, places)
     keys = _api_keys(settings.server, places, environ)
     keys_file = keys_file_of(settings.server.keys_file, environ)
-    _check_address(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
+    check_exposure(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
     _check_tls(settings.server, places)
     trace_dir = _trace_dir(settings.server, places)
-    pipelines = {name: _pipeline(name, section) for name, section in settings.pipelines.items()}
+    pipelines = {name: sections.pipeline(name, section) for name, section in settings.pipelines.items()}
     return Config(
-        server=_server(settings.server, keys, keys_file, trace_dir),
+        server=sections.server(settings.server, keys, keys_file, trace_dir),
         pipelines=MappingProxyType(pipelines),
         default_pipeline=pipeline,
         path=path,
-        settings=tuple(_explain(settings, places, keys)),
+        settings=tuple(explain(settings, places, keys)),
         warnings=tuple(warnings),
         models=ModelsConfig(settings.models.pull, settings.models.mirror),
         own_voices=OwnVoicesConfig(settings.own_voices.limit),
-        speech_cache=_speech_cache(settings.speech_cache),
-        response_cache=_response_cache(settings.response_cache),
+        speech_cache=sections.speech_cache(settings.speech_cache),
+        response_cache=sections.response_cache(settings.response_cache),
         webrtc=settings.webrtc.config(),
-        interpret=_interpret(settings.interpret, path),
+        interpret=sections.interpret(settings.interpret, path),
     )
 
 
@@ -278,17 +257,6 @@ def _check_tls(server: ServerSection, places: Mapping[KeyPath, str]) -> None:
     )
 
 
-def _check_address(server: ServerSection, keys: bool, places: Mapping[KeyPath, str]) -> None:
-    if is_loopback(server.host) or keys or server.insecure:
-        return
-    raise ConfigError(
-        f"{places.get(('server', 'host'), 'default')}: server.host {server.host} can be reached from other machines, "
-        "and no API key is set.",
-        remedy="Make a key (`parley keys add NAME`) or set one (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on "
-        "127.0.0.1, or serve everyone with --insecure.",
-    )
-
-
 def _trace_dir(server: ServerSection, places: Mapping[KeyPath, str]) -> Path | None:
     """The folder for traces; raises `ConfigError` where no file can be written there."""
     if not server.trace_dir:
@@ -315,114 +283,3 @@ def _exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def _server(
-    section: ServerSection, keys: tuple[str, ...], keys_file: Path | None, trace_dir: Path | None
-) -> ServerConfig:
-    values = section.model_dump(exclude={"api_key_env", "api_keys", "keys_file", "tls_cert", "tls_key", "trace_dir"})
-    if values["allowed_mcp_servers"] is None:
-        # A client could have the server reach hosts of its own network. A client on this machine can reach them anyway.
-        values["allowed_mcp_servers"] = ("*",) if is_loopback(section.host) else ()
-    return ServerConfig(
-        **values,
-        api_keys=keys,
-        keys_file=keys_file,
-        tls_cert=Path(section.tls_cert).expanduser() if section.tls_cert else None,
-        tls_key=Path(section.tls_key).expanduser() if section.tls_key else None,
-        trace_dir=trace_dir,
-    )
-
-
-def _interpret(section: InterpretSection, path: Path | None) -> InterpretConfig:
-    """The section, its files beside the configuration file where they are not absolute."""
-    values = section.model_dump(exclude={"beta", "push_to_talk", "prompt", "record"})
-    folder = Path() if path is None else path.parent
-    prompt, record = (folder / Path(name).expanduser() if name else None for name in (section.prompt, section.record))
-    return InterpretConfig(
-        **values, beta=section.beta == "on", push_to_talk=section.push_to_talk == "on", prompt=prompt, record=record
-    )
-
-
-def _speech_cache(section: SpeechCacheSection) -> SpeechCacheConfig:
-    folder = Path(section.folder).expanduser() if section.folder else SpeechCacheConfig().folder
-    return SpeechCacheConfig(section.enabled == "on", folder, section.max_mib, section.varying)
-
-
-def _response_cache(section: ResponseCacheSection) -> ResponseCacheConfig:
-    return ResponseCacheConfig(section.enabled == "on", section.lifetime_s, section.max_replies)
-
-
-class _Options(dict[str, object]):
-    """An engine's options, whose secrets stay out of logs and tracebacks."""
-
-    def __repr__(self) -> str:
-        shown = {key: mask((key,), value, "") for key, value in self.items()}
-        return repr({key: _Options(value) if isinstance(value, dict) else value for key, value in shown.items()})
-
-
-def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
-    left_out = left_out_of(section)
-    named = {
-        stage: stage.spec(getattr(section, stage.name), _Options(getattr(section, f"{stage.name}_options")))
-        for stage in stages()
-        if stage.name not in left_out
-    }
-    return PipelineConfig(
-        name=name,
-        engines=MappingProxyType({stage: spec for stage, spec in named.items() if spec.name}),
-        voice=section.voice,
-        instructions=section.instructions,
-        language=section.language,
-        speculation=section.speculation == "on",
-        speculate_after_ms=section.speculate_after_ms,
-        barge_in=section.barge_in,
-        context_tokens=section.context_tokens,
-        compaction=section.compaction == "on",
-        lag=section.lag,
-        original_volume=section.original_volume,
-        same_language=section.same_language,
-        terms=tuple(section.terms.items()),
-        prewarm=section.prewarm,
-        fillers=_fillers(section.fillers),
-    )
-
-
-def _fillers(section: FillersSection) -> FillersConfig:
-    languages = tuple(section.languages.items())
-    return FillersConfig(section.phrases, languages, section.after_ms, section.interval_ms, section.most)
-
-
-def _explain(settings: ConfigSchema, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:
-    values = settings.model_dump()
-    values["server"]["api_keys"] = keys
-    values["pipelines"] = {name: _stages_first(table) for name, table in values["pipelines"].items()}
-    optional = {stage.name for stage in stages() if not stage.default}
-    left_out = {name: left_out_of(section) for name, section in settings.pipelines.items()}
-    shown = []
-    for key, value in flatten(values):
-        if key[0] == "pipelines" and key[-1] in left_out[key[1]]:
-            continue
-        if key[-1].endswith("_options") and not value:
-            continue
-        if key[0] == "pipelines" and not value and key not in places and key[-1] in optional:
-            continue
-        source = places.get(key, "default")
-        shown.append(Setting(".".join(key), mask(key, value, source), source))
-    return shown
-
-
-def _stages_first(table: Mapping[str, object]) -> dict[str, object]:
-    """A pipeline's settings in the order of the documentation."""
-    keys = [key for stage in stages() for key in (stage.name, f"{stage.name}_options")]
-    return {key: table[key] for key in dict.fromkeys([*keys, *table])}
-
-
-def mask(key: KeyPath, value: object, source: str) -> object:
-    """`value` as it may be shown: secrets only as set or not set, URLs without the user and password in them."""
-    if any(_SECRET.search(part) and part not in _PATHS for part in (key[2:] if key[0] == "pipelines" else key)):
-        return f"set (from {source})" if value and source else "set" if value else "not set"
-    if isinstance(value, str) and "://" in value and "@" in value:
-        parts = urlsplit(value)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return value

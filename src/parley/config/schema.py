@@ -6,9 +6,11 @@ Does not know: where a value came from (`layers.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -72,6 +74,27 @@ Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 HostName = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s/:*\[\]]+)$")]
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
+
+
+def _origin(url: str) -> str:
+    """The address of a server as browsers write it in `Origin`: lower case, without a default port and a final slash."""
+    if not url:
+        return url
+    fault = ValueError("it must be a scheme, a host and perhaps a port, such as https://voice.example.com")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise fault from None
+    if parts.scheme not in ("http", "https") or not host or not host.isascii() or re.search(r"[\s%*]", host):
+        raise fault
+    if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise fault
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + ("" if port in (None, {"http": 80, "https": 443}[parts.scheme]) else f":{port}")
+
+
+PublicUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_origin)]
 McpServer = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s]+)$")]
 McpServers = Annotated[tuple[McpServer, ...], BeforeValidator(_split)]
 
@@ -124,6 +147,7 @@ class ServerSection(BaseModel):
     tls_key: str = ""
     allowed_origins: Origins = ()
     allowed_hosts: HostNames = ()
+    public_url: PublicUrl = ""
     allowed_mcp_servers: McpServers | None = None
     insecure: bool = False
     max_sessions: int = Field(default=400, ge=1, le=100_000)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from parley.config.errors import UnknownModel
+from parley.config.exposure import exposed
 from parley.engines.ports import EngineSpec, Stage
 from parley.models.store import data_folder
 
@@ -42,9 +43,9 @@ class ServerConfig:
     `api_keys` are those of the settings, `keys_file` holds further ones (None: no place for it); without any, no key is required.
     `secret_key` encrypts client secrets ("": a key made at start), `client_secret_single_use` lets each open one session only. `beta`
     serves the beta dialect too, `text_api` the text APIs of the pipelines' language models. `tls_cert` and `tls_key` are PEM files (None:
-    plain HTTP). `allowed_hosts` are names, beside this machine's own, that requests may be sent to. `allowed_mcp_servers` are the addresses
-    (or the beginnings of some, or "*") of MCP servers that clients may have the server call. `trace_dir` None means that no trace is
-    written.
+    plain HTTP). `allowed_hosts` are names, beside this machine's own, that requests may be sent to. `public_url` is the address that
+    clients use, as browsers write an origin ("": that of `host` and `port`). `allowed_mcp_servers` are the addresses (or the beginnings of
+    some, or "*") of MCP servers that clients may have the server call. `trace_dir` None means that no trace is written.
     A new session is refused while the event loop runs more than `admission_lag_ms` late.
     """
 
@@ -60,6 +61,7 @@ class ServerConfig:
     tls_key: Path | None
     allowed_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
+    public_url: str
     allowed_mcp_servers: tuple[str, ...]
     insecure: bool
     max_sessions: int
@@ -70,6 +72,11 @@ class ServerConfig:
     admission_lag_ms: float
     shutdown_grace_s: float
     trace_dir: Path | None
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach it, by `host` or through a proxy at `public_url`."""
+        return exposed(self.host, self.public_url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,15 +89,20 @@ class ChainMember(Generic[E]):
 
 
 class Asking(Generic[E]):
-    """One request's way through a list: the engines that work in their order, then those that rest. Get it from `Fallback.asking()`.
+    """One request's way through a list: the engines that work in their order, those that are `preferred` first, then those that rest. Get
+    it from `Fallback.asking()`.
 
     Call `advance()`, ask `member` for the answer, within `limit_s` where it is not None, and say what came of it: `begins()`, `fails()` or
     `leave()`.
     """
 
-    def __init__(self, chain: Fallback[E], able: Callable[[E], bool] | None) -> None:
+    def __init__(
+        self, chain: Fallback[E], able: Callable[[E], bool] | None, preferred: Callable[[E], bool] | None = None
+    ) -> None:
         self._chain = chain
         self._left = [one for one in chain.members if one.is_open and (able is None or able(one.engine))]
+        if preferred is not None:
+            self._left.sort(key=lambda one: not preferred(one.engine))
         self._failed: list[tuple[str, EngineError]] = []
         self._retries = False
         self._member: ChainMember[E] | None = None
@@ -273,7 +278,7 @@ class Fallback(Generic[E]):
         if not any(member.is_open for member in self.members):
             await self.close()
             error = _none_answered(self.title, [(one.name, one.error) for one in self.members if one.error])
-            raise EngineUnavailable(error.message, error.remedy, code=error.code)
+            raise EngineUnavailable.of(error)
 
     async def close(self) -> None:
         """Close all engines; idempotent."""
@@ -291,12 +296,13 @@ class Fallback(Generic[E]):
         self,
         ask: Callable[[E], AsyncIterator[T]],
         able: Callable[[E], bool] | None = None,
+        preferred: Callable[[E], bool] | None = None,
         *,
         limited: bool = True,
     ) -> AsyncGenerator[T, None]:
-        """The answer of the first engine that begins one, of those that are `able`; not `limited`: however long it takes to begin.
-        Closing it closes that engine's stream."""
-        asking, cause = self.asking(able), None
+        """The answer of the first engine that begins one, of those that are `able`, and first of those that are `preferred`; not `limited`:
+        however long it takes to begin. Closing it closes that engine's stream."""
+        asking, cause = self.asking(able, preferred), None
         while asking.advance():
             member, begun = asking.member, False
             try:
@@ -321,10 +327,12 @@ class Fallback(Generic[E]):
                 asking.leave()
         raise asking.error from cause
 
-    def asking(self, able: Callable[[E], bool] | None = None) -> Asking[E]:
+    def asking(
+        self, able: Callable[[E], bool] | None = None, preferred: Callable[[E], bool] | None = None
+    ) -> Asking[E]:
         """The way of a new request through the engines that are `able`."""
         self._reopen(self.now())
-        return Asking(self, able)
+        return Asking(self, able, preferred)
 
     # --- members ---
 

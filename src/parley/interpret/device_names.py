@@ -18,7 +18,8 @@ from typing import Final, Literal, Protocol
 
 from parley.cables.alsa_names import AlsaPluginMissing, ExposedDevice, NoSuchDevice, expose_devices, find_exposed
 from parley.cables.own import CABLES
-from parley.cables.pulse import SoundDevice, SoundServer, SoundServerUnavailable, read_sound_server
+from parley.cables.pulse import read_sound_server
+from parley.cables.sound_server import SoundDevice, SoundServer, SoundServerUnavailable
 from parley.cables.watch import DeviceBack, DeviceGone, DeviceWatch, ServerBack, ServerGone, StreamMoved
 from parley.talk.devices import DevicesUnavailable, find_device, list_devices
 

@@ -196,6 +196,7 @@ def options_for(
     if modality == "audio" and not pipeline.speaks:
         raise LibraryError("The pipeline has no synthesizer.", remedy="Give it a tts engine, or use modality='text'.")
     own, view, barge_in = OwnCode(raises=raises), JudgementContext(), judgements.barge_in
+    policy = _policy(pipeline, judgements.policy, own, view)
     return VoiceSessionOptions(
         settings=Settings(
             model=config.name,
@@ -209,7 +210,8 @@ def options_for(
             tools=(FUNCTIONS,) if tools else (),
         ),
         owner=OwnerSettings(
-            speculation=config.speculation,
+            # For a reply that may begin early the recogniser is asked in pauses, which costs work and may cost words: not without replies.
+            speculation=config.speculation and (policy is None or policy.speaks),
             speculate_after_ms=config.speculate_after_ms,
             barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
             context_tokens=config.context_tokens,
@@ -219,7 +221,7 @@ def options_for(
             session_ms=SESSION_MS,
             follow_up_wait_ns=0,
         ),
-        policy=_policy(pipeline, judgements.policy, own, view),
+        policy=policy,
         rules=judgements.rules(own, view),
         tools=tools,
         history=history,

@@ -1,13 +1,12 @@
 """One driven session's script: speak, fall silent, wait for the reply, let it end (or talk over it), speak again.
 
 Laws: no I/O and no clock; time comes in as seconds of any one monotonic clock. A frame costs a few comparisons, a
-message one search for its type and one in a table: two hundred of these share a core with the server they measure. It knows the
-events of every dialect, as other servers still speak the beta.
+message one search for its type and one in a table: two hundred of these share a core with the server they measure. A filler ("one
+moment") is heard and answers no turn.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from math import inf
 
@@ -23,7 +22,15 @@ from parley.core.words.notices import (
     SessionUpdated,
 )
 from parley.load.recording import SpeechTrack
-from parley.wire.dialects import DIALECTS
+from parley.load.server_events import (
+    ErrorObject,
+    EventMembers,
+    ResponseObject,
+    audio_bytes,
+    kind_of,
+    members_of,
+    response_of,
+)
 
 LATE_BEYOND_IDEAL_S = 0.100
 """A reply later than this beyond the ideal counts as late: about where a pause in conversation becomes noticeable."""
@@ -40,49 +47,6 @@ ERRORS_KEPT = 20
 
 BYTES_PER_S = 48_000
 """PCM16 at 24 kHz, which the session is asked, or assumed, to send."""
-
-_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+(?:\.[a-z_]+)+|error)"')
-"""The event's own type: the only `type` that holds a dot (or is `error`), wherever the server puts it."""
-
-_DELTA = re.compile(rb'"delta"\s*:\s*"')
-
-_NOTICES = {name.encode(): notice for dialect in DIALECTS.values() for name, notice in dialect.server_events.items()}
-"""The meaning of an event, by its type."""
-
-
-class _Detection(msgspec.Struct):
-    silence_duration_ms: int | None = None
-
-
-class _Input(msgspec.Struct):
-    turn_detection: _Detection | None = None
-
-
-class _Audio(msgspec.Struct):
-    input: _Input | None = None
-
-
-class _SessionObject(msgspec.Struct):
-    audio: _Audio | None = None
-    turn_detection: _Detection | None = None
-
-
-class _ErrorObject(msgspec.Struct):
-    message: str = ""
-    code: str | None = None
-
-
-class _ResponseObject(msgspec.Struct):
-    status: str = ""
-
-
-class _Event(msgspec.Struct):
-    session: _SessionObject | None = None
-    error: _ErrorObject | None = None
-    response: _ResponseObject | None = None
-
-
-_decode = msgspec.json.Decoder(_Event).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +81,8 @@ class Tally:
     """Responses that ended `failed`."""
     unfinished: int = 0
     """Replies whose `response.done` never came."""
+    fillers: int = 0
+    """Whose audio answers no turn."""
     barge_ins: int = 0
     unstopped: int = 0
     leaked: int = 0
@@ -164,6 +130,8 @@ class LoadConversation:
         "_barge",
         "_cancelled",
         "_done",
+        "_filler_until_s",
+        "_fillers",
         "_finishing",
         "_first_audio_s",
         "_fresh",
@@ -192,6 +160,8 @@ class LoadConversation:
         self._cancelled = False
         self._first_audio_s = 0.0
         self._reply_bytes = 0
+        self._fillers: set[str | None] = set()  # those that have begun
+        self._filler_until_s = -inf  # when what has come of them has been played
         self._finishing = False
         self.created = False
         self.updated = False
@@ -281,14 +251,11 @@ class LoadConversation:
 
     def receive(self, message: bytes, now_s: float) -> None:
         """Take one text message; unknown events cost one search and are ignored."""
-        found = _TYPE.search(message)
-        if found is None:
-            return
-        kind = _NOTICES.get(found.group(1))
+        kind = kind_of(message)
         if kind is OutputAudioDelta:
             self._audio(message, now_s)
         elif kind is ResponseCreated:
-            self._fresh, self._cancelled = True, False
+            self._response_created(message)
         elif kind is ResponseDone:
             self._response_done(message, now_s)
         elif kind is InputSpeechStarted:
@@ -296,17 +263,17 @@ class LoadConversation:
         elif kind is SessionCreated or kind is SessionUpdated:
             self._session_told(kind is SessionUpdated, message)
         elif kind is ErrorRaised:
-            error = self._parse(message).error or _ErrorObject()
+            error = self._parse(message).error or ErrorObject()
             self._tally.note_error(
                 f"{error.code}: {error.message}" if error.code else error.message or message.decode()
             )
 
-    def _parse(self, message: bytes) -> _Event:
+    def _parse(self, message: bytes) -> EventMembers:
         try:
-            return _decode(message)
+            return members_of(message)
         except msgspec.DecodeError as error:
             self._tally.note_error(f"the server sent an event that is not as the GA protocol has it: {error}")
-            return _Event()
+            return EventMembers()
 
     def _session_told(self, updated: bool, message: bytes) -> None:
         session = self._parse(message).session
@@ -319,16 +286,25 @@ class LoadConversation:
         self.created = True
         self.updated = self.updated or updated
 
+    def _response_created(self, message: bytes) -> None:
+        response = self._parse(message).response or ResponseObject()
+        if response.filler:
+            self._fillers.add(response.id)
+            self._tally.fillers += self._tally.measuring
+        else:
+            self._fresh, self._cancelled = True, False
+
     def _audio(self, message: bytes, now_s: float) -> None:
+        if self._fillers and response_of(message) in self._fillers:
+            self._filler_until_s = max(self._filler_until_s, now_s) + audio_bytes(message) / BYTES_PER_S
+            return
         if self._cancelled:
             self._tally.leaked += 1
             return
         if self._fresh:
             self._fresh = False
             self._first_audio(now_s)
-        start = _DELTA.search(message)
-        if start is not None:
-            self._reply_bytes += (message.find(b'"', start.end()) - start.end()) * 3 // 4
+        self._reply_bytes += audio_bytes(message)
 
     def _first_audio(self, now_s: float) -> None:
         turn, tally = self._turn, self._tally
@@ -353,7 +329,10 @@ class LoadConversation:
             self._speak_s = now_s + self._script.barge_after_s
 
     def _response_done(self, message: bytes, now_s: float) -> None:
-        response = self._parse(message).response or _ResponseObject()
+        response = self._parse(message).response or ResponseObject()
+        if response.filler:
+            self._fillers.discard(response.id)
+            return
         self._fresh = False
         if response.status == "failed":
             self._tally.failed += 1
@@ -366,7 +345,8 @@ class LoadConversation:
         if self._turn is None and not self._done:
             self._done = True
             if self._speak_s == inf:
-                self._next_turn(max(now_s, self._first_audio_s + self._reply_bytes / BYTES_PER_S))
+                begun_s = max(self._first_audio_s, self._filler_until_s)  # the reply is heard behind a filler
+                self._next_turn(max(now_s, begun_s + self._reply_bytes / BYTES_PER_S))
 
     def _speech_started(self, now_s: float) -> None:
         barge = self._barge

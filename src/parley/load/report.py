@@ -32,7 +32,7 @@ class LoadFigures:
 
     `first_audio`: end of speech to the reply's first audio. `beyond_ideal`: what is left of it beyond `ideal_ms`.
     `late`: beyond the ideal by more than 100 ms. `early`: before the silence wait was over, or while the user still
-    spoke.
+    spoke. `fillers` ("one moment") are counted, and answer no turn.
     """
 
     url: str
@@ -55,6 +55,7 @@ class LoadFigures:
     stray: int
     failed: int
     unfinished: int
+    fillers: int
     barge_ins: int
     unstopped: int
     leaked: int
@@ -108,6 +109,7 @@ def figures(plan: LoadPlan, record: LoadRecord) -> LoadFigures:
         stray=tally.stray,
         failed=tally.failed,
         unfinished=tally.unfinished,
+        fillers=tally.fillers,
         barge_ins=tally.barge_ins,
         unstopped=tally.unstopped,
         leaked=tally.leaked,

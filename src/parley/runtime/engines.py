@@ -197,6 +197,8 @@ class LoadedEngines:
         await _close(one.engine for one in opened if one.engine not in needed)
         speakers = {name: one.engines.find(TTS) for name, one in pipelines.items()}
         own.synthesizers = {name: tts for name, tts in speakers.items() if tts is not None}
+        models = {name: one.engines.find(SPEECH) for name, one in pipelines.items()}
+        own.models = {name: model for name, model in models.items() if model is not None}
         return cls(pipelines, failures, [engine for engine in needed if engine is not None], own, caches)
 
     def pipeline(self, name: str) -> LoadedPipeline:

@@ -1,6 +1,6 @@
 """Turns a session's effects into actions.
 
-Laws: one match, closed; nothing here blocks, waits or decides. What an action answers comes back as events through the driver.
+Laws: every match is closed; nothing here blocks, waits or decides. What an action answers comes back as events through the driver.
 """
 
 from __future__ import annotations
@@ -131,16 +131,8 @@ class Performer:
                 self._generations.summaries.start(effect)
             case AbandonSummary():
                 self._generations.summaries.abandon(effect)
-            case ListTools():
-                self._tools.list_tools(effect)
-            case CallTool():
-                self._tools.call(effect)
-            case AbandonListing():
-                self._tools.abandon_listing(effect)
-            case AbandonCall():
-                self._tools.abandon_call(effect)
-            case ReleaseServer():
-                self._tools.let_go(effect)
+            case ListTools() | CallTool() | AbandonListing() | AbandonCall() | ReleaseServer():
+                self._use_tools(effect)
             case FindPipeline():
                 self._engines.find(effect)
             case UsePipeline():
@@ -155,6 +147,21 @@ class Performer:
                     self._loudspeaker.stop()
             case CloseLink():
                 self._listeners.close(effect.reason)
+            case _:
+                assert_never(effect)
+
+    def _use_tools(self, effect: ListTools | CallTool | AbandonListing | AbandonCall | ReleaseServer) -> None:
+        match effect:
+            case ListTools():
+                self._tools.list_tools(effect)
+            case CallTool():
+                self._tools.call(effect)
+            case AbandonListing():
+                self._tools.abandon_listing(effect)
+            case AbandonCall():
+                self._tools.abandon_call(effect)
+            case ReleaseServer():
+                self._tools.let_go(effect)
             case _:
                 assert_never(effect)
 

@@ -5,8 +5,9 @@ Laws: frozen; the engines are open and shared by all sessions; what a session le
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, FillersConfig, PipelineConfig
@@ -14,7 +15,8 @@ from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, EngineSet
+from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, Engine, EngineSet, Stage
+from parley.engines.voices.answering import OwnVoiceModel
 from parley.engines.voices.shelf import VoiceShelf
 from parley.engines.voices.speaking import OwnVoiceSynthesizer
 from parley.runtime.language_chain import LanguageChain
@@ -67,21 +69,27 @@ class LoadedPipeline:
         return LanguageChain.of(self.engines[STT].info, self.engines.find(MT), voice, self.config.language)
 
     def speaking(self) -> EngineSet:
-        """The engines of one session: the synthesizer knows the user's own voices, as they are now."""
-        tts = self.engines.find(TTS)
-        return self.engines if tts is None or self.own is None else self.engines.replaced({TTS: self.own.around(tts)})
+        """The engines of one session: the synthesizer and the speech model know the user's own voices, as they are now."""
+        tts, model = self.engines.find(TTS), self.engines.find(SPEECH)
+        if self.own is None:
+            return self.engines
+        voiced: dict[Stage[Any], Engine] = {} if tts is None else {TTS: self.own.around(tts)}
+        if model is not None:
+            voiced[SPEECH] = self.own.around_model(model)
+        return self.engines.replaced(voiced)
 
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for. Own voices are those of this moment."""
-        tts, llm, model = self.speaking().find(TTS), self.engines.find(LLM), self.engines.find(SPEECH)
-        own = tts if isinstance(tts, OwnVoiceSynthesizer) else None
+        speaking = self.speaking()
+        tts, llm, model = speaking.find(TTS), self.engines.find(LLM), speaking.find(SPEECH)
+        own = [one for one in (model, tts) if isinstance(one, OwnVoiceSynthesizer | OwnVoiceModel)]
         known = [] if tts is None else [voice for voice in OPENAI_VOICES if tts.resolve_voice(voice) is not None]
         if model is not None:  # (for a name that it does not have, it speaks with its own voice)
             known = list(OPENAI_VOICES)
         speakers = [one for one in (model, self.engines.find(TTS), self.engines.find(VC)) if one is not None]
         engines_voices = [voice for engine in speakers for voice in engine.info.voices]
-        users = () if own is None else tuple(voice.name for voice in own.spoken)
-        voices = dict.fromkeys((self.config.voice, *users, *known, *engines_voices))
+        users = {voice.id: voice.name for one in own for voice in one.spoken}
+        voices = dict.fromkeys((self.config.voice, *users.values(), *known, *engines_voices))
         mixed = self.engines[TTS].info if tts is not None else None
         mixable = dict.fromkeys((*known, *mixed.voices)) if mixed is not None and mixed.mixes else {}
         heard_by, spec = self.engines[STT].info, self.config.engines[STT]
@@ -89,9 +97,9 @@ class LoadedPipeline:
         recognizers = dict.fromkeys((*names, *OPENAI_RECOGNIZERS))
         return Capabilities(
             voices=tuple(voice for voice in voices if voice),
-            mixable=(*mixable, *(() if own is None else own.mixable)),
-            voice_ids=() if own is None else tuple(voice.id for voice in own.spoken),
-            unspoken=() if own is None or self.own is None else _unspoken(self.own, own),
+            mixable=(*mixable, *(tts.mixable if isinstance(tts, OwnVoiceSynthesizer) else ())),
+            voice_ids=tuple(users),
+            unspoken=() if self.own is None else _unspoken(self.own, own, users),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
             audio=model is not None or (llm is not None and llm.info.audio),
@@ -141,9 +149,18 @@ class LoadedPipeline:
         )
 
 
-def _unspoken(shelf: VoiceShelf, own: OwnVoiceSynthesizer) -> tuple[tuple[str, str], ...]:
-    """The user's voices that this synthesizer cannot speak with, by name and by id, each with the reason and the remedy."""
-    return tuple((named, why) for voice, why in shelf.refusals(own) for named in (voice.name, voice.id))
+def _unspoken(
+    shelf: VoiceShelf, own: Iterable[OwnVoiceSynthesizer | OwnVoiceModel], spoken: Container[str]
+) -> tuple[tuple[str, str], ...]:
+    """The user's voices that none of these engines can speak with, by name and by id, each with the reason and the remedy."""
+    refused = {
+        named: why
+        for engine in own
+        for voice, why in shelf.refusals(engine)
+        if voice.id not in spoken
+        for named in (voice.name, voice.id)
+    }
+    return tuple(refused.items())
 
 
 def _fillers(config: FillersConfig) -> Fillers:

@@ -16,7 +16,8 @@ from parley.core.words.effects import FindPipeline
 from parley.core.words.errors import Fault
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind
-from parley.engines.ports import STT, TTS, TURN, EngineError, EngineSet
+from parley.engines.ports import SPEECH, STT, TTS, TURN, EngineError, EngineSet
+from parley.engines.voices.answering import OwnVoiceModel
 from parley.engines.voices.speaking import OwnVoiceSynthesizer
 from parley.runtime.generation.attempts import Generations
 from parley.runtime.inbox import Inbox
@@ -86,14 +87,15 @@ class SessionEngines:
 
     def _prepare(self, engines: EngineSet) -> None:
         """Have an own voice read, and cloned where that was not done yet, before the first clause waits for it."""
-        synthesizer, voice = engines.find(TTS), self._voice()
-        if voice and isinstance(synthesizer, OwnVoiceSynthesizer):
-            task = asyncio.ensure_future(_prepared(synthesizer, voice))
-            self._preparing.add(task)
-            task.add_done_callback(self._preparing.discard)
+        voice = self._voice()
+        for engine in (engines.find(SPEECH), engines.find(TTS)):
+            if voice and isinstance(engine, OwnVoiceSynthesizer | OwnVoiceModel):
+                task = asyncio.ensure_future(_prepared(engine, voice))
+                self._preparing.add(task)
+                task.add_done_callback(self._preparing.discard)
 
 
-async def _prepared(synthesizer: OwnVoiceSynthesizer, voice: str) -> None:
+async def _prepared(engine: OwnVoiceSynthesizer | OwnVoiceModel, voice: str) -> None:
     # Whoever speaks meets the same error, and says so.
     with contextlib.suppress(EngineError):
-        await synthesizer.prepared(voice)
+        await engine.prepared(voice)

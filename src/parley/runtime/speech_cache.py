@@ -3,7 +3,9 @@
 Laws:
 - Only speech that would be made again exactly so is kept: that of engines that are `deterministic` (or that the owner names), which say
   what their sound depends on (`Fingerprinted`), and which do not speak by the conversation (`conversational`).
-- Sessions that want the same clause at once share one synthesis (`SharedSpeech`).
+- Sessions that want the same clause at once share one synthesis (`SharedSpeech`). Of processes that share the folder, one prepares a
+  clause and the others wait for its file, `CLAIM_WAIT_S` at most and only while they speak for no session. What a session wants waits for
+  no other process: its own engine is heard before another's file is whole.
 - The cache is never the reason that a reply fails: where the folder fails, a warning is logged and the engine speaks, and the folder is
   tried again later.
 - What is prepared before anyone wants it (`PREPARING`) waits for a moment in which nothing is spoken.
@@ -15,6 +17,7 @@ with its options and Parley's version, and the engine's fingerprint.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -31,6 +34,7 @@ from parley.engines.ports import (
     EngineError,
     EngineSpec,
     Fingerprinted,
+    NeedsConsent,
     ReadsVoices,
     SpeechChunk,
     SpeechRequest,
@@ -45,6 +49,7 @@ from parley.runtime.engine_results import checked_chunk
 from parley.runtime.faults import named
 from parley.runtime.generation.streams import closing
 from parley.runtime.shared_speech import SharedSpeech
+from parley.runtime.speech_claims import SpeechClaim
 from parley.runtime.speech_files import FolderUsage, SpeechFiles, StoredSpeech, joined
 
 logger = logging.getLogger(__name__)
@@ -62,6 +67,13 @@ DISK_WAIT_S: Final = 0.5
 
 REST_S: Final = 60.0
 """How long a folder that has failed is left alone."""
+
+CLAIM_WAIT_S: Final = 30.0
+"""How long preparing a clause waits for another process that speaks it: longer than a clause takes on a busy machine; one that takes
+longer hangs."""
+
+CLAIM_CHECK_S: Final = 0.05
+"""How often it looks whether the other process is done."""
 
 MAX_STORING: Final = 32
 """Clauses that wait for a slow disk; further ones are not kept."""
@@ -137,25 +149,47 @@ class SpeechCache:
         """The synthesizer, with the cache in front of it. `spec` is what it was made of."""
         return CachedSynthesizer(engine, spec, self)
 
-    async def load(self, key: str) -> StoredSpeech | None:
-        return await self._asked(partial(self._files.load, key))
+    async def take(self, key: str) -> StoredSpeech | SpeechClaim | None:
+        """The kept speech, or else the claim to speak it; None where the folder is not used. Give claims to `store()` or `release()`.
 
-    def store(self, key: str, chunks: list[SpeechChunk]) -> asyncio.Task[None] | None:
-        """Keep what was spoken, beside everything else; None where it is not kept."""
+        Waits while another process speaks it, and this one speaks for no session.
+        """
+        until = self._clock() + CLAIM_WAIT_S
+        while True:
+            found = await self._asked(partial(self._files.take, key))
+            elsewhere = isinstance(found, SpeechClaim) and found.elsewhere
+            if not elsewhere or self._clock() >= until or self.quiet.speaking:
+                return found
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLAIM_CHECK_S):
+                    await self.quiet.busy.wait()
+
+    def store(self, key: str, chunks: list[SpeechChunk], claim: SpeechClaim | None) -> asyncio.Task[None] | None:
+        """Keep what was spoken and release its claim, beside everything else; None where it is not kept, and the claim not released."""
         rates = {chunk.sample_rate for chunk in chunks}
         if len(rates) != 1 or len(self._storing) >= MAX_STORING:
             return None
-        task = asyncio.create_task(self._store(key, chunks, rates.pop()))
+        task = asyncio.create_task(self._store(key, chunks, rates.pop(), claim))
         self._storing.add(task)
         task.add_done_callback(self._storing.discard)
         return task
 
-    async def _store(self, key: str, chunks: list[SpeechChunk], rate: int) -> None:
+    async def _store(self, key: str, chunks: list[SpeechChunk], rate: int, claim: SpeechClaim | None) -> None:
         speech = StoredSpeech(joined([chunk.audio for chunk in chunks]), rate, chunks[-1].words)
-        usage = await self._asked(partial(self._files.store, key, speech), limit_s=None)
+        try:
+            usage = await self._asked(partial(self._files.store, key, speech), limit_s=None)
+        finally:
+            await self.release(claim)
         if usage is not None:
             self.usage = usage
             self.counts.removed += usage.removed
+
+    async def release(self, claim: SpeechClaim | None) -> None:
+        """Let other processes speak the clause."""
+        if claim is not None and not self.closed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DISK_WAIT_S):
+                    await self._in_thread(claim.release)
 
     async def _asked(self, call: Callable[[], T], limit_s: float | None = DISK_WAIT_S) -> T | None:
         """What the folder answers; None where it fails, or rests after that."""
@@ -251,6 +285,10 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
         return isinstance(self.engine, ClonesVoices) and self.engine.clones
 
     @property
+    def needs_consent(self) -> bool:
+        return isinstance(self.engine, NeedsConsent) and self.engine.needs_consent
+
+    @property
     def needs_text(self) -> bool:
         return isinstance(self.engine, ClonesVoices) and self.engine.needs_text
 
@@ -324,23 +362,25 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
 
     async def _kept_or_spoken(self, key: str, request: SpeechRequest) -> AsyncGenerator[SpeechChunk, None]:
         cache, mine = self._cache, self._cache.shared[key]
-        storing = None
+        claim = storing = None
         try:
-            kept = await cache.load(key)
-            if kept is not None:
+            found = await cache.take(key)
+            if isinstance(found, StoredSpeech):
                 cache.counts.hits += 1
-                for chunk in _pieces(kept):
+                for chunk in _pieces(found):
                     yield chunk
                 return
+            claim = found
             cache.counts.misses += 1
             who = named("The speech synthesizer", self.engine)
             async with closing(self.engine.speak(request)) as chunks:
                 async for given in chunks:
                     yield checked_chunk(given, who)
-            storing = cache.store(key, mine.chunks)
+            storing = cache.store(key, mine.chunks, claim)
         finally:
             if storing is None:
                 self._forget(key, mine)
+                await cache.release(claim)
             else:
                 storing.add_done_callback(lambda _: self._forget(key, mine))
 

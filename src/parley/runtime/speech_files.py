@@ -3,8 +3,8 @@
 Laws:
 - A file is whole or it is not there: it is written under another name and renamed, and its checksum, key and length are compared when it is
   read. What is damaged, unfinished or of another version is removed.
-- The files together take at most `max_bytes`: the least recently used go first. Processes share the folder without locks: whichever writes
-  last wins, with the same bytes.
+- The files together take at most `max_bytes`: the least recently used go first. Processes share the folder: whichever writes last wins,
+  with the same bytes, and a lock file tells which of them speaks what is not there (`speech_claims`).
 - The folder is this user's alone (0700), its names tell nothing, and no file but the cache's own is touched.
 
 Does not know: engines, or who asks. Every method blocks.
@@ -32,11 +32,13 @@ from parley.audio.private_files import NotPrivate, make_private_folder
 from parley.audio.types import Samples
 from parley.engines.ports import Word
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
+from parley.runtime.speech_claims import SpeechClaim, claim
 
 VERSION: Final = b"parley speech 1\n"
 SUFFIX: Final = ".speech"
 PART: Final = ".part"
-_OWN: Final = re.compile(rf"[0-9a-f]{{64}}({SUFFIX}|\.[0-9a-z_]+{PART})")
+LOCK: Final = ".lock"
+_OWN: Final = re.compile(rf"[0-9a-f]{{64}}({SUFFIX}|{LOCK}|\.[0-9a-z_]+{PART})")
 
 MAX_FILE_BYTES: Final = 8 << 20
 """Nearly three minutes at 24 kHz: a clause lasts seconds."""
@@ -73,8 +75,13 @@ class _Found:
     size: int
 
     @property
-    def unfinished(self) -> bool:
-        return self.path.suffix == PART
+    def passing(self) -> bool:
+        """Whether it is there only while a clause is spoken or written."""
+        return self.path.suffix in (PART, LOCK)
+
+    @property
+    def lock(self) -> bool:
+        return self.path.suffix == LOCK
 
 
 class SpeechFiles:
@@ -113,6 +120,24 @@ class SpeechFiles:
             os.utime(path)
         return speech
 
+    def take(self, key: str) -> StoredSpeech | SpeechClaim:
+        """The speech of this key; where it is not there, the claim to speak it, which may be another process's. Raises `OSError`."""
+        speech = self.load(key)
+        if speech is not None:
+            return speech
+        mine = claim(self.folder / f"{key}{LOCK}")
+        if mine.elsewhere:
+            return mine
+        try:
+            speech = self.load(key)  # another process may have kept it, and released its claim, since the first look
+        except BaseException:
+            mine.release()
+            raise
+        if speech is None:
+            return mine
+        mine.release()
+        return speech
+
     def store(self, key: str, speech: StoredSpeech) -> FolderUsage:
         """Keep the speech, and remove what was used least recently where there is too much. Raises `OSError`."""
         data = _written(key, speech)
@@ -131,9 +156,9 @@ class SpeechFiles:
         """Remove what is stale, and the least recently used files beyond the bound. Raises `OSError`."""
         kept, removed = [], 0
         for found in self._own_files():
-            if found.unfinished and time.time() - found.used_s > STALE_S:
+            if found.passing and time.time() - found.used_s > STALE_S:
                 removed += _remove(found)
-            else:
+            elif not found.lock:
                 kept.append(found)
         size, count = sum(found.size for found in kept), len(kept)
         for found in sorted(kept, key=lambda one: one.used_s):
@@ -145,14 +170,14 @@ class SpeechFiles:
 
     def usage(self) -> FolderUsage:
         """What is there; nothing where there is no folder. Raises `OSError`."""
-        sizes = [found.size for found in self._own_files()]
+        sizes = [found.size for found in self._own_files() if not found.lock]
         return FolderUsage(len(sizes), sum(sizes))
 
     def clear(self) -> FolderUsage:
         """Remove every file of the cache. Returns what was there. Raises `OSError`."""
         there = list(self._own_files())
         removed = [found for found in there if _remove(found)]
-        return FolderUsage(len(there), sum(found.size for found in there), len(removed))
+        return FolderUsage(len(there), sum(found.size for found in there), sum(not found.lock for found in removed))
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{SUFFIX}"

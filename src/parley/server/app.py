@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from parley.config import Config, ServerConfig, is_loopback
+from parley.config import Config, ServerConfig
 from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.engines.voices.shelf import engines_by_kind
@@ -72,8 +72,8 @@ class Application:
         self.config = config
         server = config.server
         self.access = access_of(server)
-        hosts = HostRule(server.host, server.allowed_hosts)
-        origins = OriginRule(server.allowed_origins)
+        hosts = HostRule(server.host, server.allowed_hosts, server.public_url)
+        origins = origins_of(server, self.access)
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
         metrics.registry.register(ChainMetrics(engines.chains()))
@@ -164,10 +164,16 @@ def access_of(server: ServerConfig) -> Access:
     return Access(
         server.api_keys,
         server.keys_file,
-        required=not (is_loopback(server.host) or server.insecure),
+        required=server.exposed and not server.insecure,
         secret_key=server.secret_key,
         single_use=server.client_secret_single_use,
     )
+
+
+def origins_of(server: ServerConfig, access: Access) -> OriginRule:
+    """Which pages may talk to the server."""
+    tls = server.tls_cert is not None
+    return OriginRule(server.allowed_origins, server.public_url, tls=tls, key_required=access.key_required)
 
 
 def create_app(config: Config, engines: LoadedEngines, *, policy: Policy | None = None) -> Application:

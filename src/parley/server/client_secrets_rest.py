@@ -149,7 +149,7 @@ class ClientSecretsRest:
         if isinstance(grant, Refusal):
             raise Refused(grant)
         # Without keys, a foreign page could have this browser's user make secrets.
-        refusal = self._origins.refusal(request.headers.get("origin"))
+        refusal = self._origins.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             raise Refused(refusal)
         return grant

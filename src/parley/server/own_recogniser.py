@@ -38,9 +38,7 @@ class OwnRecogniser:
             if served[name].config.engines[STT].name == "bench":
                 continue  # it hears nothing
             if not known or primary_tag(language) in map(primary_tag, known):
-                # A recogniser that answers in the middle, for a reply that may begin early, may hear worse.
-                config = replace(served[name].config, language=language, speculation=False)
-                return replace(served[name], config=config)
+                return replace(served[name], config=replace(served[name].config, language=language))
         return None
 
 

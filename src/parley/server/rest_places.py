@@ -61,7 +61,7 @@ class RestPlaces:
         if isinstance(grant, Refusal):
             raise Refused(grant)
         # A form is a request that any page may have a browser send, without asking first.
-        refusal = self._origins.refusal(request.headers.get("origin"))
+        refusal = self._origins.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             raise Refused(refusal)
         return grant

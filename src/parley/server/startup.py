@@ -99,7 +99,7 @@ class Startup:
                 "Chat completions and responses are handed on to these language models, and use their tokens (server.text_api)."
             )
         key = "KEY" if key_required else "none"
-        say(f"\nOpen [bold]{url}[/] in a browser and talk.")
+        say(f"\nOpen [bold]{escape(self._config.server.public_url) or url}[/] in a browser and talk.")
         say("Or talk to it with any OpenAI Realtime client, such as openai for Python:")
         say(f'  client = openai.OpenAI(base_url="{url}/v1", api_key="{key}")', markup=False)
         say(f'  with client.realtime.connect(model="{self._config.default_pipeline}") as connection: ...', markup=False)

@@ -3,7 +3,8 @@
 Laws:
 - A voice needs a consent that was read aloud (`voice_consents_rest.py`). It is there at once for sessions that begin from now on; sessions
   that speak with a deleted one go on with it.
-- A recording is tried on the engines before the voice is answered: one that gives no voice leaves nothing behind.
+- A recording is tried on the engines before the voice is answered: one that gives no voice, to any of them, leaves nothing
+  behind. An engine that fails for another reason does not matter while another one can.
 - Where an engine needs the words of the recording and the request has none, the server's recogniser hears them, in the language of the
   consent. They are kept with the voice and shown, never logged. Engines that need none wait for no recogniser.
 - Key, origin, room and size are checked as for every recording (`audio_upload.py`).
@@ -39,6 +40,8 @@ FORM: Final = FormShape(
     optional=True,
 )
 """OpenAI's fields, and `text`: what is said in the recording."""
+
+log = logging.getLogger("parley.server")
 
 _FIELDS: Final = {"clip": "audio_sample", "id": "voice_id"}
 
@@ -141,9 +144,8 @@ class VoicesRest:
         return heard
 
     def _cloning(self) -> list[ClonesVoices]:
-        """The synthesizers that can speak with a recording's voice. Raises `Refused` where there is none."""
-        found = {id(one): one for one in self._shelf.synthesizers.values()}.values()
-        able: list[ClonesVoices] = [one for one in found if isinstance(one, ClonesVoices) and one.clones]
+        """The engines that can speak with a recording's voice. Raises `Refused` where there is none."""
+        able = self._shelf.cloning()
         if not able:
             message = (
                 "No pipeline of this server can speak with the voice of a recording. On the server, set tts to an engine that can: "
@@ -159,14 +161,23 @@ class VoicesRest:
                 raise Refused(Refusal(400, "voice_reserved", message, "name"))
 
     async def _try(self, voice: OwnVoice, cloning: list[ClonesVoices]) -> None:
+        """Raises `Refused` for a recording that gives an engine no voice, and where no engine can make one now."""
         sample = await stored(_FIELDS, self._store.sample, voice)
-        try:
-            for engine in cloning:
+        failures: list[EngineError] = []
+        for engine in cloning:
+            try:
                 await engine.clone_voice(sample)
-        except EngineRefused as error:
-            raise Refused(Refusal(400, error.code, str(error), "audio_sample")) from error
-        except EngineError as error:
-            raise Refused(Refusal(502, error.code, str(error), None, "server_error")) from error
+            except EngineError as error:
+                failures.append(error)
+        unfit = [error for error in failures if error.code == "invalid_sample"]
+        if not unfit and len(failures) < len(cloning):
+            for failure in failures:  # a server that is away, say: its sessions meet the same error, and say so
+                log.warning("the voice %s was added, and an engine cannot speak with it now: %s", voice.id, failure)
+            return
+        first = (unfit or failures)[0]
+        if isinstance(first, EngineRefused):
+            raise Refused(Refusal(400, first.code, str(first), "audio_sample"))
+        raise Refused(Refusal(502, first.code, str(first), None, "server_error"))
 
     @described(
         "List the voices",

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import TTS, ClonesVoices
+from parley.engines.ports import SPEECH, TTS, ClonesVoices
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
@@ -195,7 +195,8 @@ class PageAnswers:
             message = f"kind must be one of {', '.join(map(repr, _ADMITTED))}."
             raise Refused(Refusal(400, "invalid_value", message, param="kind"))
         wanted = SessionRequest(request.state.grant, dialect, asked.get("model", ""))
-        refusal = self._origins.refusal(asked.get("origin")) or self._factory.outlook(wanted)
+        refusal = self._origins.refusal(asked.get("origin"), request.headers.get("host"))
+        refusal = refusal or self._factory.outlook(wanted)
         if refusal is not None:
             raise Refused(refusal)
         return {"open": True}
@@ -253,7 +254,7 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         },
         "voice": config.voice,
         "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
-        "clones": _clones(pipeline.engines.find(TTS)),
+        "clones": _clones(pipeline.engines.find(TTS)) or _clones(pipeline.engines.find(SPEECH)),
         "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
         "instructions": config.instructions,
         "language": config.language,

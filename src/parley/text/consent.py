@@ -74,6 +74,17 @@ def phrase(language: str) -> ConsentPhrase | None:
     return PHRASES.get(primary_tag(language))
 
 
+def phrase_of(text: str, language: str) -> ConsentPhrase | None:
+    """A sentence of somebody else's, such as a server's that makes voices; None where it has no words.
+
+    In a language of `PHRASES`, what turns that sentence round must not be heard either, unless the text has it.
+    """
+    words = _words(text)
+    known = phrase(language)
+    turning = known.turning - frozenset(words) if known is not None else frozenset()
+    return ConsentPhrase(text, (), turning) if words else None
+
+
 def fault(wanted: ConsentPhrase, heard: str) -> str:
     """Why what was heard is not the sentence; "" where it is."""
     words, spoken = _words(wanted.text), _words(heard)

@@ -169,7 +169,7 @@ class LlamaModel:
         except BaseException as error:
             await self.close()
             if isinstance(error, EngineError):
-                raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
+                raise EngineUnavailable.of(error) from error
             raise
 
     async def close(self) -> None:

@@ -312,7 +312,7 @@ class OllamaModel:
 
     def _unavailable(self, error: Exception) -> EngineUnavailable:
         failed: EngineError = self._failure(error).error
-        return EngineUnavailable(failed.message, failed.remedy, code=failed.code)
+        return EngineUnavailable.of(failed)
 
 
 async def _posted(client: EndpointClient, path: str, body: Mapping[str, object]) -> object:

@@ -43,7 +43,7 @@ class ChildTranslator(SentenceTranslator):
             await asyncio.gather(*(self._worker.call(partial(self._pool.ask, pair, text), pair) for pair in first))
         except EngineError as error:
             await self.close()
-            raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
+            raise EngineUnavailable.of(error) from error
         except BaseException:
             await self.close()
             raise

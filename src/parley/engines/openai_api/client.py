@@ -15,8 +15,9 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from parley.engines.openai_api.answer import EndpointAnswer, status_error
 from parley.engines.openai_api.errors import Endpoint, shown
@@ -40,12 +41,13 @@ _KEEPING: Final = frozenset({307, 308})
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A multipart form: text fields, of which a name may come more than once, and one file."""
+    """A multipart form: text fields, of which a name may come more than once, and one file in the field `file_field`."""
 
     fields: Sequence[tuple[str, str]]
     file_name: str
     file_type: str
     file: bytes
+    file_field: str = "file"
 
 
 Body = Mapping[str, object] | bytes | Form
@@ -94,9 +96,9 @@ class EndpointClient:
             await asyncio.wait(tuple(self._sending))
         await self._client.aclose()
 
-    async def get_json(self, path: str) -> object:
+    async def get_json(self, path: str, query: Mapping[str, str] | None = None) -> object:
         """The JSON at a path. Raises `StatusError`, `EngineError`s and the errors of `httpx2`."""
-        async with self._answer("GET", path, None) as answer:
+        async with self._answer("GET", path, None, query or {}) as answer:
             return await answer.json()
 
     @asynccontextmanager
@@ -120,14 +122,17 @@ class EndpointClient:
 
     # --- requests ---
 
-    def _url(self, path: str) -> str:
+    def _url(self, path: str, query: Mapping[str, str]) -> str:
         parts = urlsplit(self.base_url)
-        return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
+        asked = "&".join(filter(None, (parts.query, urlencode(query))))
+        return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path, query=asked))
 
     @asynccontextmanager
-    async def _answer(self, method: str, path: str, body: Body | None) -> AsyncGenerator[EndpointAnswer, None]:
+    async def _answer(
+        self, method: str, path: str, body: Body | None, query: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncGenerator[EndpointAnswer, None]:
         """A successful answer whose body is still to be read."""
-        url = self._url(path)
+        url = self._url(path, query)
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._send(self._request(method, url, body))
             self._client.cookies.clear()  # nothing of one answer goes into another one's request
@@ -146,7 +151,7 @@ class EndpointClient:
             fields: dict[str, list[str]] = {}
             for name, value in body.fields:
                 fields.setdefault(name, []).append(value.encode("utf-8", "replace").decode())
-            file = {"file": (body.file_name, body.file, body.file_type)}
+            file = {body.file_field: (body.file_name, body.file, body.file_type)}
             return self._client.build_request(method, url, data=fields, files=file)
         if body is None:
             return self._client.build_request(method, url)

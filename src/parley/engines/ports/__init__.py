@@ -51,7 +51,15 @@ from parley.engines.ports.llm import (
 )
 from parley.engines.ports.moderation import ModerationRequest, ModerationVerdict, Moderator
 from parley.engines.ports.mt import GuardCount, Guarded, ListsPairs, Term, TranslationRequest, Translator
-from parley.engines.ports.own_voices import ClonesVoices, ReadsVoices, VoiceSample, VoiceTensor
+from parley.engines.ports.own_voices import (
+    VOICE_LOST,
+    ClonesVoices,
+    ConsentRecording,
+    NeedsConsent,
+    ReadsVoices,
+    VoiceSample,
+    VoiceTensor,
+)
 from parley.engines.ports.speech import DialogueEvent, DialogueRequest, SpeechModel, SpokenDelta
 from parley.engines.ports.stages import (
     BUILT_IN,
@@ -101,6 +109,7 @@ __all__ = [
     "TURN",
     "VAD",
     "VC",
+    "VOICE_LOST",
     "AudioPart",
     "ChainCount",
     "Chained",
@@ -109,6 +118,7 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "ClonesVoices",
+    "ConsentRecording",
     "ConversionSpec",
     "ConversionStream",
     "DialogueEvent",
@@ -136,6 +146,7 @@ __all__ = [
     "ModerationRequest",
     "ModerationVerdict",
     "Moderator",
+    "NeedsConsent",
     "NeedsModels",
     "Partial",
     "PauseContext",

@@ -46,6 +46,11 @@ class EngineError(ParleyError):
 class EngineUnavailable(EngineError):
     """The engine cannot be opened: a missing package, missing weights, a refused download, an unreachable endpoint."""
 
+    @classmethod
+    def of(cls, error: EngineError) -> EngineUnavailable:
+        """For `open()`: what went wrong, whatever kind of error it was."""
+        return cls(error.message, error.remedy, code=error.code)
+
 
 class EngineRefused(EngineError):
     """This one request cannot be served; the engine itself is well."""

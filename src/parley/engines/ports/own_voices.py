@@ -5,30 +5,46 @@ Laws:
   `speak()` with it; `info.voices` does not list it.
 - The costly part is done once for each recording: an engine keys what it computed by `sha256` and by its own model.
 - An engine keeps a bounded number of own voices and may drop the one that was used longest ago: whoever speaks asks for the name anew.
+- An engine that finds only when it is to speak that a voice is gone raises `EngineRefused` with the code `VOICE_LOST`, before any audio:
+  asked for the name anew, it makes the voice again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parley.engines.ports.engine import Samples
 
+VOICE_LOST: Final = "voice_lost"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConsentRecording:
+    """A person's consent that was read aloud: the bytes of a WAV file, `language` (BCP 47) is that of the sentence, `sha256` that of the
+    file."""
+
+    wav: bytes = field(repr=False)
+    language: str
+    sha256: str
+
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class VoiceSample:
     """A recording of one person who speaks: `audio` float32 `[n]` at `sample_rate` Hz. `text` is what is said in it, "" where that is not
-    known; `sha256` tells recordings apart. What is computed of it may outlive the process while its `file` is there, where it has one."""
+    known; `sha256` tells recordings apart. What is computed of it may outlive the process while its `file` is there, where it has one.
+    `consent` is None where none was recorded."""
 
     audio: Samples = field(repr=False, compare=False)
     sample_rate: int
     sha256: str
     text: str = ""
     file: Path | None = None
+    consent: ConsentRecording | None = None
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -57,9 +73,19 @@ class ClonesVoices(Protocol):
     async def clone_voice(self, sample: VoiceSample) -> str:
         """The engine's name of that voice.
 
-        Raises `EngineRefused` (`invalid_sample`) for a recording that gives no voice, or whose words are needed and not known, and
-        `EngineError`.
+        Raises `EngineRefused` for a recording that gives no voice, or whose words are needed and not known (`invalid_sample`), or
+        that has no consent where the engine wants one (`consent_required`), and `EngineError`.
         """
+        ...
+
+
+@runtime_checkable
+class NeedsConsent(Protocol):
+    """A `ClonesVoices` that may want a recording of the person's consent with the recording of the voice."""
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether it does. Valid before `open()`."""
         ...
 
 

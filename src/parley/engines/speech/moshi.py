@@ -113,11 +113,10 @@ class MoshiSpeechModel:
             link = await connect(self._faults, query, min(CHECK_S, config.handshake_s), self._tls)
         except EngineError as error:
             if error.code != "server_busy":
-                raise EngineUnavailable(error.message, error.remedy, code=error.code) from None
+                raise EngineUnavailable.of(error) from None
             logger.warning("%s", error.message)
         except ValueError:
-            refused = prompt_too_long()
-            raise EngineUnavailable(refused.message, refused.remedy, code=refused.code) from None
+            raise EngineUnavailable.of(prompt_too_long()) from None
         else:
             await link.leave()
         self._links = MoshiLinks(self._connect, self._faults, config.max_sessions, config.keep_s, config.handshake_s)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from parley.engines.openai_api.connection import EndpointConfig
-from parley.engines.openai_api.errors import failure_of, quoted
+from parley.engines.openai_api.errors import Endpoint, failure_of, quoted
 from parley.engines.openai_api.service import Service
 from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
 from parley.engines.speech.moshi_protocol import PATH
@@ -36,26 +36,30 @@ class MoshiLinkLost(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class MoshiFaults:
-    """Makes the errors of one server. `where` is its address for messages, without what may be secret in it."""
+    """Makes the errors of one server. `where` is its address for messages, without what may be secret in it; `server` names it."""
 
     endpoint: EndpointConfig
     where: str = field(init=False)
+    server: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "where", self.endpoint.endpoint(SERVICE, "").shown_url)
+        object.__setattr__(self, "where", self._shared.shown_url)
+        object.__setattr__(self, "server", f"Moshi server at {self.where}")
+
+    @property
+    def _shared(self) -> Endpoint:
+        """The server, for errors that it shares with other endpoints."""
+        return self.endpoint.endpoint(SERVICE, "")
 
     def unreachable(self, error: OSError) -> EngineError:
         """The network's fault: the name, the port, TLS, or time."""
         if isinstance(error, TimeoutError):
-            return EngineUnavailable(
-                f"The Moshi server at {self.where} did not take the connection within {self.endpoint.connect_timeout_s:g} s.",
-                "Is it running and reachable? The option connect_timeout_s sets how long it may take.",
-                code="connection_failed",
-            )
-        failure = failure_of(error, self.endpoint.endpoint(SERVICE, "")).error
-        if isinstance(
-            error, ConnectionResetError
-        ):  # (what a server without TLS does to a client with it, and the other way round)
+            within = f"The {self.server} did not take the connection within {self.endpoint.connect_timeout_s:g} s."
+            remedy = "Is it running and reachable? The option connect_timeout_s sets how long it may take."
+            return EngineUnavailable(within, remedy, code="connection_failed")
+        failure = failure_of(error, self._shared).error
+        if isinstance(error, ConnectionResetError):
+            # (what a server without TLS does to a client with it, and the other way round)
             remedy = f"Does {SERVICE.base_url_flag} begin with the right one of http:// and https://? {failure.remedy}"
             return EngineUnavailable(failure.message, remedy, code=failure.code)
         return failure
@@ -65,79 +69,55 @@ class MoshiFaults:
         if status in _BUSY_STATUS:
             return self.busy(f"it answered HTTP {status}")
         if status in (401, 403):
-            return EngineUnavailable(
-                f"{self.where} wants a key (HTTP {status}).",
-                "Set speech_options.api_key or api_key_env, or correct it.",
-                code="invalid_api_key",
-            )
-        return EngineUnavailable(
-            f"There is no Moshi server at {self.where} (HTTP {status}).",
-            f"Correct speech_options.base_url: the engine adds {PATH}.",
-            code="invalid_base_url",
-        )
+            remedy = "Set speech_options.api_key or api_key_env, or correct it."
+            return EngineUnavailable(f"{self.where} wants a key (HTTP {status}).", remedy, code="invalid_api_key")
+        remedy = f"Correct speech_options.base_url: the engine adds {PATH}."
+        none = f"There is no Moshi server at {self.where} (HTTP {status})."
+        return EngineUnavailable(none, remedy, code="invalid_base_url")
 
     def no_websocket(self, why: str) -> EngineError:
-        return EngineUnavailable(
-            f"What answers at {self.where} does not speak WebSocket ({why}).",
-            "Correct speech_options.base_url.",
-            code="invalid_base_url",
-        )
+        what = f"What answers at {self.where} does not speak WebSocket ({why})."
+        return EngineUnavailable(what, "Correct speech_options.base_url.", code="invalid_base_url")
 
     def busy(self, why: str) -> EngineError:
         """Others have the server: most serve one conversation at a time."""
-        return EngineError(
-            f"The Moshi server at {self.where} is busy: {why}.",
-            "Most of these servers hold one conversation at a time. Wait, start another one, or set handshake_timeout_s higher.",
-            code="server_busy",
-        )
+        remedy = "Most of these servers hold one conversation at a time. Wait, start another one, or set handshake_timeout_s higher."
+        return EngineError(f"The {self.server} is busy: {why}.", remedy, code="server_busy")
 
     def no_handshake(self, why: str) -> EngineError:
+        remedy = "Is the voice one of its files, and the engine's model (moshi, personaplex) that of the server? Its log may tell."
         return EngineUnavailable(
-            f"The Moshi server at {self.where} did not begin the conversation: {why}.",
-            "Is the voice one of its files, and the engine's model (moshi, personaplex) that of the server? Its log may tell.",
-            code="no_handshake",
+            f"The {self.server} did not begin the conversation: {why}.", remedy, code="no_handshake"
         )
 
     def lost(self, why: str) -> MoshiLinkLost:
-        return MoshiLinkLost(
-            f"The connection to the Moshi server at {self.where} was lost: {why}.",
-            "Is that server well? Kyutai's in Rust ends a conversation after six minutes. Its log may tell.",
-            code="connection_lost",
-        )
+        remedy = "Is that server well? Kyutai's in Rust ends a conversation after six minutes. Its log may tell."
+        return MoshiLinkLost(f"The connection to the {self.server} was lost: {why}.", remedy, code="connection_lost")
 
     def stalled(self, seconds: float) -> MoshiLinkLost:
+        remedy = "Is it overloaded? The option timeout_s sets how long it may pause."
         return MoshiLinkLost(
-            f"The Moshi server at {self.where} sent nothing for {seconds:g} s while it was given audio.",
-            "Is it overloaded? The option timeout_s sets how long it may pause.",
-            code="timeout",
+            f"The {self.server} sent nothing for {seconds:g} s while it was given audio.", remedy, code="timeout"
         )
 
     def reported(self, said: str) -> EngineError:
         """An error that the server sends."""
-        words = quoted(" ".join(said.split()), self.endpoint.endpoint(SERVICE, "")).rstrip(".")
-        return EngineError(
-            f"The Moshi server at {self.where} reports an error{': ' if words else ''}{words}.",
-            "Its log may tell more.",
-            code="server_error",
-        )
+        words = quoted(" ".join(said.split()), self._shared).rstrip(".")
+        reports = f"The {self.server} reports an error{': ' if words else ''}{words}."
+        return EngineError(reports, "Its log may tell more.", code="server_error")
 
     def invalid(self, what: str) -> EngineError:
         """What it sends is not the protocol, or not Opus."""
-        return EngineError(
-            f"What the Moshi server at {self.where} sends cannot be used: {what}.",
-            "Is it a Moshi or PersonaPlex server, and is a proxy in between?",
-            code="invalid_answer",
-        )
+        remedy = "Is it a Moshi or PersonaPlex server, and is a proxy in between?"
+        return EngineError(f"What the {self.server} sends cannot be used: {what}.", remedy, code="invalid_answer")
 
     def no_answer(self, seconds: float) -> EngineError:
-        return EngineError(
-            f"The model at {self.where} said nothing within {seconds:g} s of its time.",
-            "It takes its turns itself, and took none. The option answer_within_s sets how long it may think.",
-            code="no_answer",
-        )
+        remedy = "It takes its turns itself, and took none. The option answer_within_s sets how long it may think."
+        nothing = f"The model at {self.where} said nothing within {seconds:g} s of its time."
+        return EngineError(nothing, remedy, code="no_answer")
 
     def closed(self) -> EngineError:
-        return EngineError(f"The engine of the Moshi server at {self.where} is closed.", code="engine_closed")
+        return EngineError(f"The engine of the {self.server} is closed.", code="engine_closed")
 
 
 def tools_unsupported() -> EngineRefused:

@@ -58,6 +58,9 @@ class UpstreamDialect:
     ends: tuple[frozenset[str], ...] = (frozenset({"response.done"}),)
     rate: int = RATE
     voices: tuple[str, ...] = ()
+    custom_voices: bool = False
+    """Whether a voice may be named by its id, `{"id": ...}`."""
+
     refused: str = ""
     """Why the engine cannot use such a server."""
 
@@ -108,6 +111,7 @@ OPENAI: Final = UpstreamDialect(
     constant=_GA_CONSTANT,
     first=_GA_FIRST,
     voices=_OPENAI_VOICES,
+    custom_voices=True,
 )
 PARLEY: Final = UpstreamDialect(
     "parley",
@@ -117,6 +121,7 @@ PARLEY: Final = UpstreamDialect(
     constant=_GA_CONSTANT,
     first=_GA_FIRST,
     turns_off=(None,),
+    custom_voices=True,
 )
 BETA: Final = UpstreamDialect(
     "beta",

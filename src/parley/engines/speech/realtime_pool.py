@@ -42,8 +42,8 @@ class UpstreamPool:
         self._made_at: dict[UpstreamSession, float] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def take(self, share: object, voice: str) -> UpstreamSession:
-        """The conversation's session, or a new one with this voice."""
+    async def take(self, share: object, voice: str, voice_id: str = "") -> UpstreamSession:
+        """The conversation's session, or a new one with this voice, by its id where it has one."""
         session = self._taken(id(share)) if share is not None else None
         if session is not None and self._serves(session, voice):
             return session
@@ -54,7 +54,7 @@ class UpstreamPool:
         session = self._make()
         self._made_at[session] = time.monotonic()
         try:
-            await session.open(voice)
+            await session.open(voice, voice_id)
         except BaseException:
             self._made_at.pop(session, None)
             raise

@@ -95,15 +95,21 @@ class UpstreamSession:
         self._pace = USUAL_MS
         self.voice = ""
         """The voice that it was asked for; it cannot be changed once something was said."""
+        self._named: object = ""
+        """The voice as the server is told of it."""
         self.usual_voice = ""
         self.expires_at: float | None = None
         """Unix time, where the server says it."""
 
     # --- its life ---
 
-    async def open(self, voice: str = "") -> None:
-        """Connect, and see to it that the server never answers by itself. Raises `EngineUnavailable` where it cannot be kept from that."""
+    async def open(self, voice: str = "", voice_id: str = "") -> None:
+        """Connect, and see to it that the server never answers by itself. `voice_id`: the server's id of the voice, where it goes by that.
+
+        Raises `EngineUnavailable` where it cannot be kept from answering.
+        """
         self.voice = voice
+        self._named = {"id": voice_id} if voice_id else voice
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._socket.open()
@@ -143,7 +149,8 @@ class UpstreamSession:
                 refusal, self._settings = error, None
                 continue
             session = updated.get("session")
-            self.usual_voice = str(value_at(session, self._dialect.session["voice"]) or "")
+            usual = value_at(session, self._dialect.session["voice"])
+            self.usual_voice = usual if isinstance(usual, str) else ""
             found = value_at(session, self._dialect.session["turn_detection"])
             if isinstance(found, dict) and found.get("create_response") is not False:
                 refusal = StreamError(f"it keeps {found.get('type')!r}")
@@ -158,7 +165,7 @@ class UpstreamSession:
             )
 
     def _voiced(self) -> dict[str, object]:
-        return {"voice": self.voice} if self.voice else {}
+        return {"voice": self._named} if self.voice else {}
 
     async def _update(self, settings: Mapping[str, object]) -> dict[str, Any]:
         await self._set(settings)

@@ -109,7 +109,7 @@ class RealtimeRecognizer:
                 await session.configured()
         except Exception as error:  # noqa: BLE001 - the engine boundary
             failure = failure_of(error, connection.endpoint).error
-            raise EngineUnavailable(failure.message, failure.remedy, code=failure.code) from None
+            raise EngineUnavailable.of(failure) from None
         self._is_open = True
 
     async def close(self) -> None:

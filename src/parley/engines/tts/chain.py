@@ -4,21 +4,25 @@ Laws:
 - Each clause is asked for anew: the next engine is asked where one fails before the clause's first audio.
 - An engine is asked in a voice that it has: the request's where it knows it, else its nearest, or its own, for the language.
   A voice that none of them knows is refused, as one engine refuses it.
-- A voice of the user's own is spoken by the first engine that can; while that one fails, the others speak in their own voices.
+- A voice of the user's own is spoken by the engine that was given it, the first that can; while that one fails, the others speak in their
+  own voices.
 - An engine that does not speak the request's language is passed over, unless none does.
 """
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
 from parley.engines.ports import (
     TTS,
     ClonesVoices,
     EngineUnavailable,
+    NeedsConsent,
     ReadsVoices,
     SpeechChunk,
     SpeechRequest,
@@ -27,6 +31,10 @@ from parley.engines.ports import (
     VoicesByLanguage,
     VoiceTensor,
 )
+from parley.text import voice_mix
+
+MAX_GIVEN: Final = 1_000
+"""Own voices of which it is known who speaks them: more than any engine keeps. Another is asked for in the order of the list."""
 
 
 def create(model: str, options: Mapping[str, object]) -> VoiceChain:
@@ -45,16 +53,20 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(TTS, members, limits, clock)
+        self._given: OrderedDict[str, object] = OrderedDict()
+        """The engine that was given an own voice, by its name of it."""
 
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream one clause (see the port)."""
         known = not request.voice or self.resolve_voice(request.voice) is not None
         able = {id(engine) for engine in self._open_engines() if _speaks(engine, request.language)}
+        knows = self._speaker_of(request.voice)
         return self.stream(
             lambda engine: engine.speak(
                 replace(request, voice=_voice_of(engine, request.voice, request.language)) if known else request
             ),
             (lambda engine: id(engine) in able) if able else None,
+            None if knows is None else lambda engine: engine is knows,
         )
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
@@ -76,16 +88,23 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
         return any(isinstance(one.engine, ClonesVoices) and one.engine.clones for one in self.members)
 
     @property
+    def needs_consent(self) -> bool:
+        """Whether every engine that clones does."""
+        cloning = [one.engine for one in self.members if isinstance(one.engine, ClonesVoices) and one.engine.clones]
+        return bool(cloning) and all(map(_needs_consent, cloning))
+
+    @property
     def needs_text(self) -> bool:
         """Whether one that may be asked does: which of them is open is not known before."""
         engines = (one.engine for one in self.members)
         return any(isinstance(one, ClonesVoices) and one.clones and one.needs_text for one in engines)
 
     async def clone_voice(self, sample: VoiceSample) -> str:
-        """That of the first engine which can (see `ClonesVoices`)."""
-        for engine in self._open_engines():
-            if isinstance(engine, ClonesVoices) and engine.clones:
-                return await engine.clone_voice(sample)
+        """That of the first engine which can (see `ClonesVoices`); those that want a consent cannot without one."""
+        able = [engine for engine in self._open_engines() if isinstance(engine, ClonesVoices) and engine.clones]
+        for engine in able:
+            if sample.consent is not None or engine is able[-1] or not _needs_consent(engine):
+                return self._gave(engine, await engine.clone_voice(sample))
         raise EngineUnavailable("No engine of the list that clones voices is open.", code="no_cloning")
 
     @property
@@ -101,7 +120,25 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
         reader = self._reader()
         if reader is None:
             raise EngineUnavailable("No engine of the list reads tensors of voices.", code="no_tensors")
-        return await reader.read_voice(tensor)
+        return self._gave(reader, await reader.read_voice(tensor))
+
+    def _gave(self, engine: object, name: str) -> str:
+        """Remember that `engine` speaks the own voice that it calls `name`."""
+        self._given[name] = engine
+        self._given.move_to_end(name)
+        if len(self._given) > MAX_GIVEN:
+            self._given.popitem(last=False)
+        return name
+
+    def _speaker_of(self, voice: str) -> object | None:
+        """The engine that was given an own voice, or one that the mix `voice` names."""
+        if not self._given or not voice:
+            return None
+        try:
+            parts = voice_mix.parse(voice)
+        except ValueError:
+            return self._given.get(voice)
+        return next((self._given[part] for part in parts if part in self._given), None)
 
     def _reader(self) -> ReadsVoices | None:
         engines = (one.engine for one in self.members)
@@ -109,6 +146,10 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
 
     def _open_engines(self) -> Iterable[SpeechSynthesizer]:
         return (member.engine for member in self.members if member.is_open)
+
+
+def _needs_consent(engine: object) -> bool:
+    return isinstance(engine, NeedsConsent) and engine.needs_consent
 
 
 def _speaks(engine: SpeechSynthesizer, language: str) -> bool:

@@ -105,7 +105,7 @@ class HibariSynthesizer:
                 pass
         except EngineError as error:
             await self.close()
-            raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
+            raise EngineUnavailable.of(error) from error
 
     async def close(self) -> None:
         worker, self._worker = self._worker, None

@@ -121,7 +121,7 @@ class KokoroSynthesizer:
         except EngineError as error:
             await self.close()
             await worker.close()
-            raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
+            raise EngineUnavailable.of(error) from error
 
     async def close(self) -> None:
         loaded, self._loaded = self._loaded, None

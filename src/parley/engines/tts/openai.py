@@ -19,6 +19,7 @@ from typing import Final
 
 from parley.engines.openai_api.answer import EndpointAnswer, not_what_was_asked
 from parley.engines.openai_api.connection import WARM_UP_S, EndpointConfig, EndpointConnection, read_endpoint
+from parley.engines.openai_api.custom_voices import CustomVoices
 from parley.engines.openai_api.errors import (
     Failure,
     NothingMoreCame,
@@ -29,7 +30,7 @@ from parley.engines.openai_api.errors import (
 )
 from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
-from parley.engines.openai_api.voices import OPENAI_VOICES, find_voices
+from parley.engines.openai_api.voices import OPENAI_VOICES, find_voices, is_about_the_voice
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
@@ -38,6 +39,7 @@ from parley.engines.ports import (
     EngineUnavailable,
     SpeechChunk,
     SpeechRequest,
+    VoiceSample,
 )
 from parley.engines.tts.audio_stream import (
     AudioReader,
@@ -89,6 +91,7 @@ class SpeechConfig:
     warm_up: bool = True
     normalizes: bool = True
     mixes: bool = False
+    clones: bool = False
 
 
 def create(model: str, options: Mapping[str, object]) -> OpenAISynthesizer:
@@ -96,11 +99,13 @@ def create(model: str, options: Mapping[str, object]) -> OpenAISynthesizer:
     `languages` (what the server has), `instructions` (how to speak), `response_format` (`pcm`, `wav`), `sample_rate` of its PCM,
     `timeout_s` (to the first audio), `audio_timeout_s` (between pieces), `extra_body`, `warm_up` (a word at start-up, so that a server
     on this machine loads the model), `normalizes` (whether the server reads numbers and symbols aloud by itself), `mixes` (whether it takes
-    mixes of its voices, written `af_bella(2)+af_sky(1)`).
+    mixes of its voices, written `af_bella(2)+af_sky(1)`), `clones` (whether it makes voices of recordings, see
+    `openai_api.custom_voices`; left out: OpenAI does, and no other).
     """
     reader = OptionReader("tts openai", options)
+    endpoint = read_endpoint(reader, SPEECH)
     config = SpeechConfig(
-        endpoint=read_endpoint(reader, SPEECH),
+        endpoint=endpoint,
         model=model,
         voice=reader.text("voice"),
         voices=reader.names("voices"),
@@ -114,13 +119,18 @@ def create(model: str, options: Mapping[str, object]) -> OpenAISynthesizer:
         warm_up=reader.flag("warm_up", True),
         normalizes=reader.flag("normalizes", True),
         mixes=reader.flag("mixes", False),
+        clones=reader.flag("clones", endpoint.is_openai),
     )
     reader.close()
     return OpenAISynthesizer(config)
 
 
 class OpenAISynthesizer:
-    """The `SpeechSynthesizer` port: one model at one endpoint, shared by all sessions."""
+    """The ports `SpeechSynthesizer` and `ClonesVoices`: one model at one endpoint, shared by all sessions."""
+
+    needs_consent = True
+    needs_text = False
+    """The server hears the words of a recording itself where it needs them."""
 
     def __init__(self, config: SpeechConfig) -> None:
         self._config = config
@@ -129,6 +139,7 @@ class OpenAISynthesizer:
         self._rate = config.sample_rate
         """Of the audio that came last."""
         self._timeout_s = config.timeout_s
+        self._custom = CustomVoices(lambda: self._connection.client, lambda: self._connection.endpoint)
 
     @property
     def info(self) -> EngineInfo:
@@ -163,7 +174,16 @@ class OpenAISynthesizer:
             raise
 
     async def close(self) -> None:
+        await self._custom.close()
         await self._connection.close()
+
+    @property
+    def clones(self) -> bool:
+        return self._config.clones
+
+    async def clone_voice(self, sample: VoiceSample) -> str:
+        """The name of the voice that the server makes of a recording; raises as `CustomVoices.name_of()`."""
+        return await self._custom.name_of(sample)
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         """The server's name of `voice`: OpenAI's names mean the configured voice where the server has no such voice.
@@ -249,7 +269,7 @@ class OpenAISynthesizer:
         body: dict[str, object] = {
             "model": self._connection.model,
             "input": request.text,
-            "voice": {"id": voice} if self._is_custom(voice) else voice,
+            "voice": self._named(voice),
             "response_format": config.response_format,
         }
         if request.speed != 1.0:
@@ -295,10 +315,10 @@ class OpenAISynthesizer:
             said = f"The speech server at {endpoint.shown_url} {error.message}."
             remedy = f"Its log may say why. {self._other_format} if this happens each time."
             return Failure(EngineError(said, remedy, code="invalid_audio"), 0 if isinstance(error, NoAudio) else None)
-        if isinstance(error, StatusError) and error.status in (400, 404, 422):
-            _, words = said_by(error.body, endpoint)
-            if _is_about_the_voice(error.body, words):
-                return Failure(self._no_voice(voice, words))
+        if isinstance(error, StatusError) and is_about_the_voice(error, endpoint):
+            if self._custom.owns(voice):
+                return Failure(self._custom.failure(error, voice))
+            return Failure(self._no_voice(voice, said_by(error.body, endpoint)[1]))
         return failure_of(error, endpoint)
 
     def _voice_for(self, request: SpeechRequest) -> str:
@@ -306,6 +326,8 @@ class OpenAISynthesizer:
         if voice is not None:
             return voice
         if self.resolve_voice(request.voice) is None:
+            if self._custom.owns(request.voice):
+                raise self._custom.lost()
             raise self._no_voice(request.voice, ".")
         raise EngineRefused(
             f"{self._connection.model} at {self._connection.endpoint.shown_url} does not speak {request.language!r}.",
@@ -330,6 +352,8 @@ class OpenAISynthesizer:
         return next((voice for voice in OPENAI_VOICES if voice in self._voices), self._voices[0])
 
     def _has(self, voice: str) -> bool:
+        if self._custom.owns(voice):
+            return self._custom.id_of(voice) is not None
         known = not self._voices or voice in self._voices or voice == self._config.voice
         return known or self._is_custom(voice)
 
@@ -345,7 +369,12 @@ class OpenAISynthesizer:
 
     def _is_custom(self, voice: str) -> bool:
         """Whether the voice is one of those that an account at OpenAI made itself."""
-        return self._config.endpoint.is_openai and voice.startswith("voice_")
+        return (self._config.endpoint.is_openai or self._config.clones) and voice.startswith("voice_")
+
+    def _named(self, voice: str) -> object:
+        """The voice as a request has it."""
+        made = self._custom.id_of(voice) or (voice if self._is_custom(voice) else "")
+        return {"id": made} if made else voice
 
     def _check_voice(self) -> None:
         voice = self._config.voice
@@ -366,9 +395,3 @@ class OpenAISynthesizer:
             raise EngineUnavailable(error.message, code=error.code, remedy=error.remedy) from error
         finally:
             self._timeout_s = self._config.timeout_s
-
-
-def _is_about_the_voice(body: object, words: str) -> bool:
-    error = body.get("error") if isinstance(body, dict) else None
-    named = isinstance(error, dict) and error.get("param") == "voice"
-    return named or re.search(r"\bvoices?\b", words, re.IGNORECASE) is not None

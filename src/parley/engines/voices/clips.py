@@ -6,13 +6,11 @@ Laws: a file is read as a stranger's (`engines/strangers_audio.py`), bounded in 
 from __future__ import annotations
 
 import io
-import wave
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 
-from parley.audio import pcm
 from parley.audio.files import AudioFileError, AudioTooLong, Recording
 from parley.audio.resampling import resample
 from parley.engines.strangers_audio import read_strangers
@@ -88,14 +86,3 @@ def _checked(recording: Recording, name: str, field: str) -> Recording:
             field=field,
         )
     return recording if rate <= RATE else Recording(resample(audio, rate, RATE, "HQ"), RATE)
-
-
-def to_wav(recording: Recording) -> bytes:
-    """The bytes of a WAV file."""
-    made = io.BytesIO()
-    with wave.open(made, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(recording.sample_rate)
-        file.writeframes(pcm.to_bytes(recording.audio))
-    return made.getvalue()

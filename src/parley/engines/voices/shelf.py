@@ -19,10 +19,12 @@ from parley.engines.ports import (
     EngineSpec,
     EngineUnavailable,
     ReadsVoices,
+    SpeechModel,
     SpeechSynthesizer,
     VoiceSample,
     VoiceTensor,
 )
+from parley.engines.voices.answering import OwnVoiceModel
 from parley.engines.voices.records import OwnVoice, VoiceKind, key_of
 from parley.engines.voices.speaking import OwnVoiceSynthesizer
 from parley.engines.voices.store import VoiceStore
@@ -31,11 +33,13 @@ log = logging.getLogger(__name__)
 
 
 class VoiceShelf:
-    """The voices of one store for the synthesizers of this process. `synthesizers` are those that are open, by pipeline."""
+    """The voices of one store for the engines of this process. `synthesizers` and `models` (speech models) are those that are open, by
+    pipeline."""
 
     def __init__(self, store: VoiceStore) -> None:
         self.store = store
         self.synthesizers: dict[str, SpeechSynthesizer] = {}
+        self.models: dict[str, SpeechModel] = {}
         self._sounds: weakref.WeakValueDictionary[str, VoiceSample | VoiceTensor] = weakref.WeakValueDictionary()
 
     def voices(self) -> tuple[OwnVoice, ...]:
@@ -55,11 +59,29 @@ class VoiceShelf:
         """The synthesizer with these voices."""
         return OwnVoiceSynthesizer(synthesizer, voices, self.store, self._sounds)
 
-    def refusals(self, speaking: OwnVoiceSynthesizer) -> tuple[tuple[OwnVoice, str], ...]:
+    def around_model(self, model: SpeechModel) -> SpeechModel:
+        """A speech model with the voices as they are now: itself, where there are none."""
+        voices = self.voices()
+        return self.model_with(model, voices) if voices else model
+
+    def model_with(self, model: SpeechModel, voices: tuple[OwnVoice, ...]) -> OwnVoiceModel:
+        """The speech model with these voices."""
+        return OwnVoiceModel(model, voices, self.store, self._sounds)
+
+    def cloning(self) -> list[ClonesVoices]:
+        """The open engines that speak with a recording's voice, each once."""
+        found = {id(one): one for one in (*self.synthesizers.values(), *self.models.values())}.values()
+        return [one for one in found if isinstance(one, ClonesVoices) and one.clones]
+
+    def refusals(self, speaking: OwnVoiceSynthesizer | OwnVoiceModel) -> tuple[tuple[OwnVoice, str], ...]:
         """The voices that a synthesizer cannot speak with, each with the reason and what can: two sentences."""
         if not speaking.unspoken:
             return ()
-        others = {name: self.with_voices(one, speaking.known) for name, one in self.synthesizers.items()}
+        others: dict[str, list[OwnVoiceSynthesizer | OwnVoiceModel]] = {}
+        for name, one in self.synthesizers.items():
+            others.setdefault(name, []).append(self.with_voices(one, speaking.known))
+        for name, model in self.models.items():
+            others.setdefault(name, []).append(self.model_with(model, speaking.known))
         return tuple(
             (
                 voice,
@@ -74,8 +96,8 @@ class VoiceShelf:
         return next((why for one, why in refusals if voice == one.id or key_of(voice) == one.key), "")
 
 
-def _remedy(voice: OwnVoice, others: Mapping[str, OwnVoiceSynthesizer]) -> str:
-    able = [name for name, one in others.items() if one.can_speak(voice)]
+def _remedy(voice: OwnVoice, others: Mapping[str, list[OwnVoiceSynthesizer | OwnVoiceModel]]) -> str:
+    able = [name for name, engines in others.items() if any(voice in one.spoken for one in engines)]
     if able:
         return f"These pipelines can: {', '.join(able)}."
     return f"Engines that can: {', '.join(engines_for(voice.kind)) or 'none is installed'} (tts)."

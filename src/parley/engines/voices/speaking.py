@@ -4,46 +4,49 @@ Laws:
 - What it knows are the voices as they were when it was made, by name and by id: a voice that is removed later is still spoken with by
   whoever has begun to, one that is added later is not known. So one is made for each session.
 - An own voice goes before one of the engine's that has the same name.
-- The engine is asked for its own name of the voice with each text (`ClonesVoices`, `ReadsVoices`), as it may have dropped it. The sound
+- The engine is asked for its own name of the voice with each text (`ClonesVoices`, `ReadsVoices`), as it may have dropped it, and once more
+  where it finds then that the voice is lost. The sound
   is read once, and shared with the other sessions that speak with it.
 - A mix may name the engine's voices and own tensors. It speaks what the voice that it names first does.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from parley.engines.ports import (
+    VOICE_LOST,
     Chained,
     ClonesVoices,
+    Engine,
     EngineError,
     EngineInfo,
     EngineRefused,
+    NeedsConsent,
     ReadsVoices,
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
-    VoiceSample,
     VoicesByLanguage,
-    VoiceTensor,
 )
 from parley.engines.voices.records import OwnVoice, VoiceKind, key_of
+from parley.engines.voices.sounds import HeldSounds
 from parley.engines.voices.store import VoiceStore
+from parley.invocation import command
 from parley.text import voice_mix
 from parley.text.language_tags import primary_tag
 
 if TYPE_CHECKING:
-    Sounds = weakref.WeakValueDictionary[str, VoiceSample | VoiceTensor]
+    from parley.engines.voices.sounds import Sounds
 
 log = logging.getLogger(__name__)
 
 Parts = dict[str, float]
+T = TypeVar("T")
 
 WHAT: dict[VoiceKind, str] = {
     "clip": "made of a recording",
@@ -60,9 +63,7 @@ class OwnVoiceSynthesizer:
         self, synthesizer: SpeechSynthesizer, voices: Iterable[OwnVoice], store: VoiceStore, sounds: Sounds
     ) -> None:
         self._inner = synthesizer
-        self._store = store
-        self._sounds = sounds
-        self._held: dict[str, VoiceSample | VoiceTensor] = {}
+        self._sounds = HeldSounds(store, sounds)
         self._engine = synthesizer.info
         self._clones = isinstance(synthesizer, ClonesVoices) and synthesizer.clones
         self._reads = isinstance(synthesizer, ReadsVoices) and synthesizer.reads_tensors
@@ -99,6 +100,8 @@ class OwnVoiceSynthesizer:
         match voice.kind:
             case "clip":
                 able = self._clones
+                if able and (lacking := lacks_consent(self._inner, voice)):
+                    return lacking
             case "tensor":
                 able = self._reads
             case "mix":
@@ -106,9 +109,9 @@ class OwnVoiceSynthesizer:
                     parts = _parts(voice.mix)
                 except ValueError as error:  # somebody has changed the record
                     return f"its mix cannot be used: {error}"
-                lacking = [part for part in parts if not self._has_part(part)]
-                if lacking:
-                    return f"{name} has no voice {lacking[0]!r} to mix"
+                unknown = [part for part in parts if not self._has_part(part)]
+                if unknown:
+                    return f"{name} has no voice {unknown[0]!r} to mix"
                 able = len(parts) == 1 or self._engine.mixes
         return "" if able else f"{name} cannot speak with a voice that is {WHAT[voice.kind]}"
 
@@ -131,6 +134,11 @@ class OwnVoiceSynthesizer:
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """As the engine speaks. Raises `EngineRefused` besides where the file of an own voice is gone (`voice_not_found`) or another
         (`voice_damaged`)."""
+        async with aclosing(unless_lost(lambda: self._begun(request))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _begun(self, request: SpeechRequest) -> AsyncGenerator[SpeechChunk, None]:
         try:
             voice = await self.prepared(request.voice)
         except EngineRefused:
@@ -141,10 +149,7 @@ class OwnVoiceSynthesizer:
             # The engine of the list that could is away: the others speak in their own voices, as they do for any other fault of it.
             log.warning("the voice %r is not spoken with: %s", request.voice, error)
             voice = ""
-        spoken = cast("AsyncGenerator[SpeechChunk, None]", self._inner.speak(replace(request, voice=voice)))
-        async with aclosing(spoken) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return cast("AsyncGenerator[SpeechChunk, None]", self._inner.speak(replace(request, voice=voice)))
 
     async def prepared(self, voice: str) -> str:
         """What the engine is asked for, once it knows the voice: it is read, and cloned where that was not done yet.
@@ -153,7 +158,7 @@ class OwnVoiceSynthesizer:
         """
         own = self._own(voice)
         if own is not None and own.kind == "clip":
-            return await cast(ClonesVoices, self._inner).clone_voice(cast(VoiceSample, await self._sound(own)))
+            return await cast(ClonesVoices, self._inner).clone_voice(await self._sounds.sample(own))
         parts = self._own_parts(voice) if own is None else _parts(own.mix) if own.kind == "mix" else {own.name: 1.0}
         if parts is None:
             return voice
@@ -164,22 +169,7 @@ class OwnVoiceSynthesizer:
         own = self._own(name)
         if own is None:
             return name
-        return await cast(ReadsVoices, self._inner).read_voice(cast(VoiceTensor, await self._sound(own)))
-
-    async def _sound(self, voice: OwnVoice) -> VoiceSample | VoiceTensor:
-        known = self._held.get(voice.id) or self._sounds.get(voice.id)
-        if known is not None:
-            sound = known
-        else:
-            read = self._store.sample if voice.kind == "clip" else self._store.tensor
-            try:
-                sound = await asyncio.to_thread(read, voice)
-            except OSError as error:
-                raise EngineRefused(
-                    f"The voice {voice.name!r} cannot be read: {error.strerror or error}.", code="voice_unreadable"
-                ) from error
-        self._held[voice.id] = self._sounds[voice.id] = sound
-        return sound
+        return await cast(ReadsVoices, self._inner).read_voice(await self._sounds.tensor(own))
 
     def _own(self, voice: str) -> OwnVoice | None:
         """The own voice of this name or id, where the engine can speak with it."""
@@ -218,3 +208,26 @@ class OwnVoiceSynthesizer:
 def _parts(mix: str) -> Parts:
     """Raises `ValueError` for what is not written as a mix is."""
     return voice_mix.parse(mix)
+
+
+async def unless_lost(begin: Callable[[], Awaitable[AsyncGenerator[T, None]]]) -> AsyncGenerator[T, None]:
+    """What an engine says, begun once more where it finds before anything of it that it has lost the voice."""
+    for last in (False, True):
+        begun = False
+        try:
+            async with aclosing(await begin()) as pieces:
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+            return
+        except EngineRefused as error:
+            if begun or last or error.code != VOICE_LOST:
+                raise
+
+
+def lacks_consent(engine: Engine, voice: OwnVoice) -> str:
+    """Why an engine that clones voices cannot clone this one: it wants a recording of the consent. "" where it can."""
+    if not (isinstance(engine, NeedsConsent) and engine.needs_consent) or voice.consent:
+        return ""
+    added = command("voices", "add", "NAME", "clip.wav", "--consent", "recording.wav")
+    return f"{engine.info.name} wants a recording of the person's consent with it ({added})"

@@ -31,10 +31,9 @@ import numpy as np
 from parley.audio import files
 from parley.audio.files import Recording
 from parley.audio.private_files import make_private_folder, private_opener
-from parley.engines.ports import VoiceSample, VoiceTensor
+from parley.engines.ports import ConsentRecording, VoiceSample, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import Style
-from parley.engines.voices import clips
 from parley.engines.voices.clone_states import CloneStates
 from parley.engines.voices.records import (
     CONSENT_PREFIX,
@@ -126,7 +125,20 @@ class VoiceStore:
         """The recording of a clip. Raises `VoiceRefused` (`voice_not_found`, `voice_damaged`) where its file is gone or another."""
         file = self._whole(voice)
         recording = files.read(file)
-        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, file)
+        consent = self._consent_of(voice)
+        return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, file, consent)
+
+    def _consent_of(self, voice: OwnVoice) -> ConsentRecording | None:
+        """The recording of the consent to a voice; None where there is none, or a damaged one: most engines need the voice only."""
+        consent = next((one for one in self.consents() if one.id == voice.consent), None)
+        if consent is None:
+            return None
+        path = self.folder / f"{consent.id}.wav"
+        wav = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(wav).hexdigest() != consent.sha256:
+            log.warning("the recording of the consent to the voice %r is damaged: %s", voice.name, path)
+            return None
+        return ConsentRecording(wav, consent.language, consent.sha256)
 
     def tensor(self, voice: OwnVoice) -> VoiceTensor:
         """The style of a tensor. Raises as `sample()`."""
@@ -156,7 +168,7 @@ class VoiceStore:
     ) -> OwnVoice:
         """Keep a recording (`clips.read`) as a voice. `text_heard`: a recogniser has found its words."""
         return self._add(
-            clips.to_wav(recording),
+            files.to_wav(recording),
             name,
             "clip",
             seconds=recording.seconds,
@@ -218,7 +230,7 @@ class VoiceStore:
     def add_consent(self, name: str, language: str, recording: Recording) -> OwnConsent:
         """Keep the recording of a consent, whose words the caller has checked. Raises `VoiceRefused` (`invalid_name`,
         `too_many_consents`)."""
-        sound = clips.to_wav(recording)
+        sound = files.to_wav(recording)
         with self._writing():
             if len(self.consents()) >= self.limit:
                 raise VoiceRefused(

@@ -98,6 +98,11 @@ class Access:
         """Whether no key is required."""
         return not self._required and not self._settings_keys and (self._file is None or not self._file.seen)
 
+    def key_required(self) -> bool:
+        """Whether a key is required now: the key file may have come since the last request."""
+        self.keys()
+        return not self.open
+
     def keys(self) -> tuple[Key, ...]:
         """The keys as they are now."""
         if self._file is None:

@@ -1,39 +1,71 @@
-"""Which web pages may talk to the server: those of this machine, and those its owner allows.
+"""Which web pages may talk to the server: those of this machine, its own page, and those its owner allows.
 
-Laws: a request without `Origin` does not come from a browser and is not judged here. The page's own address counts for nothing: a
-foreign page can make its name point at this machine, so only the list decides.
+A page is the server's own where its origin is the `Host` that its request was sent to, or `server.public_url`.
+
+Laws: a request without `Origin` does not come from a browser and is not judged here. `Host` counts only where a key is required: a foreign
+page can make its name point at this machine and is then its own page too, but it has no key. Without a key only the settings decide.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from parley.server.refusals import Refusal
 
 LOOPBACK = r"https?://(localhost|([a-z0-9-]+\.)+localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?"
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""Browsers leave them out of `Origin`; a `Host` header may have them."""
+
 
 class OriginRule:
-    """`pattern` matches (in full) every allowed origin; `*` in the list allows all."""
+    """`pattern` matches (in full) every allowed origin but the own page's; `*` in the list allows all.
 
-    __slots__ = ("_compiled", "everyone", "pattern")
+    `public_url` is the address that clients use ("": none). `key_required` says whether this server requires a key now; `tls` that it
+    ends TLS itself, so that its own page is one of https.
+    """
 
-    def __init__(self, allowed: Iterable[str]) -> None:
-        allowed = tuple(allowed)
+    __slots__ = ("_compiled", "_key_required", "_schemes", "everyone", "pattern")
+
+    def __init__(
+        self,
+        allowed: Iterable[str],
+        public_url: str = "",
+        *,
+        tls: bool = False,
+        key_required: Callable[[], bool] = lambda: False,
+    ) -> None:
+        allowed = (*allowed, public_url) if public_url else tuple(allowed)
         self.everyone = "*" in allowed
         named = [re.escape(origin.rstrip("/").lower()) for origin in allowed]
         self.pattern = ".*" if self.everyone else "(?i:" + "|".join([LOOPBACK, *named]) + ")"
         self._compiled = re.compile(self.pattern)
+        self._key_required = key_required
+        # Without TLS here, a proxy may have ended it: its page is one of https too.
+        self._schemes = ("https",) if tls else ("http", "https")
 
-    def refusal(self, origin: str | None) -> Refusal | None:
-        """Why a page of `origin` may not talk to the server; None where it may."""
+    def refusal(self, origin: str | None, host: str | None) -> Refusal | None:
+        """Why a page of `origin` may not send a request to `host` (the header `Host`); None where it may."""
         if origin is None or self._compiled.fullmatch(origin):
             return None
+        own = host is not None and self._is_own(origin, host)
+        if own and self._key_required():
+            return None
         shown = origin if len(origin) <= 200 else origin[:200] + "…"
-        return Refusal(
-            403,
-            "origin_not_allowed",
-            f"Pages of {shown} may not use this server. Its owner can allow them with server.allowed_origins "
-            "(PARLEY_ALLOWED_ORIGINS).",
+        advice = (
+            "A server that requires no key trusts only pages of this machine: its owner can make a key (parley keys add NAME), or name "
+            "this address in server.public_url (PARLEY_PUBLIC_URL)."
+            if own
+            else "Its owner can allow them with server.allowed_origins (PARLEY_ALLOWED_ORIGINS), or with server.public_url "
+            "(PARLEY_PUBLIC_URL) where they are the server's own behind a reverse proxy."
+        )
+        return Refusal(403, "origin_not_allowed", f"Pages of {shown} may not use this server. {advice}")
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        scheme, _, place = origin.lower().partition("://")
+        return (
+            place != ""
+            and scheme in self._schemes
+            and place == host.strip().lower().removesuffix(_DEFAULT_PORTS[scheme])
         )

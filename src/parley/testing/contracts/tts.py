@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from parley.audio.files import Recording, to_wav
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import (
     TTS,
     ClonesVoices,
+    ConsentRecording,
     EngineRefused,
     Fingerprinted,
+    NeedsConsent,
     ReadsVoices,
     Samples,
     SpeechChunk,
@@ -220,21 +224,26 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         if not (isinstance(engine, ClonesVoices) and engine.clones):
             return
         texts = " ".join(SENTENCES[:4]), " ".join(SENTENCES[4:8])
+        consent = ConsentRecording(to_wav(Recording(speech(SENTENCES[8], 24_000), 24_000)), "en", 64 * "d")
         samples = [
-            VoiceSample(speech(text, 24_000), 24_000, 64 * letter, text)
+            VoiceSample(speech(text, 24_000), 24_000, 64 * letter, text, consent=consent)
             for text, letter in zip(texts, "ab", strict=True)
         ]
         own = [subject.run(engine.clone_voice(sample)) for sample in (*samples, samples[0])]
         assert own[0] == own[2], "one recording has one name"
-        wordless = engine.clone_voice(VoiceSample(samples[0].audio, 24_000, 64 * "a"))
+        wordless = engine.clone_voice(VoiceSample(samples[0].audio, 24_000, 64 * "a", consent=consent))
         if engine.needs_text:
             assert_refused(subject.run(refusal(wordless)), "invalid_sample")
         else:
             assert subject.run(wordless), "a recording whose words are not known is enough"
         self._own_voices(subject, own[:2])
         with pytest.raises(EngineRefused) as refused:
-            subject.run(engine.clone_voice(VoiceSample(silence(0.01, 24_000), 24_000, 64 * "c")))
+            subject.run(engine.clone_voice(VoiceSample(silence(0.01, 24_000), 24_000, 64 * "c", consent=consent)))
         assert_refused(refused.value, "invalid_sample")
+        if isinstance(engine, NeedsConsent) and engine.needs_consent:
+            with pytest.raises(EngineRefused) as refused:
+                subject.run(engine.clone_voice(replace(samples[0], consent=None)))
+            assert_refused(refused.value, "consent_required")
 
     def test_voices_of_tensors_are_told_apart_and_not_listed_if_it_reads_them(
         self, subject: Subject[SpeechSynthesizer]

@@ -130,7 +130,7 @@ class CsmSynthesizer:
         except Exception as error:  # whatever torch raises for a device or for memory
             log.warning("csm:%s cannot be opened", self._model, exc_info=error)
             why = error_of(error, f"csm:{self._model}")
-            raise EngineUnavailable(why.message, why.remedy, code=why.code) from error
+            raise EngineUnavailable.of(why) from error
         factor = frame_s * FRAMES_PER_S
         self._opened = _Opened(
             FrameScheduler(f"csm:{self._model}", model, self._load, self._settings), voices, model.device, factor

@@ -239,7 +239,7 @@ class CallsHttp:
 
     def _grant(self, request: Request) -> Grant:
         # A form, and text, are requests that any page may have a browser send, without asking first.
-        refusal = self._origins.refusal(request.headers.get("origin"))
+        refusal = self._origins.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             raise Refused(refusal)
         grant = self._access.grant(key_of_request(request.headers), "session")

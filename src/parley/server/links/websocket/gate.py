@@ -70,7 +70,8 @@ class RealtimeGate:
         return answer
 
     def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
-        refusal = self._hosts.refusal(opening.host) or opening.refusal or self._origins.refusal(opening.origin)
+        refusal = self._hosts.refusal(opening.host) or opening.refusal
+        refusal = refusal or self._origins.refusal(opening.origin, opening.host)
         if refusal is not None:
             return refusal
         grant = self._access.grant(opening.key, "session")
