@@ -27,7 +27,9 @@ class HandshakeChecks:
 
     def page(self, headers: Mapping[str, str]) -> Refusal | None:
         """Why this host does not answer to the page that asks; None where it does. `headers` has lower-case names."""
-        return self._hosts.refusal(headers.get("host")) or self._origins.refusal(headers.get("origin"))
+        return self._hosts.refusal(headers.get("host")) or self._origins.refusal(
+            headers.get("origin"), headers.get("host")
+        )
 
     def grant(self, key: str | None) -> Grant | Refusal:
         """What the key opens, where it opens sessions."""
