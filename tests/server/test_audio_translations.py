@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from openai import APIStatusError, AsyncOpenAI
 from openai.types.audio import TranslationVerbose
@@ -19,6 +20,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.server.audio_upload import MAX_REQUESTS
 from parley.testing.fakes import FakeRecognizer
 from tests.conftest import clip_path
+from tests.library.rig import silence, voice
 from tests.server.harness import (
     PATIENCE_S,
     Engines,

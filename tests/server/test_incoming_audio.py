@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from parley.audio import decoding_worker
-from parley.server.incoming_audio import IncomingAudio, incoming_audio
+from parley.server.incoming_audio import UploadedAudio, incoming_audio
 from parley.server.refusals import Refused
 from tests.audio.containers import container
 from tests.runtime.rig import settled
@@ -23,7 +23,7 @@ from tests.server.recordings import wav
 MINUTE = container(np.zeros(24_000 * 60, np.int16), 24_000, "flac", "flac")
 
 
-def coming(data: bytes) -> AbstractAsyncContextManager[IncomingAudio]:
+def coming(data: bytes) -> AbstractAsyncContextManager[UploadedAudio]:
     return incoming_audio(io.BytesIO(data), max_seconds=90, max_rate=24_000)
 
 

@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect, Request
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
-from parley.server.incoming_audio import IncomingAudio, incoming_audio
+from parley.server.incoming_audio import UploadedAudio, incoming_audio
 from parley.server.refusals import Refusal, Refused
 from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
 
@@ -102,7 +102,7 @@ class Upload:
     fields: dict[str, str]
     lists: dict[str, list[str]]
 
-    def audio(self) -> AbstractAsyncContextManager[IncomingAudio]:
+    def audio(self) -> AbstractAsyncContextManager[UploadedAudio]:
         """The recording, mono. Raises `Refused` for a file that is empty, too long, or not audio."""
         if not self.file.size:
             raise Refused(Refusal(400, "invalid_file", "The file is empty.", "file"))

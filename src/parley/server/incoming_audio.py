@@ -28,7 +28,7 @@ RETRY_S = 30
 """A full disk, or too many processes: somebody has to see to it, or it passes by itself."""
 
 
-class IncomingAudio:
+class UploadedAudio:
     """The recording: `pieces()` once; `seconds` of it have been taken so far."""
 
     def __init__(self, audio: StrangersAudio) -> None:
@@ -52,11 +52,11 @@ class IncomingAudio:
 
 
 @asynccontextmanager
-async def incoming_audio(file: BinaryIO, *, max_seconds: float, max_rate: int) -> AsyncIterator[IncomingAudio]:
+async def incoming_audio(file: BinaryIO, *, max_seconds: float, max_rate: int) -> AsyncIterator[UploadedAudio]:
     """The recording in an open file, at `max_rate` Hz or less (a plain WAV: at its own rate). Raises `Refused`."""
     opening = _Opening(lambda: open_strangers(file, "The file", max_seconds=max_seconds, max_rate=max_rate))
     try:
-        yield IncomingAudio(await _decoded(opening.run))
+        yield UploadedAudio(await _decoded(opening.run))
     finally:
         opening.close()
 

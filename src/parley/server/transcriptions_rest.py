@@ -28,7 +28,7 @@ from parley.library.translation import sentences_of
 from parley.runtime.engines import LoadedEngines
 from parley.server import audio_fields
 from parley.server.audio_upload import AudioRequests, until_gone
-from parley.server.incoming_audio import IncomingAudio
+from parley.server.incoming_audio import UploadedAudio
 from parley.server.openapi.operation import EVENTS, SSE, AnswerDescription, described, form_body
 from parley.server.refusals import Refused
 from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure, kept_alive
@@ -95,7 +95,7 @@ class TranscriptionsRest:
             return answer(asked.form, heard.document(), heard.cues())
 
 
-async def _segments(asked: AskedTranscription, audio: IncomingAudio) -> AsyncGenerator[Segment, None]:
+async def _segments(asked: AskedTranscription, audio: UploadedAudio) -> AsyncGenerator[Segment, None]:
     """The stretches of speech as they are recognised. Raises `Refused`."""
     pipeline = Pipeline.around(asked.pipeline)
     try:
@@ -115,7 +115,7 @@ class _Heard:
     """What has been recognised of a recording so far, and how it is shown."""
 
     asked: AskedTranscription
-    audio: IncomingAudio
+    audio: UploadedAudio
     segments: list[Segment] = field(default_factory=list)
 
     async def listen(self, coming: AsyncGenerator[Segment, None]) -> None:
