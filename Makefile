@@ -26,7 +26,7 @@ SOURCES := src tests scripts benchmarks examples
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk interpret test test-calls test-weights test-torch test-clients lint check coverage mutation bench soak clean
+.PHONY: help serve talk interpret test test-calls test-weights test-torch test-clients test-api lint check coverage mutation bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
@@ -37,6 +37,7 @@ help:
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make test-weights  engines on their published weights, which it fetches (361 MB, and 34 MB of llama.cpp)"
 	@echo "make test-torch    the network of CSM on a tiny model        (installs torch: 750 MB for the CPU, more with CUDA)"
+	@echo "make test-api      schemathesis against the whole HTTP API                   (ARGS='--max-time 300')"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
@@ -80,6 +81,11 @@ lint-others:
 	$(VENV)/bin/python scripts/conformance.py --check
 	$(VENV)/bin/python scripts/reference.py --check
 	$(VENV)/bin/python scripts/engines_page.py --check
+	$(VENV)/bin/python scripts/openapi.py --check
+
+# What the suite does for seconds (tests/server/test_openapi.py), for as long as it is told.
+test-api: $(DEV)
+	$(VENV)/bin/python -m tests.server.search_api $(or $(ARGS),--max-time 300)
 
 # With asyncio's debug mode, which costs a sixth of the time.
 check: lint

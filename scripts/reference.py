@@ -32,6 +32,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "ReplyEnded",
             "Failed",
             "Turn",
+            "HeardToken",
             "HeardWord",
             "TurnFigures",
         ),
@@ -54,6 +55,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "RuleTable",
             "ServerVad",
             "SemanticVad",
+            "Transcription",
         ),
     ),
     "files.md": (

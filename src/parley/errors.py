@@ -7,7 +7,9 @@ ParleyError
   EngineError                    engines: an engine failed; `code` is stable
     EngineUnavailable            engines: the engine cannot be opened (package, weights, endpoint, key)
       SocketRefused              engines: no voice server can listen at a path, or be reached there
+    ForwardFailed                engines: an endpoint failed that a request was forwarded to
     EngineRefused                engines: this one request cannot be served
+      ForwardRefused             engines: an endpoint refused a request that was forwarded to it
       VoiceRefused               engines: what was asked of the own voices is not possible
     ChildLost                    engines: a translator's process ended
     DecoderLost                  engines: a recogniser's process ended
@@ -49,6 +51,7 @@ ParleyError
   TooLarge                       server: a session does not fit into a client secret
   KeyHasPassword                 server: the TLS key is encrypted (internal to `tls`)
   Refused                        server: a REST request is refused with a `Refusal`
+  Undescribed                    server: a route has no description for the API's document
   SoundServerUnavailable         cables: no sound server can be asked
     SoundServerRefused           cables: the sound server did not do what was asked
   AlsaPluginMissing              cables: PortAudio cannot reach the sound server

@@ -101,6 +101,17 @@ async def test_an_error_reaches_the_page_and_the_session_goes_on(talk: Talk) -> 
     assert "You said: Good morning" in said(seen)
 
 
+def test_a_recording_is_written_down_and_a_refusal_read(
+    server: Server, speech: Callable[[str], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "question.wav").write_bytes(wav(speech("weather_question")))
+    seen = node(server, "transcribe", audio=str(tmp_path / "question.wav"))
+    assert "weather" in seen["text"]
+    assert seen["segments"]
+    assert seen["error"]["status"] == 404
+    assert "no-such-model" in seen["error"]["message"]
+
+
 def test_text_is_spoken_and_a_refusal_read(server: Server) -> None:
     seen = node(server, "speech")
     assert seen["mediaType"] == "audio/mpeg"

@@ -204,6 +204,24 @@ def test_text_is_spoken_in_a_stream(client: OpenAI) -> None:
     assert refused.value.param == "voice"
 
 
+def test_a_recording_is_written_down_whole_in_words_and_in_a_stream(
+    client: OpenAI, speech: Callable[[str], bytes]
+) -> None:
+    def question() -> tuple[str, bytes]:
+        return recorded(speech("weather_question"))
+
+    create = client.audio.transcriptions.create
+    text = create(model="whisper-1", file=question()).text
+    assert "weather" in text
+    timed = create(model="whisper-1", file=question(), response_format="verbose_json", timestamp_granularities=["word"])
+    assert [word.word for word in timed.words or ()] == text.split()
+    events = list(create(model="gpt-4o-transcribe", file=question(), stream=True))
+    assert (events[-1].type, events[-1].text) == ("transcript.text.done", text)
+    with pytest.raises(BadRequestError) as refused:
+        create(model="whisper-1", file=("question.wav", b"nothing"))
+    assert refused.value.param == "file"
+
+
 def test_a_recording_is_translated_into_english(client: OpenAI, speech: Callable[[str], bytes]) -> None:
     made = client.audio.translations.create(model="whisper-1", file=recorded(speech("weather_question")))
     assert "weather" in made.text.lower()

@@ -23,6 +23,7 @@ from parley.config.schema import (
     ResponseCacheSection,
     ServerSection,
     SpeechCacheSection,
+    TelephonySection,
 )
 from parley.config.webrtc_schema import WebRtcSection
 
@@ -51,6 +52,7 @@ def rows(page: str) -> dict[str, list[str]]:
         FillersSection,
         SpeechCacheSection,
         ResponseCacheSection,
+        TelephonySection,
         WebRtcSection,
     ],
 )

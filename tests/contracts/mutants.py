@@ -582,6 +582,13 @@ class WordsBackwards(BurstRecognizer):
         return replace(heard, words=heard.words[::-1])
 
 
+class TimesNoWord(BurstRecognizer):
+    """Declares `timings`, and has none."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda audio, spec: replace(transcribe(audio, spec), words=()))
+
+
 class WordsBehindTheAudio(BurstRecognizer):
     def __init__(self) -> None:
         super().__init__(self._late)

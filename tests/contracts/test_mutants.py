@@ -167,6 +167,7 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
             (mutants.HearsAnotherLanguage, "test_speech_has_a_text_and_words_within_its_time"),
             (mutants.RemembersTheLastTurn, "test_the_same_again_gives_the_same_if_it_declares_so"),
             (mutants.WordsBackwards, "test_speech_has_a_text_and_words_within_its_time"),
+            (mutants.TimesNoWord, "test_speech_has_a_text_and_words_within_its_time"),
             (mutants.WordsBehindTheAudio, "test_speech_has_a_text_and_words_within_its_time"),
             (mutants.TakesAnyLanguage, "test_a_language_that_it_does_not_declare_is_refused_by_name"),
         )

@@ -47,7 +47,13 @@ class BurstRecognizer:
     @property
     def info(self) -> EngineInfo:
         return EngineInfo(
-            "stt", "bursts", "Counts bursts of sound.", sample_rate=16_000, logprobs=True, deterministic=True
+            "stt",
+            "bursts",
+            "Counts bursts of sound.",
+            sample_rate=16_000,
+            logprobs=True,
+            timings=True,
+            deterministic=True,
         )
 
     @property

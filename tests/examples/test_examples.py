@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 from websockets.sync.client import connect
 
 from parley.library import read_audio, synthesize, write_audio
@@ -210,3 +211,22 @@ def test_a_caller_is_answered_over_webrtc(tmp_path: Path) -> None:
     assert "what" in you
     assert reply.startswith(f"server: I heard: {you.removeprefix('you:    ')}.")
     assert read_audio(tmp_path / "answer.wav").seconds > 3
+
+
+def test_raw_audio_is_streamed_to_a_server(tmp_path: Path) -> None:
+    question = tmp_path / "question.wav"
+    recording = read_audio(clip_path("weather_question"))
+    audio = np.asarray(soxr.resample(recording.audio.astype(np.float32), recording.sample_rate, 16_000))
+    with wave.open(str(question), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((audio if np.abs(audio).max() > 2 else audio * 32_767).astype("<i2").tobytes())
+    server = Server("--pipeline", "bench", cwd=tmp_path)
+    try:
+        stream = server.url.replace("http", "ws") + "/v1/audio/stream"
+        said = run("raw_stream.py", stream, question, tmp_path / "answer.wav").splitlines()
+    finally:
+        server.end()
+    assert said[0] == "you:   bench"
+    assert said[1].startswith("agent: ")
+    with wave.open(str(tmp_path / "answer.wav")) as answer:
+        assert (answer.getframerate(), answer.getnframes() > 0.5 * 16_000) == (16_000, True)

@@ -20,6 +20,7 @@ from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 from parley.server.app import Application, create_app
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.audiosocket.listener import listen_for_calls
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 from tests.wire.sdk import parse_server_event
 
@@ -69,6 +70,8 @@ class Running:
     server: Uvicorn
     host: str
     engines: LoadedEngines
+    calls: tuple[str, int] | None = None
+    """Where telephone systems connect to."""
 
     @property
     def http(self) -> str:
@@ -98,10 +101,11 @@ async def running(
     server = app.server(started.set)
     listener = listen(config.server)
     host = f"127.0.0.1:{listener.getsockname()[1]}"
-    serving = asyncio.create_task(server.serve_on(listener))
+    calls = listen_for_calls(config.telephony)
+    serving = asyncio.create_task(server.serve_on(listener, calls))
     try:
         await started.wait()
-        yield Running(config, app, server, host, engines)
+        yield Running(config, app, server, host, engines, None if calls is None else calls.getsockname()[:2])
     finally:
         if not serving.done():
             server.leave()

@@ -89,6 +89,45 @@ async def test_voice_and_speed_reach_the_synthesizer() -> None:
     assert [(request.voice, request.speed) for request in engines.tts.requests] == [("marin", 1.5), ("marin", 1.0)]
 
 
+async def test_null_is_a_field_that_is_left_out() -> None:
+    engines = Engines()
+    async with running(engines=engines) as server, httpx.AsyncClient(base_url=server.http, trust_env=False) as client:
+        body = {"model": "tts-1", "input": "Hello.", "voice": None, "speed": None, "instructions": None}
+        answer = await client.post("/v1/audio/speech", json={**body, "response_format": None, "stream_format": None})
+    assert answer.headers["content-type"] == "audio/mpeg"
+    assert engines.tts.requests[0].speed == 1.0
+
+
+class Mute(FakeSynthesizer):
+    """Never has any audio; `begun` and `ended` count its clauses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Semaphore(0)
+        self.ended = asyncio.Semaphore(0)
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        self.begun.release()
+        try:
+            await asyncio.Event().wait()
+            yield SpeechChunk(np.zeros(0, np.float32), 24_000)
+        finally:
+            self.ended.release()
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+async def test_a_client_that_goes_away_before_the_first_audio_ends_the_synthesis(stream_format: Any) -> None:
+    voice = Mute()
+    async with running(engines=Engines(tts=voice)) as server, server.client() as client:
+        create = client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, stream_format=stream_format)
+        asking = asyncio.create_task(create)
+        await asyncio.wait_for(voice.begun.acquire(), 20)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await asyncio.wait_for(voice.ended.acquire(), 20)
+        await settled(lambda: not len(server.app.audio))
+
+
 async def test_the_first_bytes_come_before_the_last_are_made() -> None:
     voice = Endless()
     async with running(engines=Engines(tts=voice)) as server, server.client() as client:
@@ -126,7 +165,8 @@ async def test_server_sent_events_carry_the_audio_and_its_usage() -> None:
         ({"response_format": "midi"}, "response_format", "midi"),
         ({"speed": 9}, "speed", "<= 4"),
         ({"instructions": "Whisper."}, "instructions", "leave `instructions` out"),
-        ({"extra_body": {"pitch": 2}}, None, "pitch"),
+        ({"extra_body": {"pitch": 2}}, "pitch", "pitch"),
+        ({"extra_body": {"language": "?"}}, "language", "BCP-47"),
         ({"extra_body": {"stream_format": "flv"}}, "stream_format", "flv"),
     ],
 )
@@ -145,7 +185,9 @@ async def test_a_body_that_is_no_request_is_refused() -> None:
             (b"", 400, "invalid_json"),
             (b"[]", 400, "invalid_value"),
             (b"{" + b" " * MAX_BODY_BYTES + b"}", 413, "request_too_large"),
-            (b'{"input": "a"}', 400, "invalid_value"),
+            (b'{"input": "a"}', 400, "missing_required_parameter"),
+            (b'{"model": "tts-1", "input": "a", "voice": {"id": 5}}', 400, "invalid_value"),
+            (b"[" * 50_000, 400, "invalid_json"),
         ):
             answer = await client.post("/v1/audio/speech", content=content)
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), content[:20]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from openai import APIStatusError, AsyncOpenAI
@@ -21,10 +17,7 @@ from parley.config import Config, load
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.ports import MT, EngineError, EngineSet, Transcript, TranslationRequest
 from parley.runtime.engines import LoadedEngines
-from parley.server import audio_upload
-from parley.server.audio_upload import MAX_REQUESTS, MAX_UPLOAD_BYTES
-from parley.server.http_connection import Patience
-from parley.server.lifetime import listen
+from parley.server.audio_upload import MAX_REQUESTS
 from parley.testing.fakes import FakeRecognizer
 from tests.conftest import clip_path
 from tests.library.rig import silence, voice
@@ -33,26 +26,14 @@ from tests.server.harness import (
     Engines,
     Running,
     configured,
-    loaded,
     running,
     running_in_thread,
     turn_the_loop,
 )
+from tests.server.recordings import TALK, wav
 
 # The client warns that OpenAI will switch its own models for this off.
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
-
-TALK = np.concatenate([silence(300), voice(900), silence(900), voice(900), silence(900)])
-
-
-def wav(audio: Any = TALK, rate: int = 24_000) -> bytes:
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(np.asarray(audio, "<i2").tobytes())
-    return data.getvalue()
 
 
 class Hanging(BenchTranslator):
@@ -189,12 +170,6 @@ async def test_the_language_of_the_speech_can_be_named() -> None:
     assert (error.code, error.param) == ("unsupported_language", "language")
 
 
-async def test_silence_is_an_empty_text() -> None:
-    async with translating() as (_, client):
-        made = await client.audio.translations.create(file=("quiet.wav", wav(silence(2_000))), model="whisper-1")
-    assert made.text == ""
-
-
 @pytest.mark.parametrize(
     ("request_", "param", "said"),
     [
@@ -205,9 +180,6 @@ async def test_silence_is_an_empty_text() -> None:
         ({"extra_body": {"language": "?"}}, "language", "BCP-47"),
         ({"extra_body": {"source_language": "12!"}}, "source_language", "BCP-47"),
         ({"extra_body": {"diarize": "true"}}, "diarize", "There is no field 'diarize'"),
-        ({"file": ("empty.wav", b"")}, "file", "empty"),
-        ({"file": ("odd.wav", wav(rate=900_000))}, "file", "900000 Hz is not possible"),
-        ({"file": ("notes.txt", b"These are words, not sounds.")}, "file", "cannot be read as audio"),
     ],
 )
 async def test_what_cannot_be_done_names_the_field(request_: dict[str, Any], param: str, said: str) -> None:
@@ -217,48 +189,6 @@ async def test_what_cannot_be_done_names_the_field(request_: dict[str, Any], par
     assert error.status_code == (404 if "model" in request_ else 400)
     assert error.param == param
     assert said in error.message
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "code", "param"),
-    [
-        (b"{}", {"content-type": "application/json"}, "invalid_content_type", None),
-        (b"", {"content-type": "multipart/form-data"}, "invalid_form", None),
-        (b"--x\r\nnonsense", {"content-type": "multipart/form-data; boundary=x"}, "invalid_form", None),
-        (
-            b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nabc',
-            {"content-type": "multipart/form-data; boundary=x"},
-            "invalid_form",
-            None,
-        ),
-        (
-            b'--x\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--x--\r\n',
-            {"content-type": "multipart/form-data; boundary=x"},
-            "missing_required_parameter",
-            "file",
-        ),
-        (
-            b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nabc\r\n--x--\r\n',
-            {"content-type": "multipart/form-data; boundary=x"},
-            "missing_required_parameter",
-            "model",
-        ),
-        (
-            b'--x\r\ncontent-disposition: form-data; name="file"\r\n\r\nabc\r\n--x--\r\n',
-            {"content-type": "multipart/form-data; boundary=x"},
-            "invalid_value",
-            "file",
-        ),
-    ],
-)
-async def test_a_malformed_form_is_refused_with_openais_shape(
-    body: bytes, headers: dict[str, str], code: str, param: str | None
-) -> None:
-    async with translating() as (server, _), httpx.AsyncClient(base_url=server.http, trust_env=False) as client:
-        answer = await client.post("/v1/audio/translations", content=body, headers=headers)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] == code
-    assert answer.json()["error"]["param"] == param
 
 
 async def test_a_pipeline_without_a_translator_says_which_setting_is_missing() -> None:
@@ -279,57 +209,6 @@ async def test_a_recogniser_that_fails_fails_the_request() -> None:
     async with translating(Translating(stt=stt)) as (_, client):
         error = await refused(client)
     assert (error.status_code, error.code) == (502, "recogniser_lost")
-
-
-async def test_a_key_needs_the_scope_and_a_foreign_page_gets_nothing() -> None:
-    async with translating(api_keys=("sk-k",)) as (server, _):
-        async with server.client("sk-wrong") as client:
-            assert (await refused(client)).status_code == 401
-        async with server.client("sk-k") as client:
-            assert (await client.audio.translations.create(file=("a.wav", wav()), model="whisper-1")).text
-    async with translating() as (_, client):
-        error = await refused(client, extra_headers={"Origin": "https://evil.example"})
-    assert error.status_code == 403
-
-
-async def test_too_large_a_body_is_refused_whether_or_not_it_says_so() -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
-        for _ in range(MAX_UPLOAD_BYTES // (1024 * 1024) + 1):
-            yield bytes(1024 * 1024)
-
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    async with translating() as (server, client):
-        error = await refused(client, file=("large.wav", bytes(MAX_UPLOAD_BYTES)))
-        assert (error.status_code, error.code, error.param) == (413, "file_too_large", "file")
-        async with httpx.AsyncClient(base_url=server.http, trust_env=False) as plain:
-            answer = await plain.post("/v1/audio/translations", content=pieces(), headers=headers)
-        assert answer.status_code == 413
-        assert len(server.app.audio) == 0
-
-
-async def test_a_recording_that_is_longer_than_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio_upload, "MAX_AUDIO_SECONDS", 1)
-    async with translating() as (_, client):
-        error = await refused(client)
-    assert error.param == "file"
-    assert "longer than" in error.message
-
-
-@pytest.fixture
-def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A recording in the server's own folder."""
-    monkeypatch.chdir(tmp_path)
-    Path("secret.wav").write_bytes(wav())
-    return "secret.wav"
-
-
-async def test_a_playlist_cannot_make_the_server_open_other_files(secret: str) -> None:
-    """FFmpeg reads a `concat` script, and the files that it names, wherever it reads audio."""
-    async with translating() as (_, client):
-        for text in (f"ffconcat version 1.0\nfile '{secret}'\n", f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n"):
-            error = await refused(client, file=("list.wav", text.encode()))
-            assert "cannot be read as audio" in error.message
 
 
 async def test_a_client_that_goes_away_ends_the_work() -> None:
@@ -372,64 +251,6 @@ async def test_one_more_than_the_server_takes_at_once_is_told_when_to_come_back(
         for one in asking:
             one.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-
-
-@asynccontextmanager
-async def impatient(patience: Patience) -> AsyncIterator[int]:
-    from parley.server.app import create_app
-
-    config = configured()
-    engines = loaded(config, Translating())
-    app = create_app(config, engines)
-    started = asyncio.Event()
-    server = app.server(started.set, patience)
-    listener = listen(config.server)
-    serving = asyncio.create_task(server.serve_on(listener))
-    await started.wait()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.leave()
-        server.leave()
-        await serving
-        await engines.close()
-
-
-def form(audio: bytes) -> bytes:
-    return (
-        b'--x\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
-        b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + audio + b"\r\n--x--\r\n"
-    )
-
-
-async def test_a_large_recording_may_take_as_long_as_its_bytes_need() -> None:
-    async with impatient(Patience(request_s=0.2, bytes_per_s=20_000)) as port:
-        body = form(wav())
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = (
-            "POST /v1/audio/translations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        writer.write(head.encode() + body[:100_000])
-        # The limit for a request has long passed; its bytes were worth five seconds.
-        await asyncio.wait([waiting := asyncio.ensure_future(reader.readline())], timeout=0.6)
-        assert not waiting.done()
-        writer.write(body[100_000:])
-        assert await asyncio.wait_for(waiting, PATIENCE_S) == b"HTTP/1.1 200 OK\r\n"
-        writer.close()
-
-
-async def test_a_recording_that_comes_too_slowly_ends_its_connection() -> None:
-    async with impatient(Patience(request_s=0.2, bytes_per_s=1e9)) as port:
-        body = form(wav())
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = (
-            "POST /v1/audio/translations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        writer.write(head.encode() + body[:1_000])
-        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
-        writer.close()
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_is_named(path: Path, monkeypa
 
 # --- what a key opens --------------------------------------------------------------------------------------------------
 
-DEMANDS: tuple[Demand, ...] = ("session", "realtime", "audio", "admin", "any")
+DEMANDS: tuple[Demand, ...] = ("session", "realtime", "audio", "text", "admin", "any")
 
 
 @pytest.mark.parametrize("scope", SCOPES)

@@ -13,6 +13,7 @@ from parley.audio import g711, pcm
 from parley.core.words.effects import Play
 from parley.core.words.ids import ResponseId
 from parley.core.words.settings import AudioFormat
+from parley.server.links.media_format import NATIVE_FORMATS, MediaFormat
 from parley.server.links.media_input import MediaInput
 from parley.server.links.output_queue import OutputQueue
 
@@ -112,3 +113,44 @@ def test_media_goes_in_as_g711_where_the_client_has_set_that() -> None:
     ear.input_format = AudioFormat.PCM16
     media.hear(b"\5\6")
     assert ear.heard[-2:] == b"\5\6"
+
+
+@pytest.mark.parametrize(("form", "silent"), [(AudioFormat.PCMU, 0xFF), (AudioFormat.PCMA, 0xD5)])
+def test_a_queue_of_telephone_audio_keeps_its_own_as_it_is_and_makes_it_of_others(
+    form: AudioFormat, silent: int
+) -> None:
+    queue = OutputQueue(form)
+    queue.play(played(bytes(range(160)), form))
+    assert len(queue) == 480
+    assert queue.take(480) == (bytes(range(160)), 480)
+    tone = np.sin(2 * np.pi * 440 * np.arange(24_000) / 24_000).astype(np.float32) * 0.5
+    for at in range(0, len(tone), 1_000):
+        queue.play(played(pcm.to_bytes(tone[at : at + 1_000])))
+    assert len(queue) == 24_000
+    audio, speech = queue.take(24_600)
+    assert (len(audio), speech) == (8_200, 24_000)
+    assert set(audio[8_000:]) == {silent}
+    heard = NATIVE_FORMATS[form].decode(audio[1_000:7_000])
+    assert float(np.sqrt(np.mean(heard**2))) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12))
+def test_a_sample_may_be_split_anywhere(sizes: list[int]) -> None:
+    audio = bytes(range(240))
+    ear, at = Ear(), 0
+    media = MediaInput(ear)
+    for size in [*sizes, 240]:
+        media.hear(audio[at : at + size])
+        at += size
+    assert ear.heard == audio
+    assert len(ear.heard) % 2 == 0
+
+
+def test_numbers_that_are_none_do_not_stay_in_the_filter() -> None:
+    ear = Ear()
+    media = MediaInput(ear, MediaFormat("float32", 48_000))
+    media.hear(np.array([np.nan, np.inf, -np.inf, 1e30] * 480, "<f4").tobytes())
+    media.hear(np.zeros(4_800, "<f4").tobytes())
+    heard = pcm.as_int16(ear.heard)
+    assert len(heard) == pytest.approx((1_920 + 4_800) / 2, abs=72)
+    assert not np.any(heard[-2_000:])

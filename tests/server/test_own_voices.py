@@ -33,7 +33,7 @@ from tests.engines.tiny_kokoro import style
 from tests.engines.tiny_phonon import phonon_folder
 from tests.library.rig import silence, voice
 from tests.server.harness import Running, Talk, configured, running, talking
-from tests.server.test_audio_translations import wav
+from tests.server.recordings import wav
 from tests.server.test_conversation import write
 
 pytest.importorskip("ptts", reason="ptts (the extra `phonon`) is not installed")

@@ -12,10 +12,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from parley import __version__
-from parley.engines.ports import STT, EngineError
-from parley.runtime.engines import EngineReport
-from parley.testing.fakes import FakeRecognizer
+from parley.engines.ports import STT, VAD, EngineError, EngineSet
+from parley.runtime.engines import EngineReport, LoadedEngines
+from parley.runtime.pipeline import LoadedPipeline
+from parley.runtime.voice_worker import VoiceWorker
+from parley.testing.fakes import FakeRecognizer, FakeVoiceActivity
 from tests.server.harness import Engines, Running, configured, loaded, running, talking
+from tests.server.test_audio_translations import Translating
 
 
 @asynccontextmanager
@@ -36,6 +39,44 @@ async def test_models_are_the_pipelines_and_the_names_that_stock_clients_use() -
             await client.models.retrieve("gpt-9")
     assert missing.value.code == "model_not_found"
     assert missing.value.param == "model"
+
+
+async def test_a_model_says_what_can_be_done_with_it() -> None:
+    async with running(engines=Translating()) as server, server.client() as client, http(server) as plain:
+        listed = {model.id: model async for model in client.models.list()}
+        one = await client.models.retrieve("whisper-1")
+        speaks = (await client.models.retrieve("tts-1-hd")).model_dump()["capabilities"]
+        shown = (await plain.get("/v1/models/default")).json()
+    assert one == listed["whisper-1"]
+    can = shown["capabilities"]
+    assert can == one.model_dump()["capabilities"] == listed["default"].model_dump()["capabilities"]
+    assert can["pipeline"] == "default"
+    assert can["sessions"] == ["realtime", "transcription", "translation"]
+    assert {"/v1/realtime", "/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"} <= set(
+        can["endpoints"]
+    )
+    assert can["engines"] | {"stt": "fake", "llm": "fake", "tts": "fake", "mt": "bench"} == can["engines"]
+    assert can["languages"]["translated_into"]
+    assert "alloy" in can["voices"]
+    assert (can["word_timestamps"], can["logprobs"], can["clones_voices"]) == (False, True, False)
+    assert can["sample_rates"]["formats"]["audio/pcm"] == 24_000
+    assert can["sample_rates"]["engines"]["stt"] == 16_000
+    assert (speaks["sessions"], speaks["endpoints"]) == ([], ["/v1/audio/speech"])
+    assert set(shown) == {"id", "object", "created", "owned_by", "capabilities"}
+
+
+async def test_a_pipeline_that_only_hears_offers_no_conversation_and_no_speech() -> None:
+    config = configured()
+    name = config.default_pipeline
+    engines = EngineSet({VAD: FakeVoiceActivity(), STT: FakeRecognizer()})
+    pipeline = LoadedPipeline(name, engines, VoiceWorker(engines[VAD]), config.pipelines[name])
+    async with running(config, LoadedEngines({name: pipeline}, {"bench": ()}, [])) as server, http(server) as client:
+        can = (await client.get("/v1/models/gpt-realtime")).json()["capabilities"]
+        listed = [model["id"] for model in (await client.get("/v1/models")).json()["data"]]
+    assert can["sessions"] == ["transcription"]
+    assert can["endpoints"] == ["/v1/realtime", "/v1/audio/transcriptions"]
+    assert (can["input_modalities"], can["output_modalities"]) == (["audio"], ["text"])
+    assert "tts-1" not in listed
 
 
 async def test_a_model_path_without_a_name_is_a_404() -> None:

@@ -26,7 +26,7 @@ from parley.testing.fakes import FakeModel, FakeTurnJudge
 from tests.conftest import clip_path
 from tests.engines.tiny_phonon import phonon_folder
 from tests.server.harness import Running, configured, running
-from tests.server.test_audio_translations import wav
+from tests.server.recordings import wav
 from tests.speech import load
 
 pytest.importorskip("ptts", reason="ptts (the extra `phonon`) is not installed")

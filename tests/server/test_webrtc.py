@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import httpx
 import numpy as np
 import pytest
 
 from parley.engines.ports import ToolCallDelta
 from parley.server.links.webrtc import call
+from parley.server.realtime_session import RealtimeSession
 from parley.server.refusals import Refusal
 from parley.testing.fakes import FakeModel, FakeRecognizer, Pause
 from tests.server.caller import RATE, Caller, calling, comes_true
@@ -15,8 +19,8 @@ from tests.server.harness import PATIENCE_S, Engines, Running, configured, loade
 from tests.server.offers import an_offer
 from tests.server.test_translation_sessions import engines as translating
 
-VOICE = (9000 * np.sin(np.arange(RATE) * 2 * np.pi * 500 / RATE)).astype(np.int16)
-"""A second that the fake voice activity takes for speech."""
+VOICE = (9000 * np.sin(np.arange(RATE * 6 // 10) * 2 * np.pi * 500 / RATE)).astype(np.int16)
+"""600 ms that the fake voice activity takes for speech."""
 
 LONG = ["one two three four five six seven eight nine ten " * 4]
 """Four seconds of speech."""
@@ -150,6 +154,25 @@ async def test_a_caller_that_hangs_up_ends_its_session() -> None:
             await caller.next()
             assert len(server.app.sessions) == 1
         await comes_true(lambda: len(server.app.sessions) == 0)
+
+
+async def test_a_call_that_is_over_leaves_nothing_behind() -> None:
+    async with running() as server:
+        gc.disable()
+        try:
+            async with calling(server) as caller:
+                caller.send(type="response.create")
+                await caller.until("output_audio_buffer.stopped")
+                (session,) = server.app.sessions
+                assert isinstance(session, RealtimeSession)
+                parts = (session, session._driver, session._driver.session)
+                left: list[weakref.ref[object]] = [weakref.ref(part) for part in parts]
+                del parts
+                del session
+            await comes_true(lambda: not len(server.app.webrtc))
+            assert [one() for one in left] == [None] * 3, "without the garbage collector"
+        finally:
+            gc.enable()
 
 
 async def test_the_words_of_a_call_are_translated_and_spoken() -> None:

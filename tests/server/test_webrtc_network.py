@@ -118,7 +118,7 @@ async def test_speech_is_understood_and_heard_through_loss_jitter_and_reordering
         # aiortc's client gives up six packets for one that is lost, and fills no gaps: it hears half.
         await caller.hears(300)
         network = between.network
-        assert network.lost > 5
+        assert network.lost > 3
         spoken_ms = stopped.audio_end_ms - started.audio_start_ms
         assert abs(spoken_ms - 1_800) < 200, (
             "a second, 300 ms before it and 500 ms of silence: nothing shrinks or grows"
@@ -186,7 +186,7 @@ async def test_garbage_on_the_port_changes_nothing() -> None:
     async with running() as server, calling(server, answered=look) as caller:
         await caller.next()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            for number in range(2_000):
+            for number in range(600):
                 first = (b"", b"\x16", b"\x17", b"\x80", b"\x00", b"\x01\x01\x00\x00\x21\x12\xa4\x42")[number % 6]
                 data = first + chance.randbytes(chance.randrange(0, 200)) if first or number % 12 else b""
                 for address in to:
@@ -199,8 +199,9 @@ async def test_garbage_on_the_port_changes_nothing() -> None:
 
 @pytest.mark.parametrize("what", ["endless message", "many channels", "many sources"])
 async def test_a_client_that_breaks_the_bounds_loses_its_call_and_no_other(
-    what: str, monkeypatch: pytest.MonkeyPatch
+    what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "parley.server")
     monkeypatch.setattr(transport, "MAX_UNREAD", 40_000)
     async with running() as server, calling(server) as other, calling(server) as caller:
         await caller.next()
@@ -216,6 +217,12 @@ async def test_a_client_that_breaks_the_bounds_loses_its_call_and_no_other(
             for number in range(200):
                 await dtls._send_rtp(bytes([0x80, 96, 0, 9]) + bytes(4) + (1_000 + number).to_bytes(4, "big") + b"\xf8")
         await comes_true(lambda: len(server.app.sessions) == 1)
+        said = {
+            "endless message": "more in one message",
+            "many channels": "more than 8 channels",
+            "many sources": "audio of more sources",
+        }
+        assert said[what] in caplog.text
         other.send(type="response.create")
         await other.until("output_audio_buffer.stopped")
 

@@ -110,7 +110,7 @@ class Tab:
             case "Runtime.bindingCalled" if params["name"] == CHANNEL_BINDING:
                 direction, data = json.loads(params["payload"])
                 (self.sent if direction == "sent" else self.received).append(json.loads(data))
-            case "Network.webSocketFrameSent":
+            case "Network.webSocketFrameSent" if params["response"]["opcode"] == 1:
                 self.sent.append(json.loads(params["response"]["payloadData"]))
             case "Network.webSocketFrameReceived" if params["response"]["opcode"] == 1:
                 event = json.loads(params["response"]["payloadData"])

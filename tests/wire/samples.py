@@ -25,6 +25,7 @@ from parley.core.words.settings import (
     Transcription,
     Truncation,
 )
+from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
 
 SESSION = SessionId("sess_ABCDEFGHIJKLMNOPQRSTU")
@@ -169,6 +170,7 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.OutputBufferStarted(RESPONSE),
     n.OutputBufferStopped(RESPONSE),
     n.OutputBufferCleared(RESPONSE),
+    KeypadPressed("#", 1_767_000_000),
     n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
 )
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from parley.core.words import items as i
 from parley.core.words import notices as n
 from parley.core.words.settings import ForceFunction, FunctionTool, NoiseReduction, ServerVad, Settings, Transcription
+from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.dialect import Encoder
 from parley.wire.dialects import BETA
@@ -28,6 +29,7 @@ UNSAID = (
     n.McpArgumentsDone,
     n.McpCallProgress,
     n.McpListProgress,
+    KeypadPressed,
 )
 """Kinds of notice for which the beta has no event."""
 

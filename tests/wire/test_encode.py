@@ -25,9 +25,9 @@ NEVER = {
     "conversation.created": "the GA wire does not send it; the session's conversation is the default one",
     "conversation.item.created": "the beta's name; `conversation.item.added` and `.done` take its place",
     "conversation.item.input_audio_transcription.segment": "no built-in recogniser tells speakers apart",
-    "input_audio_buffer.dtmf_event_received": "belongs to telephone calls, which are not served yet",
 }
 NOTES = {
+    "input_audio_buffer.dtmf_event_received": "in telephone calls",
     "output_audio_buffer.started": "where the server holds the playback",
     "output_audio_buffer.stopped": "where the server holds the playback",
     "output_audio_buffer.cleared": "where the server holds the playback",

@@ -4,7 +4,7 @@ Laws:
 - Files are read as mono float32 at their own rate; more channels are averaged.
 - PyAV is loaded only for a file that is not plain PCM WAV.
 - A file is read whole, so its length is bounded (`MAX_SECONDS`).
-- A file of a stranger is read by the demuxers of `STRANGERS_FORMATS` alone: others open further files, by path or URL, that it names.
+- Does not know: files of strangers (`engines/strangers_audio.py`). FFmpeg opens further files, by path or URL, that some containers name.
 """
 
 from __future__ import annotations
@@ -19,31 +19,20 @@ from typing import BinaryIO
 import numpy as np
 
 from parley.audio import pcm
+from parley.audio.av_decoding import decoded
+from parley.audio.file_errors import AudioFileError as AudioFileError
+from parley.audio.file_errors import AudioTooLong as AudioTooLong
 from parley.audio.types import Samples
-from parley.errors import ParleyError
+from parley.audio.wav_files import find_sound
 
 MAX_SECONDS = 4 * 3600
 """Longest file read into memory: four hours, about 700 MB as 48 kHz float32 twice over; longer ones should be streamed."""
-
-MAX_WAV_HEAD = 1024 * 1024
-"""The samples of a WAV must begin within so many bytes: titles and pictures take less; PyAV reads a file with more before them."""
-
-STRANGERS_FORMATS = "wav,w64,aiff,au,caf,flac,mp3,ogg,matroska,mov,aac,ac3,amr,asf,avi,mpeg,mpegts,flv"
-"""FFmpeg's demuxers of single files: no playlist (HLS, DASH), no `concat` script."""
 
 _CODECS = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac", ".mp4": "aac"}
 SUFFIXES = (".wav", *_CODECS)
 """Of the files that can be written."""
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
-
-
-class AudioFileError(ParleyError, ValueError):
-    """A file cannot be read or written as audio."""
-
-
-class AudioTooLong(AudioFileError):
-    """A file holds more audio than its reader takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +53,6 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Recording:
         with Path(source).open("rb") as stream:
             return _read_stream(stream, str(source))
     return _read_stream(source, getattr(source, "name", "the audio"))
-
-
-def read_strangers(stream: BinaryIO, name: str, *, max_seconds: float, max_rate: int) -> Recording:
-    """Read what somebody has sent: at most `max_seconds`, at `max_rate` Hz or less, and nothing but the bytes themselves. Raises
-    `AudioFileError`; one that says that the file is too long names the limit."""
-    stream.seek(0)
-    return _read_stream(stream, name, _Bounds(max_seconds, max_rate, STRANGERS_FORMATS))
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """`max_rate` 0: any; `formats` "": all that PyAV has."""
-
-    max_seconds: float = MAX_SECONDS
-    max_rate: int = 0
-    formats: str = ""
-
-    def check(self, seconds: float, name: str) -> None:
-        if seconds > self.max_seconds:
-            raise AudioTooLong(f"{name} is longer than {_duration(self.max_seconds)}.", "Cut it into pieces first.")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:g} seconds"
-    return f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds / 60:g} minutes"
 
 
 def write(path: str | os.PathLike[str], recording: Recording) -> None:
@@ -120,86 +83,23 @@ def _write_wav(file: BinaryIO, recording: Recording) -> None:
         wav.writeframes(pcm.to_bytes(recording.audio))
 
 
-def _read_stream(stream: BinaryIO, name: str, bounds: _Bounds = _Bounds()) -> Recording:
+def _read_stream(stream: BinaryIO, name: str) -> Recording:
     start = stream.tell()
-    size = stream.seek(0, os.SEEK_END) - start
-    stream.seek(start)
     try:
-        return _read_wav(stream, start, size, name, bounds)
+        sound = find_sound(stream)
     except (wave.Error, EOFError):
         stream.seek(start)
-        return _read_av(stream, name, bounds)
+        return _read_av(stream, name)
+    if sound.seconds > MAX_SECONDS:
+        raise AudioTooLong.than(MAX_SECONDS, name)
+    stream.seek(sound.begins)
+    return Recording(sound.decode(stream.read(sound.count * sound.channels * sound.width)), sound.rate)
 
 
-def _read_wav(stream: BinaryIO, start: int, size: int, name: str, bounds: _Bounds) -> Recording:
-    """Plain PCM, by the format that its header names. Raises `wave.Error`, `EOFError` for anything else."""
-    head = stream.read(MAX_WAV_HEAD)
-    riff_bytes = int.from_bytes(head[4:8], "little")
-    header = io.BytesIO(head[:4] + b"\xff\xff\xff\xff" + head[8:])  # whatever length it names, its chunks can be read
-    with wave.open(header) as wav:
-        rate, channels, width, count = wav.getframerate(), wav.getnchannels(), wav.getsampwidth(), wav.getnframes()
-        data_at = header.tell()
-    left = (size - data_at) // (channels * width)
-    # A program that writes to a pipe does not know the length: it writes none, or the largest possible.
-    unknown = count == 0 and riff_bytes + 8 != size
-    count = left if unknown else min(count, left)
-    bounds.check(count / rate if rate else 0.0, name)
-    stream.seek(start + data_at)
-    data = stream.read(count * channels * width)
-    data = data[: len(data) // (width * channels) * width * channels]
-    match width:
-        case 1:
-            audio = (np.frombuffer(data, dtype=np.uint8).astype(np.float32) - 128.0) / 128.0
-        case 2:
-            audio = pcm.to_float(data)
-        case 3:
-            packed = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3)
-            wide = np.zeros((packed.shape[0], 4), dtype=np.uint8)
-            wide[:, 1:] = packed
-            audio = wide.view("<i4")[:, 0].astype(np.float32) / 2147483648.0
-        case 4:
-            audio = np.frombuffer(data, dtype="<i4").astype(np.float32) / 2147483648.0
-        case _:
-            raise wave.Error(f"samples of {width} bytes")
-    return Recording(_to_mono(audio.astype(np.float32, copy=False), channels), rate)
-
-
-def _to_mono(interleaved: Samples, channels: int) -> Samples:
-    if channels == 1:
-        return interleaved
-    mono: Samples = interleaved.reshape(-1, channels).mean(axis=1, dtype=np.float32)
-    return mono
-
-
-def _read_av(stream: BinaryIO, name: str, bounds: _Bounds) -> Recording:
-    import av
-
-    try:
-        limits = {"format_whitelist": bounds.formats, "protocol_whitelist": "pipe"} if bounds.formats else {}
-        # Titles are in any encoding; nothing here reads them.
-        with av.open(stream, mode="r", options=limits, metadata_errors="replace") as container:
-            if not container.streams.audio:
-                raise AudioFileError(f"{name} holds no audio track.")
-            rate: int = getattr(container.streams.audio[0], "rate", 0)  # a track without a decoder has none
-            if not rate:
-                raise AudioFileError(f"{name} is in a format that cannot be decoded here.")
-            rate = min(rate, bounds.max_rate) if bounds.max_rate else rate
-            to_mono = av.AudioResampler(format="flt", layout="mono", rate=rate)
-            parts: list[Samples] = []
-            total = 0
-            for frame in container.decode(audio=0):
-                for mono in to_mono.resample(frame):
-                    parts.append(mono.to_ndarray()[0])
-                    total += parts[-1].shape[0]
-                bounds.check(total / rate, name)
-            parts.extend(mono.to_ndarray()[0] for mono in to_mono.resample(None))
-    except AudioFileError:
-        raise
-    except (av.error.FFmpegError, ValueError) as error:  # ValueError: the format changes in the middle
-        raise AudioFileError(f"{name} cannot be read as audio: {error}.") from error
-    if not parts:
-        raise AudioFileError(f"{name} holds no audio.")
-    return Recording(np.concatenate(parts).astype(np.float32, copy=False), rate)
+def _read_av(stream: BinaryIO, name: str) -> Recording:
+    pieces = [(rate, bytes(samples)) for rate, samples in decoded(stream, name, max_seconds=MAX_SECONDS)]
+    audio = np.frombuffer(b"".join(samples for _, samples in pieces), np.float32)
+    return Recording(audio, pieces[0][0])
 
 
 def _write_av(target: Path, recording: Recording, codec: str) -> None:

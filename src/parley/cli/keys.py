@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-SCOPE_NAMES = ("realtime", "audio", "admin")
+SCOPE_NAMES = ("realtime", "audio", "text", "admin")
 
 
 def _located(command: C) -> C:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from parley.config.errors import ConfigError, UnknownModel, did_you_mean
 from parley.config.loading import find_mirror, load
-from parley.config.values import BargeIn, Config, ModelsConfig, PipelineConfig, ServerConfig, Setting
+from parley.config.values import BargeIn, Config, ModelsConfig, PipelineConfig, ServerConfig, Setting, TelephonyConfig
 from parley.engines.addresses import is_loopback
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "PipelineConfig",
     "ServerConfig",
     "Setting",
+    "TelephonyConfig",
     "UnknownModel",
     "did_you_mean",
     "find_mirror",

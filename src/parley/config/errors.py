@@ -25,7 +25,7 @@ class UnknownModel(ConfigError):
         self.model = model
         self.known = tuple(known)
         super().__init__(
-            f"The model {model!r} does not exist here; the pipelines are {', '.join(self.known)}, and the realtime models of "
+            f"The model {model[:100]!r} does not exist here; the pipelines are {', '.join(self.known)}, and the realtime models of "
             "OpenAI (gpt-realtime, ...) stand for the default one.",
             remedy=did_you_mean(model, self.known),
         )

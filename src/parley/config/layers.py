@@ -24,6 +24,7 @@ from parley.config.schema import (
     ResponseCacheSection,
     ServerSection,
     SpeechCacheSection,
+    TelephonySection,
 )
 from parley.config.webrtc_schema import WebRtcSection
 from parley.engines.ports import aliases
@@ -59,6 +60,7 @@ SHORT_NAMES: dict[str, KeyPath] = {
     **{f"own_voices_{key}": ("own_voices", key) for key in OwnVoicesSection.model_fields},
     **{f"speech_cache_{key}": ("speech_cache", key) for key in SpeechCacheSection.model_fields},
     **{f"response_cache_{key}": ("response_cache", key) for key in ResponseCacheSection.model_fields},
+    **{f"telephony_{key}": ("telephony", key) for key in TelephonySection.model_fields},
     **{f"webrtc_{key}": ("webrtc", key) for key in WebRtcSection.model_fields},
     **{f"interpret_{key}": ("interpret", key) for key in InterpretSection.model_fields},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},

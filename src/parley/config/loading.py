@@ -39,6 +39,7 @@ from parley.config.schema import (
 )
 from parley.config.shown import explain
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
+from parley.config.telephony import telephony_of
 from parley.config.values import Config, ModelsConfig, OwnVoicesConfig
 from parley.engines import registry
 from parley.engines.ports import stages
@@ -83,6 +84,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         own_voices=OwnVoicesConfig(settings.own_voices.limit),
         speech_cache=sections.speech_cache(settings.speech_cache),
         response_cache=sections.response_cache(settings.response_cache),
+        telephony=telephony_of(settings, places),
         webrtc=settings.webrtc.config(),
         interpret=sections.interpret(settings.interpret, path),
     )

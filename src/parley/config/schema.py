@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -141,6 +142,8 @@ class ServerSection(BaseModel):
     secret_key: SecretKey = ""
     client_secret_single_use: bool = False
     beta: bool = True
+    # Off: whoever has a key with the scope `text` spends the tokens of the language model's owner.
+    text_api: bool = False
     tls_cert: str = ""
     tls_key: str = ""
     allowed_origins: Origins = ()
@@ -260,6 +263,37 @@ class ResponseCacheSection(BaseModel):
     max_replies: int = Field(default=256, ge=1, le=100_000)
 
 
+def _uuid(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ValueError("it must be a UUID; `uuidgen` makes one") from None
+
+
+CallUuid = Annotated[str, AfterValidator(_uuid)]
+
+
+class TelephonySection(BaseModel):
+    """`[telephony]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    # How the outside reaches this server, where a proxy hides it: what Twilio signs begins with it.
+    public_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/?#]+)?$")] = ""
+    twilio_auth_token: Annotated[str, StringConstraints(pattern=r"^[!-~]*$")] = ""
+    # ADDRESS:PORT of the listener for Asterisk; "": none.
+    audiosocket: str = ""
+    audiosocket_uuids: Annotated[tuple[CallUuid, ...], BeforeValidator(_split)] = ()
+    # Whose calls they are that come without a key of their own.
+    key_name: str = ""
+    pipeline: str = ""
+    # Who dials expects to be greeted.
+    speaks_first: Literal["agent", "caller"] = "agent"
+    keypad: Literal["text", "event"] = "text"
+    # People look a number up while they type it.
+    keypad_pause_ms: int = Field(default=2000, ge=200, le=30_000)
+
+
 Language = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")]
 Volume = Annotated[float, Field(ge=0, le=1)]
 
@@ -313,6 +347,7 @@ class ConfigSchema(BaseSettings):
     own_voices: OwnVoicesSection = OwnVoicesSection()
     speech_cache: SpeechCacheSection = SpeechCacheSection()
     response_cache: ResponseCacheSection = ResponseCacheSection()
+    telephony: TelephonySection = TelephonySection()
     webrtc: WebRtcSection = WebRtcSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
@@ -325,6 +360,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("own_voices",): OwnVoicesSection,
     ("speech_cache",): SpeechCacheSection,
     ("response_cache",): ResponseCacheSection,
+    ("telephony",): TelephonySection,
     ("webrtc",): WebRtcSection,
     ("interpret",): InterpretSection,
 }

@@ -42,10 +42,10 @@ class ServerConfig:
 
     `api_keys` are those of the settings, `keys_file` holds further ones (None: no place for it); without any, no key is required.
     `secret_key` encrypts client secrets ("": a key made at start), `client_secret_single_use` lets each open one session only. `beta`
-    serves the beta dialect too. `tls_cert` and `tls_key` are PEM files (None: plain HTTP). `allowed_hosts` are names, beside this
-    machine's own, that requests may be sent to. `public_url` is the address that clients use, as browsers write an origin ("": that of
-    `host` and `port`). `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of MCP servers that clients may
-    have the server call. `trace_dir` None means that no trace is written.
+    serves the beta dialect too, `text_api` the text APIs of the pipelines' language models. `tls_cert` and `tls_key` are PEM files
+    (None: plain HTTP). `allowed_hosts` are names, beside this machine's own, that requests may be sent to. `public_url` is the address
+    that clients use, as browsers write an origin ("": that of `host` and `port`). `allowed_mcp_servers` are the addresses (or the
+    beginnings of some, or "*") of MCP servers that clients may have the server call. `trace_dir` None means that no trace is written.
     A new session is refused while the event loop runs more than `admission_lag_ms` late.
     """
 
@@ -56,6 +56,7 @@ class ServerConfig:
     secret_key: str = field(repr=False)
     client_secret_single_use: bool
     beta: bool
+    text_api: bool
     tls_cert: Path | None
     tls_key: Path | None
     allowed_origins: tuple[str, ...]
@@ -112,6 +113,27 @@ class ResponseCacheConfig:
     enabled: bool = False
     lifetime_s: float = 600.0
     max_replies: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TelephonyConfig:
+    """Calls by telephone. `public_url` is how the outside reaches this server ("": as the request says), `twilio_auth_token` checks
+    Twilio's signatures ("": they are not), `audiosocket` is where Asterisk connects to (None: nowhere) with one of `audiosocket_uuids`
+    (empty: any).
+
+    `key_name` is the key whose calls they are that bring none, `pipeline` ("": the default one) answers them where they name none. Keys
+    that are pressed are told the model as `text` once `keypad_pause_ms` have passed without another, or are only an `event`.
+    """
+
+    public_url: str = ""
+    twilio_auth_token: str = field(default="", repr=False)
+    audiosocket: tuple[str, int] | None = None
+    audiosocket_uuids: tuple[str, ...] = ()
+    key_name: str = ""
+    pipeline: str = ""
+    speaks_first: Literal["agent", "caller"] = "agent"
+    keypad: Literal["text", "event"] = "text"
+    keypad_pause_ms: int = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +254,7 @@ class Config:
     interpret: InterpretConfig = InterpretConfig()
     speech_cache: SpeechCacheConfig = field(default_factory=SpeechCacheConfig)
     response_cache: ResponseCacheConfig = ResponseCacheConfig()
+    telephony: TelephonyConfig = TelephonyConfig()
     webrtc: WebRtcConfig = WebRtcConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:

@@ -297,14 +297,17 @@ class Fallback(Generic[E]):
         ask: Callable[[E], AsyncIterator[T]],
         able: Callable[[E], bool] | None = None,
         preferred: Callable[[E], bool] | None = None,
+        *,
+        limited: bool = True,
     ) -> AsyncGenerator[T, None]:
-        """The answer of the first engine that begins one, of those that are `able`, and first of those that are `preferred`. Closing it
-        closes that engine's stream."""
+        """The answer of the first engine that begins one, of those that are `able`, and first of those that are `preferred`; not `limited`:
+        however long it takes to begin. Closing it closes that engine's stream."""
         asking, cause = self.asking(able, preferred), None
         while asking.advance():
             member, begun = asking.member, False
             try:
-                async with aclosing(_begun_within(ask(member.engine), asking.limit_s, member.name)) as pieces:
+                limit_s = asking.limit_s if limited else None
+                async with aclosing(_begun_within(ask(member.engine), limit_s, member.name)) as pieces:
                     async for piece in pieces:
                         if not begun:
                             begun = True

@@ -12,7 +12,7 @@ from parley.core.policy.interpreter import Interpreter
 from parley.core.policy.policy import Answer, Policy, Said, Say, Translate
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
-from parley.core.words.settings import SemanticVad, ServerVad
+from parley.core.words.settings import SemanticVad, ServerVad, Transcription
 from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
 from parley.errors import ParleyError
 from parley.library.conversion import convert_voice
@@ -20,6 +20,7 @@ from parley.library.dubbing import Dub, dub
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
     Failed,
+    HeardToken,
     HeardWord,
     PartialTranscript,
     ReplyAudio,
@@ -56,6 +57,7 @@ __all__ = [
     "Failed",
     "FloorRule",
     "FrameRefused",
+    "HeardToken",
     "HeardWord",
     "Interpreter",
     "LibraryError",
@@ -87,6 +89,7 @@ __all__ = [
     "ToolEnded",
     "Transcriber",
     "Transcript",
+    "Transcription",
     "Translate",
     "TranslatedSegment",
     "Turn",

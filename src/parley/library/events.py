@@ -22,6 +22,14 @@ class HeardWord:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardToken:
+    """A token of the recogniser's, and the logarithm of its probability."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFigures:
     """Where the time of a turn went, in milliseconds of real time since the end of the turn (None: it did not happen).
 
@@ -61,7 +69,8 @@ class Turn:
 
     `start_sample` to `end_sample` is the turn's audio (pre-roll included; both 0 for a typed turn). `answered` is the part
     of the answer that the listener heard, `written` all that was made of it. `chunks` counts the chunks of `chunk_ms` that
-    the session took since the turn before ended, the last of them this turn's end.
+    the session took since the turn before ended, the last of them this turn's end. `confidence` (0..1) and `tokens` are there where the
+    recogniser gives them, the latter where they were asked for.
     """
 
     number: int
@@ -76,6 +85,8 @@ class Turn:
     interrupted: bool = False
     calls: tuple[ToolCalled, ...] = ()
     figures: TurnFigures = TurnFigures()
+    confidence: float | None = None
+    tokens: tuple[HeardToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

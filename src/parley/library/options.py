@@ -17,7 +17,15 @@ from parley.core.policy.policy import Policy
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, Endpointing, FloorRule, PauseSeen, PreRoll, Rules, RuleTable
 from parley.core.words.items import Item
-from parley.core.words.settings import OwnerSettings, SemanticVad, ServerVad, Settings, Transcription, TurnDetection
+from parley.core.words.settings import (
+    LOGPROBS,
+    OwnerSettings,
+    SemanticVad,
+    ServerVad,
+    Settings,
+    Transcription,
+    TurnDetection,
+)
 from parley.engines.ports import STT
 from parley.library import checks
 from parley.library.errors import LibraryError
@@ -169,6 +177,8 @@ def options_for(
     engine_timeout_s: float,
     raises: bool,
     trace_dir: str | os.PathLike[str] | None,
+    transcription: Transcription | None,
+    logprobs: bool,
 ) -> VoiceSessionOptions:
     """The checked options. Raises `LibraryError` for impossible values, or values that contradict the pipeline."""
     for name, value in (("instructions", instructions), ("voice", voice)):
@@ -178,6 +188,7 @@ def options_for(
     checks.choice("modality", modality, (None, "audio", "text"))
     checks.number("engine_timeout_s", engine_timeout_s, 0.001, MAX_TIMEOUT_S, "seconds")
     checks.flag("raises", raises)
+    checks.flag("logprobs", logprobs)
     if trace_dir is not None and not isinstance(trace_dir, str | os.PathLike):
         raise checks.refused("trace_dir", trace_dir, "Give the path of a folder.")
     judgements.check()
@@ -194,7 +205,8 @@ def options_for(
             speed=speed,
             modality=modality or ("audio" if pipeline.speaks else "text"),
             turn_detection=judgements.detection(pipeline),
-            transcription=Transcription(model=config.engines[STT].name),
+            transcription=_transcription(pipeline, transcription),
+            include=(LOGPROBS,) if logprobs else (),
             tools=(FUNCTIONS,) if tools else (),
         ),
         owner=OwnerSettings(
@@ -221,6 +233,12 @@ def options_for(
         trace_dir=None if trace_dir is None else Path(trace_dir),
         view=view,
     )
+
+
+def _transcription(pipeline: Pipeline, given: object) -> Transcription:
+    if given is not None and not isinstance(given, Transcription):
+        raise checks.refused("transcription", given, "Give a parley.Transcription.")
+    return replace(given or Transcription(), model=pipeline.config.engines[STT].name)
 
 
 def _policy(pipeline: Pipeline, policy: Any, own: OwnCode, view: JudgementContext) -> Policy | None:

@@ -6,7 +6,7 @@ Laws: everything is mono; whatever container PyAV reads can be read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -35,6 +35,16 @@ def frames(recording: Recording, frame_ms: float = 100.0) -> Iterator[Samples]:
     size = max(1, round(recording.sample_rate * frame_ms / 1000))
     for start in range(0, len(recording.audio), size):
         yield recording.audio[start : start + size]
+
+
+async def each(given: Iterable[Frame] | AsyncIterable[Frame]) -> AsyncIterator[Frame]:
+    """The frames of either kind of iterable."""
+    if isinstance(given, AsyncIterable):
+        async for frame in given:
+            yield frame
+    else:
+        for frame in given:
+            yield frame
 
 
 AudioInput = str | os.PathLike[str] | Recording | Iterable[Frame]

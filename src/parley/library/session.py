@@ -21,6 +21,7 @@ import numpy as np
 
 from parley.audio.files import Recording
 from parley.core.words.limits import SAMPLES_PER_MS
+from parley.core.words.settings import Transcription
 from parley.library import checks
 from parley.library.clocks import SampleClock
 from parley.library.embedded_session import EmbeddedSession
@@ -77,6 +78,9 @@ class VoiceSession:
     session takes its input and gives its audio. A function for `endpointing` or `barge_in` that has a parameter `audio` is given the
     turn's last 8 seconds (float32 `[n]` at 16 kHz), one that has a parameter `playing` whether the listener hears a reply.
 
+    `transcription` is what the recogniser is told of the speech (`prompt`, `keywords`, `language`, or `languages`), where it uses that;
+    with `logprobs` turns have their `tokens`, where it scores them.
+
     `on_first_play` is called with the turn when the first audio of its reply goes out. An engine without output for
     `engine_timeout_s` is abandoned. Every failure, of your own code too, is reported as `Failed`; with `raises=True` it is also raised
     by the call in which it happened. `SystemExit`, `KeyboardInterrupt` and their like end the session and reach you. In the folder
@@ -109,6 +113,8 @@ class VoiceSession:
         raises: bool = False,
         engine_timeout_s: float = 120.0,
         trace_dir: str | os.PathLike[str] | None = None,
+        transcription: Transcription | None = None,
+        logprobs: bool = False,
     ) -> None:
         checks.no_class("pipeline", pipeline)
         if not isinstance(pipeline, Pipeline):
@@ -131,6 +137,8 @@ class VoiceSession:
             engine_timeout_s=engine_timeout_s,
             raises=raises,
             trace_dir=trace_dir,
+            transcription=transcription,
+            logprobs=logprobs,
         )
         self.parts: Mapping[str, object] = MappingProxyType(judgements.parts())
         """Its judgements, each as it was given or the built-in one; the engines are in `pipeline.parts`."""

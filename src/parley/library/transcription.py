@@ -6,17 +6,18 @@ the longer a segment already is, the shorter the pause that ends it, so that hou
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import PauseSeen
+from parley.core.words.settings import ServerVad, Transcription
 from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer, VoiceActivityModel
-from parley.library.events import Failed, PartialTranscript, TurnEnded
+from parley.library.events import Failed, HeardToken, PartialTranscript, TurnEnded
 from parley.library.frame_reader import Frame
 from parley.library.function_recognizers import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
-from parley.library.recordings import AudioInput, frames_of_audio
+from parley.library.recordings import AudioInput, each, frames_of_audio
 from parley.library.session import VoiceSession
 
 PAUSE_MS = 500
@@ -31,6 +32,19 @@ BREATH_MS = 96
 
 
 @dataclass(frozen=True, slots=True)
+class HearingOptions:
+    """How a recording is heard. `transcription` is what the recogniser is told of it; `logprobs` asks for the tokens of each segment;
+    `detection` says what is voice, and which silence (`silence_duration_ms`) ends a segment at first."""
+
+    transcription: Transcription = Transcription()  # noqa: RUF009 - frozen
+    logprobs: bool = False
+    detection: ServerVad = ServerVad(silence_duration_ms=PAUSE_MS)  # noqa: RUF009 - frozen
+
+
+AS_USUAL = HearingOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentWord:
     """A word and its place in the recording, in seconds."""
 
@@ -42,20 +56,27 @@ class SegmentWord:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of speech: its text, its place in the recording (seconds, without the silence that ended it), its words where the
-    recogniser times them."""
+    recogniser times them, its `confidence` (0..1) and `tokens` as `Turn` has them."""
 
     text: str
     start_s: float
     end_s: float
     words: tuple[SegmentWord, ...] = ()
     language: str = ""
+    confidence: float | None = None
+    tokens: tuple[HeardToken, ...] = ()
 
 
-def segment_pause_ms(pause: PauseSeen) -> int:
-    """The silence that ends a segment of this length."""
-    if pause.turn_ms < LONG_SEGMENT_MS:
-        return PAUSE_MS
-    return SHORT_PAUSE_MS if pause.turn_ms < 2 * LONG_SEGMENT_MS else BREATH_MS
+@dataclass(frozen=True, slots=True)
+class SegmentPauses:
+    """The silence that ends a segment, by its length: `pause_ms` at first."""
+
+    pause_ms: int = PAUSE_MS
+
+    def __call__(self, pause: PauseSeen) -> int:
+        if pause.turn_ms < LONG_SEGMENT_MS:
+            return self.pause_ms
+        return min(self.pause_ms, SHORT_PAUSE_MS if pause.turn_ms < 2 * LONG_SEGMENT_MS else BREATH_MS)
 
 
 def transcribe(
@@ -97,11 +118,13 @@ def _segments(
         session.close()
 
 
-async def atranscribed(pipeline: Pipeline, pieces: Iterable[Frame], rate: int) -> AsyncGenerator[Segment, None]:
+async def atranscribed(
+    pipeline: Pipeline, pieces: Iterable[Frame] | AsyncIterable[Frame], rate: int, listening: HearingOptions = AS_USUAL
+) -> AsyncGenerator[Segment, None]:
     """The segments of frames at `rate`, on the loop where the pipeline is open. Raises as `transcribe()`."""
-    session = transcriber(pipeline, rate)
+    session = transcriber(pipeline, rate, listening)
     try:
-        for piece in pieces:
+        async for piece in each(pieces):
             for event in await session.astep(piece):
                 if (segment := _segment_in(event, rate)) is not None:
                     yield segment
@@ -123,15 +146,17 @@ def _segment_in(event: object, rate: int) -> Segment | None:
             return None
 
 
-def transcriber(pipeline: Pipeline, sample_rate: int) -> VoiceSession:
+def transcriber(pipeline: Pipeline, sample_rate: int, listening: HearingOptions = AS_USUAL) -> VoiceSession:
     """A session that only transcribes, cut as `transcribe()` cuts."""
     return VoiceSession(
         pipeline,
         sample_rate=sample_rate,
-        turn_detection="silence",
-        endpointing=segment_pause_ms,
+        turn_detection=listening.detection,
+        endpointing=SegmentPauses(listening.detection.silence_duration_ms),
         modality="text",
         policy=Transcriber(),
+        transcription=listening.transcription,
+        logprobs=listening.logprobs,
     )
 
 
@@ -143,4 +168,4 @@ def segment_of(event: TurnEnded, sample_rate: int) -> Segment:
     )
     start = turn.start_sample / sample_rate
     end = max(start, turn.end_sample / sample_rate - (turn.figures.pause_ms or 0.0) / 1000)
-    return Segment(turn.heard, start, end, words, turn.language)
+    return Segment(turn.heard, start, end, words, turn.language, turn.confidence, turn.tokens)

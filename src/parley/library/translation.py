@@ -11,7 +11,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -33,7 +42,7 @@ from parley.library.events import Failed, PartialTranscript, TurnEnded
 from parley.library.frame_reader import Frame
 from parley.library.function_recognizers import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
-from parley.library.recordings import AudioInput, frames_of_audio
+from parley.library.recordings import AudioInput, each, frames_of_audio
 from parley.library.transcription import Segment, segment_of, transcriber
 from parley.runtime.faults import engine_code, fault_of, named
 from parley.text.language_tags import primary_tag
@@ -150,7 +159,7 @@ async def _next(segments: AsyncGenerator[TranslatedSegment, None]) -> Translated
 
 async def atranslated(
     pipeline: Pipeline,
-    pieces: Iterable[Frame],
+    pieces: Iterable[Frame] | AsyncIterable[Frame],
     rate: int,
     to: str,
     from_language: str = "",
@@ -168,7 +177,7 @@ async def atranslated(
     await translator.check()
     session = transcriber(pipeline, rate)
     try:
-        for piece in pieces:
+        async for piece in each(pieces):
             for event in await session.astep(piece):
                 async for segment in _translated(event, rate, translator, on_partial):
                     yield segment

@@ -6,6 +6,7 @@ heard to its end or cut; what was answered is read from the conversation, so tha
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,7 +16,7 @@ from parley.core.words.ids import ItemId
 from parley.core.words.items import FunctionCall, Item, Message, OutputAudio, OutputText
 from parley.core.words.limits import SAMPLE_RATE, SAMPLES_PER_MS
 from parley.library import events as voice
-from parley.library.events import HeardWord, Turn, TurnFigures, VoiceEvent
+from parley.library.events import HeardToken, HeardWord, Turn, TurnFigures, VoiceEvent
 from parley.library.tools import arguments_shown
 from parley.runtime.turn_records import (
     ReplyDone,
@@ -158,6 +159,8 @@ class TurnEvents:
             interrupted=turn.interrupted,
             calls=tuple(self._calls.get(turn.number, ())),
             figures=_figures(turn),
+            confidence=None if heard is None else heard.confidence,
+            tokens=() if heard is None or not heard.logprobs else _tokens(heard.logprobs),
         )
 
     def _position(self, sample: int) -> int:
@@ -186,6 +189,10 @@ def _figures(turn: TurnRecord) -> TurnFigures:
         first([reply.sent_ns for reply in turn.replies]),
         first([max(done)]) if done else None,
     )
+
+
+def _tokens(logprobs: str) -> tuple[HeardToken, ...]:
+    return tuple(HeardToken(row["token"], row["logprob"]) for row in json.loads(logprobs))
 
 
 def _discard_event(event: VoiceEvent) -> None:

@@ -23,6 +23,7 @@ from parley.core.session import Session
 from parley.core.words.effects import CloseReason, Effect
 from parley.core.words.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
 from parley.core.words.pipeline_events import PipelineFound
+from parley.core.words.shell_notices import ShellNotice
 from parley.runtime.inbox import Inbox
 from parley.runtime.listeners import Listener, Listeners
 from parley.runtime.noise_reduction import CleanedInput
@@ -146,6 +147,10 @@ class Driver:
     def leave(self, *listeners: Listener) -> None:
         """They take nothing more; nothing happens where one has left."""
         self._listeners.leave(*listeners)
+
+    def tell(self, notice: ShellNotice) -> None:
+        """A notice of the shell's own, for every listener."""
+        self._listeners.tell(notice)
 
     def hold_output(self, held: bool) -> None:
         """Whether the client has yet to take what was sent: no more speech or text is made for it meanwhile."""

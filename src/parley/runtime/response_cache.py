@@ -24,8 +24,14 @@ from parley.engines.ports import (
     ChatEvent,
     ChatRequest,
     EngineSpec,
+    EngineUnavailable,
+    ForwardedHead,
+    ForwardRequest,
+    ForwardsRequests,
     LanguageModel,
+    TextApi,
     TextDelta,
+    text_apis,
 )
 from parley.runtime.engine_front import EngineFront
 from parley.runtime.generation.streams import closing
@@ -115,6 +121,18 @@ class CachedLanguageModel(EngineFront[LanguageModel]):
                 if key is not None and isinstance(event, ChatEnd) and _may_be_kept(written):
                     cache.keep(key, tuple(written))
                 yield event
+
+    @property
+    def apis(self) -> frozenset[TextApi]:
+        """Those of the model."""
+        return text_apis(self.engine)
+
+    def forward(self, request: ForwardRequest) -> AsyncIterator[ForwardedHead | bytes]:
+        """Hand a request on to the model (see the port): nothing of it is kept."""
+        engine: object = self.engine
+        if not isinstance(engine, ForwardsRequests):
+            raise EngineUnavailable("The language model forwards no requests.", code="not_open")
+        return engine.forward(request)
 
     def _key(self, request: ChatRequest) -> bytes:
         # The representation of a frozen value of strings and numbers is unambiguous, and holds every field that a request has.

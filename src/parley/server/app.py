@@ -43,12 +43,22 @@ from parley.server.calls import Calls
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
+from parley.server.links.audiosocket.listener import AudioSocketDoor, listen_for_calls
+from parley.server.links.raw.gate import RawGate
+from parley.server.links.telephone.telephone_call import CallFactory
+from parley.server.links.twilio.gate import TwilioGate
+from parley.server.links.twilio.signature import Signatures
 from parley.server.links.webrtc.calls_http import CallsHttp, webrtc_state
+from parley.server.links.websocket.by_path import GateByPath
+from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.gate import RealtimeGate
-from parley.server.rest import rest_app
+from parley.server.paths import RAW_AUDIO_PATH, TWILIO_PATH
+from parley.server.rest import rest_app, rest_routes
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
+from parley.server.text_rest import TextRest
 from parley.server.tls import tls_context, tls_warning
+from parley.server.twilio_rest import TwilioRest
 
 log = logging.getLogger("parley.server")
 
@@ -75,6 +85,7 @@ class Application:
         metrics.registry.register(GuardMetrics(engines.guarded()))
         metrics.registry.register(CacheMetrics(engines.caches))
         refused = _refusal_counter(metrics)
+        self._checks = HandshakeChecks(self.access, hosts, origins, refused)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
@@ -87,33 +98,36 @@ class Application:
             metrics=metrics,
             policy=policy,
         )
-        self.gate = RealtimeGate(
-            server,
-            access=self.access,
-            hosts=hosts,
-            origins=origins,
-            sessions=self.factory,
-            calls=self.calls,
-            running=self.sessions,
-            refused=refused,
-        )
+        self._signatures = Signatures(config.telephony.twilio_auth_token, config.telephony.public_url)
+        self.telephone = CallFactory(config.telephony, self.factory, self.calls)
+        self.gate = self._gates()
         self.webrtc = CallsHttp(
             config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
-        self._rest = rest_app(
+        self.text = TextRest(config, engines, self.access, origins, self.sessions)
+        self.routes = rest_routes(
             config,
             engines,
             access=self.access,
-            hosts=hosts,
             origins=origins,
             factory=self.factory,
             running=self.sessions,
             audio=self.audio,
+            text=self.text,
             metrics=metrics,
-            links=self.webrtc.routes(),
+            links=[*self.webrtc.routes(), *TwilioRest(self._signatures).routes()],
             webrtc=webrtc_state(config),
         )
+        self._rest = rest_app(self.routes, hosts, origins)
+
+    def _gates(self) -> GateByPath:
+        """What WebSocket handshakes come to."""
+        server = self.config.server
+        realtime = RealtimeGate(server, self._checks, self.factory, self.calls, self.sessions)
+        raw = RawGate(server, self._checks, self.factory, self.calls)
+        twilio = TwilioGate(server, self._checks, self.access, self._signatures, self.telephone)
+        return GateByPath(realtime, {RAW_AUDIO_PATH: raw, TWILIO_PATH: twilio})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,6 +150,7 @@ class Application:
             every_second=self.end_unallowed,
             ending=self.webrtc.end_all,
             patience=patience or Patience(),
+            calls=AudioSocketDoor(self.config, self.access, self._checks, self.telephone).connection,
         )
 
 
@@ -184,17 +199,21 @@ def serve(config: Config, *, policy: Policy | None = None) -> None:
 
 async def _serve(config: Config, policy: Policy | None) -> None:
     startup = Startup(config)
-    async with opened(config, startup, "served") as (listener, engines):
-        # The models live as long as the server: the garbage collector should not walk them in the middle of a sentence.
-        gc.collect()
-        gc.freeze()
-        try:
-            app = create_app(config, engines, policy=policy)
-            await app.server(lambda: startup.announce(listener, engines, key_required=not app.access.open)).serve_on(
-                listener
-            )
-        finally:
-            gc.unfreeze()
+    calls = listen_for_calls(config.telephony)
+    try:
+        async with opened(config, startup, "served") as (listener, engines):
+            # The models live as long as the server: the garbage collector should not walk them in the middle of a sentence.
+            gc.collect()
+            gc.freeze()
+            try:
+                app = create_app(config, engines, policy=policy)
+                server = app.server(lambda: startup.announce(listener, engines, key_required=not app.access.open))
+                await server.serve_on(listener, calls)
+            finally:
+                gc.unfreeze()
+    finally:
+        if calls is not None:
+            calls.close()
     startup.farewell()
 
 

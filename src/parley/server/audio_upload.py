@@ -5,8 +5,7 @@ Laws:
   into a file beyond 1 MB.
 - A request holds one of `MAX_REQUESTS` places until it is answered, and is counted for its key as a session is. Where the client goes away,
   the work ends.
-- What was sent is decoded in a thread, by demuxers that open nothing but its bytes (`audio.files.read_strangers`), at most
-  `MAX_AUDIO_SECONDS` of it.
+- What was sent is decoded while it is used (`incoming_audio.py`), at most `MAX_AUDIO_SECONDS` of it.
 - Every failure is a `Refused` with the name of the form's field.
 
 Does not know: what is done with the recording.
@@ -16,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -24,29 +23,27 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from parley.audio.files import AudioFileError, Recording, read_strangers
-from parley.server.access.access import Access, Grant
-from parley.server.access.credentials import key_of_request
+from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
+from parley.server.incoming_audio import UploadedAudio, incoming_audio
 from parley.server.refusals import Refusal, Refused
+from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
 
 T = TypeVar("T")
 
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 """OpenAI's limit for a file; here it is that of the whole body."""
 
-MAX_AUDIO_SECONDS = 1500
-"""What OpenAI's transcribing models take. Compressed, 25 MB may hold hours; decoded, this is 144 MB."""
+MAX_AUDIO_SECONDS = 2 * 3600
+"""25 MB of speech at 29 kbit/s. It is decoded piece by piece, so that length costs time and no memory; a file that holds more in fewer
+bytes is silence, and would keep its place for nothing."""
 
 DECODED_RATE = 24_000
-"""Hz. A recogniser hears nothing above, and a recording of 96 kHz would take four times the memory."""
+"""Hz. A recogniser hears nothing above."""
 
 MAX_REQUESTS = 4
-"""At once: each decodes into memory, and recognises as fast as the machine can beside the sessions, which go first."""
-
-BUSY_RETRY_S = 5
-"""A minute of speech is done within seconds."""
+"""At once: each decodes, and recognises as fast as the machine can beside the sessions, which go first."""
 
 RESTART_RETRY_S = 30
 """Loading the engines takes as long."""
@@ -72,7 +69,7 @@ TOO_LARGE = Refusal(
 STOPPING = Refusal(
     503,
     "server_shutting_down",
-    "The server is restarting; the recording was not finished.",
+    "The server is restarting; the request was not finished.",
     None,
     "server_error",
     RESTART_RETRY_S,
@@ -82,90 +79,64 @@ GONE = Refusal(499, "client_closed_request", "The client has gone.")
 
 @dataclass(frozen=True, slots=True)
 class FormShape:
-    """What a form may have: the file in the field `file`, and `fields`, at most `max_bytes` in all. `optional`: it may have no file."""
+    """What a form may have: the file in the field `file`, and `fields`, at most `max_bytes` and `max_fields` in all. `optional`: it may
+    have no file. `lists` are fields that it may have several times, each also with `[]` behind its name."""
 
     fields: Collection[str]
     file: str = "file"
     max_bytes: int = MAX_UPLOAD_BYTES
     optional: bool = False
+    lists: Collection[str] = ()
+    max_fields: int = MAX_FIELDS
+
+
+Parts = tuple[UploadFile | None, dict[str, str], dict[str, list[str]]]
+"""Of a form: its file, its fields, its lists."""
 
 
 @dataclass(slots=True)
 class Upload:
-    """A form with its recording. `fields` are the others, by name. It is valid while its request is."""
+    """A form with its recording. `fields` and `lists` are the others, by name. It is valid while its request is."""
 
     file: UploadFile
     fields: dict[str, str]
+    lists: dict[str, list[str]]
 
-    async def recording(self) -> Recording:
+    def audio(self) -> AbstractAsyncContextManager[UploadedAudio]:
         """The recording, mono. Raises `Refused` for a file that is empty, too long, or not audio."""
-        name = "The file"
         if not self.file.size:
             raise Refused(Refusal(400, "invalid_file", "The file is empty.", "file"))
-        try:
-            return await asyncio.to_thread(
-                read_strangers, self.file.file, name, max_seconds=MAX_AUDIO_SECONDS, max_rate=DECODED_RATE
-            )
-        except AudioFileError as error:
-            raise Refused(Refusal(400, "invalid_file", str(error), "file")) from error
+        return incoming_audio(self.file.file, max_seconds=MAX_AUDIO_SECONDS, max_rate=DECODED_RATE)
 
 
-class AudioRequests:
+class AudioRequests(RestPlaces):
     """The requests with recordings of one server. `accepted()` is the way in; `until_gone()` runs the work."""
 
     def __init__(self, access: Access, origins: OriginRule, running: Sessions) -> None:
-        self._access = access
-        self._origins = origins
-        self._running = running
-        self._places: set[object] = set()
+        super().__init__(access, origins, running, scope="audio", most=MAX_REQUESTS, busy=BUSY)
 
     @asynccontextmanager
-    async def accepted(self, request: Request, known: Collection[str]) -> AsyncIterator[Upload]:
-        """The form of a request that may be served now; `known` are the fields that it may have beside `file`. Raises `Refused`."""
-        async with self.form(request, FormShape(known)) as (file, fields):
+    async def accepted(self, request: Request, shape: FormShape) -> AsyncIterator[Upload]:
+        """The form of a request that may be served now. Raises `Refused`."""
+        async with self._form(request, shape) as (file, fields, lists):
             assert file is not None
-            yield Upload(file, fields)
+            yield Upload(file, fields, lists)
 
     @asynccontextmanager
     async def form(self, request: Request, shape: FormShape) -> AsyncIterator[tuple[UploadFile | None, dict[str, str]]]:
-        """The file and the fields of a form of another shape; valid while the request is. Raises `Refused`."""
+        """The file and the fields of a form without lists; valid while the request is. Raises `Refused`."""
+        async with self._form(request, shape) as (file, fields, _):
+            yield file, fields
+
+    @asynccontextmanager
+    async def _form(self, request: Request, shape: FormShape) -> AsyncIterator[Parts]:
         async with self.admitted(request):
-            file, fields = await _read_form(request, shape)
+            file, fields, lists = await _read_form(request, shape)
             try:
-                yield file, fields
+                yield file, fields, lists
             finally:
                 if file is not None:
                     await file.close()
-
-    @asynccontextmanager
-    async def admitted(self, request: Request) -> AsyncIterator[None]:
-        """A place for a request that may be served now. Raises `Refused`."""
-        grant = self.grant(request)
-        refusal = self._running.refusal(grant) or (BUSY if len(self._places) >= MAX_REQUESTS else None)
-        if refusal is not None:
-            raise Refused(refusal)
-        place = object()
-        self._places.add(place)
-        self._running.quotas.began(grant.key, place)
-        try:
-            yield
-        finally:
-            self._places.discard(place)
-            self._running.quotas.ended(grant.key, place)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def grant(self, request: Request) -> Grant:
-        """The grant of a request for audio, from a page that is allowed. Raises `Refused`."""
-        grant = self._access.grant(key_of_request(request.headers), "audio")
-        if isinstance(grant, Refusal):
-            raise Refused(grant)
-        # A form is a request that any page may have a browser send, without asking first.
-        refusal = self._origins.refusal(request.headers.get("origin"), request.headers.get("host"))
-        if refusal is not None:
-            raise Refused(refusal)
-        return grant
 
 
 async def until_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -192,7 +163,7 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def _read_form(request: Request, shape: FormShape) -> tuple[UploadFile | None, dict[str, str]]:
+async def _read_form(request: Request, shape: FormShape) -> Parts:
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
         others = "model" if "model" in shape.fields else ", ".join(shape.fields)
@@ -202,7 +173,11 @@ async def _read_form(request: Request, shape: FormShape) -> tuple[UploadFile | N
     if length.isascii() and length.isdigit() and int(length) > shape.max_bytes:
         raise Refused(_too_large(shape))
     parser = WholeForm(
-        request.headers, _bounded(request, shape), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+        request.headers,
+        _bounded(request, shape),
+        max_files=1,
+        max_fields=shape.max_fields,
+        max_part_size=MAX_FIELD_BYTES,
     )
     try:
         form = await parser.parse()
@@ -212,6 +187,7 @@ async def _read_form(request: Request, shape: FormShape) -> tuple[UploadFile | N
         raise Refused(GONE) from None
     file: UploadFile | None = None
     fields: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile) and name == shape.file:
             file = value
@@ -219,11 +195,14 @@ async def _read_form(request: Request, shape: FormShape) -> tuple[UploadFile | N
         if isinstance(value, str) and name in shape.fields and name not in fields:
             fields[name] = value
             continue
+        if isinstance(value, str) and (listed := name.removesuffix("[]")) in shape.lists:
+            lists.setdefault(listed, []).append(value)
+            continue
         await form.close()
         raise Refused(_unknown(name, value, shape))
     if file is None and not shape.optional:
         raise Refused(no_file(shape))
-    return file, fields
+    return file, fields, lists
 
 
 def no_file(shape: FormShape) -> Refusal:
@@ -248,7 +227,7 @@ def _unknown(name: str, value: object, shape: FormShape) -> Refusal:
         return Refusal(400, "invalid_value", f"The field {name} has no file name, so it is no file.", name)
     if name in shape.fields:
         return Refusal(400, "invalid_value", f"The form has {shown!r} twice.", shown)
-    listed = ", ".join((shape.file, *shape.fields))
+    listed = ", ".join((shape.file, *shape.fields, *(f"{name}[]" for name in shape.lists)))
     return Refusal(400, "unknown_parameter", f"There is no field {shown!r}; there are {listed}.", shown)
 
 

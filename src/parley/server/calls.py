@@ -4,6 +4,7 @@ Laws:
 - An id is unpredictable, and is never used twice.
 - Only who could have made a call may reach it: the same key, or the very client secret with which it was opened. Everyone else is told that
   there is no such call.
+- A call of the telephone is found by the id that the telephone system gave it, too; of several with one such id, the first is.
 - A call is here from the moment its id is given out until its session is over. Its session has begun before (`RealtimeSession.opened`): who
   is quick to attach is told of the session as soon as its client is.
 """
@@ -39,6 +40,8 @@ class OpenCall:
     id: str
     session: RealtimeSession
     link: MediaLink
+    other_id: str = ""
+    """The telephone system's; "": there is none."""
 
 
 class Calls:
@@ -46,6 +49,8 @@ class Calls:
 
     def __init__(self) -> None:
         self._calls: dict[str, OpenCall] = {}
+        self._ids: dict[str, str] = {}
+        """The id of each call that has another one, by that."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -59,14 +64,18 @@ class Calls:
         if not call.session.paced:
             raise ValueError("a session without a loudspeaker is no call")
         self._calls[call.id] = call
+        if call.other_id:
+            self._ids.setdefault(call.other_id, call.id)
 
     def leave(self, call_id: str) -> None:
         """Nothing happens where it has left."""
-        self._calls.pop(call_id, None)
+        call = self._calls.pop(call_id, None)
+        if call is not None and self._ids.get(call.other_id) == call_id:
+            del self._ids[call.other_id]
 
     def find(self, call_id: str, grant: Grant) -> OpenCall | Refusal:
         """The call with this id, for the holder of `grant`."""
-        call = self._calls.get(call_id)
+        call = self._calls.get(call_id) or self._calls.get(self._ids.get(call_id, ""))
         if call is None or not _may_reach(grant, call.session.grant):
             return Refusal(404, "call_id_not_found", f"There is no call {call_id[:64]!r}; it may be over.", "call_id")
         return call

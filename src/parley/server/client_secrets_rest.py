@@ -31,6 +31,7 @@ from parley.server.access.client_secrets import (
 )
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
+from parley.server.openapi.operation import described, json_answer, json_body
 from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import BETA_REFUSED, Refusal, Refused
 from parley.server.sessions import SessionFactory
@@ -47,19 +48,23 @@ BETA_OFF = replace(
 _AT = re.compile(r" - at `\$\.?(?P<param>[^`]*)`$")
 
 
-class _ExpiresAfter(msgspec.Struct, forbid_unknown_fields=True):
+class ExpiresAfter(msgspec.Struct, forbid_unknown_fields=True):
+    """How long a client secret is valid."""
+
     seconds: Annotated[int, msgspec.Meta(ge=MIN_SECONDS, le=MAX_SECONDS)] = DEFAULT_SECONDS
     anchor: Literal["created_at"] = "created_at"
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
+class ClientSecretBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The session that a client secret opens, as `session.update` has it."""
+
     session: dict[str, Any] | None = None
-    expires_after: _ExpiresAfter | None = None
+    expires_after: ExpiresAfter | None = None
 
 
 class _BetaSecret(msgspec.Struct, forbid_unknown_fields=True):
-    expires_after: _ExpiresAfter | None = None
-    expires_at: _ExpiresAfter | None = None
+    expires_after: ExpiresAfter | None = None
+    expires_at: ExpiresAfter | None = None
     """`expires_after` as `transcription_sessions` calls it."""
 
 
@@ -82,22 +87,50 @@ class ClientSecretsRest:
             Route("/v1/realtime/transcription_sessions", self.create_beta_transcription_session, methods=["POST"]),
         ]
 
+    @described(
+        "Make a client secret",
+        demand="realtime",
+        answers={200: json_answer("The secret, and the session that it opens.", "ClientSecret")},
+        errors=(400, 404, 413, 429),
+        body=json_body(ClientSecretBody, required=False),
+    )
     async def create(self, request: Request) -> Response:
         grant = self._grant(request)
-        body = _decoded(await _read(request), _Body)
+        body = _decoded(await _read(request), ClientSecretBody)
         session = {"type": "realtime"} if body.session is None else body.session
         value, secret, shown = self._made(grant, session, "ga", body.expires_after, path="session")
         return _answer({"value": value, "expires_at": secret.expires_at, "session": shown})
 
+    @described(
+        "Make a client secret for translation sessions",
+        demand="realtime",
+        answers={200: json_answer("The secret, and the session that it opens.", "ClientSecret")},
+        errors=(400, 404, 413, 429),
+        body=json_body(ClientSecretBody, required=False),
+    )
     async def create_for_translation(self, request: Request) -> Response:
         grant = self._grant(request)
-        body = _decoded(await _read(request), _Body)
+        body = _decoded(await _read(request), ClientSecretBody)
         value, secret, shown = self._made(grant, body.session or {}, "translations", body.expires_after, path="session")
         return _answer({"value": value, "expires_at": secret.expires_at, "session": shown})
 
+    @described(
+        "Make a client secret, as the beta dialect has it",
+        demand="realtime",
+        answers={200: json_answer("The session, with the secret that opens it.", "BetaSession")},
+        errors=(400, 404, 413, 429),
+        body=json_body("BetaSessionBody", required=False),
+    )
     async def create_beta_session(self, request: Request) -> Response:
         return await self._create_beta(request, "realtime")
 
+    @described(
+        "Make a client secret for transcription sessions, as the beta dialect has it",
+        demand="realtime",
+        answers={200: json_answer("The session, with the secret that opens it.", "BetaSession")},
+        errors=(400, 404, 413, 429),
+        body=json_body("BetaSessionBody", required=False),
+    )
     async def create_beta_transcription_session(self, request: Request) -> Response:
         return await self._create_beta(request, "transcription")
 
@@ -126,7 +159,7 @@ class ClientSecretsRest:
         grant: Grant,
         session: dict[str, Any],
         dialect: str,
-        expires_after: _ExpiresAfter | None,
+        expires_after: ExpiresAfter | None,
         *,
         kind: SessionKind | None = None,
         path: str = "",

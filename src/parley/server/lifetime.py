@@ -12,14 +12,16 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from parley.config import ConfigError, ServerConfig
+from parley.config import ServerConfig
 from parley.server.admission import Sessions
 from parley.server.http_connection import HttpConnections, Patience
 from parley.server.links.websocket.connection import Gate, link_class
+from parley.server.sockets import listen_at
 from parley.server.time_limits import CLOSE_S
 from parley.server.tls import tls_context
 
@@ -40,24 +42,9 @@ LINKS_END_S = 6
 
 
 def listen(server: ServerConfig) -> socket.socket:
-    """The listening socket, taken before engines are loaded: an occupied port should not cost a minute. Raises `ConfigError`."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        remedy = "Stop what listens there, or choose another port: --port 0 takes any free one."
-        raise ConfigError(f"Cannot listen on {server.host}:{server.port}: {reason}.", remedy=remedy) from error
-    listener.setblocking(False)
-    return listener
+    """The listening socket of HTTP. Raises `ConfigError`."""
+    remedy = "Stop what listens there, or choose another port: --port 0 takes any free one."
+    return listen_at(server.host, server.port, remedy)
 
 
 class Uvicorn(uvicorn.Server):
@@ -65,7 +52,8 @@ class Uvicorn(uvicorn.Server):
     from inside.
 
     `on_started` is called once connections are accepted, `every_second` about so often, `ending` before connections are closed: it ends the
-    links that are none of uvicorn's connections. Raises `ConfigError` for TLS files.
+    links that are none of uvicorn's connections. `calls` makes the connection of each telephone call, from the set of those that are open.
+    Raises `ConfigError` for TLS files.
     """
 
     def __init__(
@@ -79,6 +67,7 @@ class Uvicorn(uvicorn.Server):
         every_second: Callable[[], None],
         ending: Callable[[], Awaitable[None]],
         patience: Patience,
+        calls: Callable[[set[Any]], asyncio.Protocol],
     ) -> None:
         connections = HttpConnections(patience)
         super().__init__(
@@ -103,12 +92,15 @@ class Uvicorn(uvicorn.Server):
         self._grace_s = server.shutdown_grace_s
         self._on_started = on_started
         self._every_second = every_second
+        self._calls = calls
+        self._calls_listener: socket.socket | None = None
         self._ending = ending
         self._loop: asyncio.AbstractEventLoop
         self._deadline: asyncio.TimerHandle | None = None
 
-    async def serve_on(self, listener: socket.socket) -> None:
-        """Serve until `leave` is called or a signal comes."""
+    async def serve_on(self, listener: socket.socket, calls: socket.socket | None = None) -> None:
+        """Serve until `leave` is called or a signal comes; `calls` is where telephone systems connect to."""
+        self._calls_listener = calls
         self._loop = asyncio.get_running_loop()
         await self.serve(sockets=[listener])
         if self._deadline is not None:
@@ -120,6 +112,11 @@ class Uvicorn(uvicorn.Server):
         else:
             await super().startup([])
             self.servers = [await self._tls_server(self._tls, one) for one in sockets or ()]
+        if self._calls_listener is not None:
+            connections: set[Any] = self.server_state.connections
+            self.servers.append(
+                await self._loop.create_server(lambda: self._calls(connections), sock=self._calls_listener)
+            )
         self._on_started()
 
     async def _tls_server(self, context: ssl.SSLContext, listener: socket.socket) -> asyncio.Server:

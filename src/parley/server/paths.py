@@ -12,6 +12,12 @@ REALTIME_PATHS = ("/v1/realtime", "/realtime")
 TRANSLATION_PATHS = tuple(f"{path}/translations" for path in REALTIME_PATHS)
 """Of translation sessions."""
 
+TWILIO_PATH = "/v1/telephony/twilio"
+"""Of Twilio's Media Streams; a key may follow it."""
+
+RAW_AUDIO_PATH = "/v1/audio/stream"
+"""Of WebSockets whose binary frames are audio."""
+
 OPENED_AT: Mapping[SessionKind, str] = {
     "realtime": "/v1/realtime",
     "transcription": "/v1/realtime",

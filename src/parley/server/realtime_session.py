@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from parley.core.session import Session
@@ -20,7 +20,8 @@ from parley.core.words.effects import CloseReason
 from parley.core.words.events import AudioArrived, AudioPlayed, ClientEvent, WindDownRequested
 from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.notices import ErrorRaised, Notice, OutputAudioDelta, PartAt
-from parley.core.words.settings import AudioFormat, SessionKind
+from parley.core.words.settings import AudioFormat, SessionKind, SettingsPatch
+from parley.core.words.shell_notices import KeypadPressed
 from parley.runtime.driver import Driver
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
@@ -48,13 +49,14 @@ MARK_BYTES = 16
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
     """What a client asks for, on any link. `kind` None and `model` "": as the client secret says, else a conversation with the default
-    pipeline. `client` is its address, for the log."""
+    pipeline. `client` is its address, for the log. `wishes`: how the handshake wants the session to begin."""
 
     grant: Grant
     dialect: Dialect
     model: str = ""
     kind: SessionKind | None = None
     client: str = ""
+    wishes: SettingsPatch = field(default_factory=SettingsPatch)
 
 
 class Attached(Listener, Protocol):
@@ -136,6 +138,10 @@ class RealtimeSession:
     def played(self, samples: int) -> None:
         """That many samples of output audio (24 kHz) have been played, where the link has a loudspeaker."""
         self._driver.post(AudioPlayed(samples))
+
+    def key_pressed(self, key: str) -> None:
+        """The caller has pressed a key of the telephone: all who listen to the session are told."""
+        self._driver.tell(KeypadPressed(key, round(time.time())))
 
     def lost(self, how: str) -> None:
         self._running.leave(self)

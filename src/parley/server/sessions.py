@@ -92,6 +92,14 @@ class SessionFactory:
 
     def plan(self, request: SessionRequest) -> PlannedSession | Refusal:
         """The session as it would begin, or why there is no such session."""
+        plan = self._planned(request)
+        if isinstance(plan, Refusal) or not request.wishes:
+            return plan
+        wished = self._configured(plan, request.wishes, request.dialect, request.grant)
+        return wished if isinstance(wished, Refusal) else replace(plan, settings=wished)
+
+    def _planned(self, request: SessionRequest) -> PlannedSession | Refusal:
+        """The session without the wishes of its handshake."""
         secret = request.grant.secret
         patch = SettingsPatch() if secret is None else read_configuration(secret)
         if isinstance(patch, Refusal):
@@ -118,7 +126,8 @@ class SessionFactory:
             return PlannedSession(
                 pipeline, settings, PinnedSettings(kind=None if request.dialect.changes_kind else kind)
             )
-        configured = self._configured(pipeline, settings, patch, DIALECTS[secret.dialect])
+        plan = PlannedSession(pipeline, settings, PinnedSettings())
+        configured = self._configured(plan, patch, DIALECTS[secret.dialect], Grant())
         return (
             configured
             if isinstance(configured, Refusal)
@@ -126,13 +135,13 @@ class SessionFactory:
         )
 
     def _configured(
-        self, pipeline: LoadedPipeline, settings: Settings, patch: SettingsPatch, dialect: Dialect
+        self, plan: PlannedSession, patch: SettingsPatch, dialect: Dialect, grant: Grant
     ) -> Settings | Refusal:
         """The settings after an update by `patch`, which a session that is never opened judges."""
         changes = patch.copy()
         changes.pop("kind", None)
         changes.pop("model", None)
-        trial = Session(self._spec(PlannedSession(pipeline, settings, PinnedSettings()), Grant(), "remote"))
+        trial = Session(self._spec(plan, grant, "remote"))
         for effect in trial.handle(SessionUpdateRequested(changes, None), 0):
             if isinstance(effect, Tell) and isinstance(error := effect.notice, ErrorRaised):
                 param = error.path if error.field is None else dialect.path(error.field)

@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from parley.audio.stream_encoder import FORMATS, StreamEncoder
 from parley.audio.types import Int16
@@ -31,10 +31,14 @@ from parley.library.pipeline import Pipeline
 from parley.library.speech import MAX_SPEED, MIN_SPEED, ClauseSpeaker
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
+from parley.server import audio_fields
 from parley.server.audio_upload import AudioRequests, until_gone
+from parley.server.openapi.operation import AUDIO, EVENTS, SSE, AnswerDescription, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
+from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
 from parley.text.clauses import ClauseCutter
+from parley.text.language_tags import primary_tag
 
 log = logging.getLogger("parley.server")
 
@@ -71,6 +75,11 @@ class SpeechBody(msgspec.Struct, forbid_unknown_fields=True):
     language: str = ""
 
 
+def is_speech_model(config: Config, name: str) -> bool:
+    """Whether this is one of OpenAI's names for voices, and no pipeline's."""
+    return name.startswith(SPEECH_MODELS) and name not in config.pipelines
+
+
 class SpeechRest:
     """The endpoint. `routes()` is what to mount."""
 
@@ -82,6 +91,18 @@ class SpeechRest:
     def routes(self) -> list[Route]:
         return [Route("/v1/audio/speech", self.create, methods=["POST"])]
 
+    @described(
+        "Speak a text",
+        demand="audio",
+        answers={
+            200: AnswerDescription(
+                "The recording while it is made, or its pieces as events.",
+                {**{one.media_type: AUDIO for one in FORMATS.values()}, SSE: EVENTS},
+            )
+        },
+        errors=(400, 404, 413, 429, 502),
+        body=json_body(SpeechBody, nulls=True),
+    )
     async def create(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._requests.admitted(request))
@@ -94,35 +115,15 @@ class SpeechRest:
             made = _sse(body, audio) if body.stream_format == "sse" else _file(body, audio)
             pieces = await stack.enter_async_context(aclosing(made))
             head = await until_gone(request, anext(pieces))
-            return _Sending(head, pieces, _media_type(body), stack.pop_all())
+            return StreamedAnswer(pieces, _media_type(body), stack.pop_all(), head)
 
     def _pipeline(self, model: str) -> LoadedPipeline:
-        hosted = model.startswith(SPEECH_MODELS) and model not in self._config.pipelines
+        hosted = is_speech_model(self._config, model)
         return pipeline_with(self._config, self._engines, "" if hosted else model, TTS, "voice", "no_synthesizer")
 
 
-class _Sending(StreamingResponse):
-    """Sends the first piece and those that follow; `stack` holds what must be closed then."""
-
-    def __init__(
-        self, head: bytes, pieces: AsyncGenerator[bytes, None], media_type: str, stack: AsyncExitStack
-    ) -> None:
-        super().__init__(_behind(head, pieces), media_type=media_type, headers={"cache-control": "no-store"})
-        self._stack = stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._stack:
-            await super().__call__(scope, receive, send)
-
-
-async def _behind(head: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    yield head
-    async for piece in rest:
-        yield piece
-
-
 def _media_type(body: SpeechBody) -> str:
-    return "text/event-stream" if body.stream_format == "sse" else FORMATS[body.response_format].media_type
+    return EVENT_STREAM if body.stream_format == "sse" else FORMATS[body.response_format].media_type
 
 
 async def _body(request: Request) -> SpeechBody:
@@ -136,22 +137,39 @@ async def _body(request: Request) -> SpeechBody:
     except ClientDisconnect:
         raise Refused(Refusal(499, "client_closed_request", "The client has gone.")) from None
     try:
-        return msgspec.json.decode(bytes(data), type=SpeechBody)
+        value = msgspec.json.decode(bytes(data))
+        if isinstance(value, dict):  # some clients write null for what they leave out
+            value = {name: given for name, given in value.items() if given is not None}
+        return msgspec.convert(value, SpeechBody)
     except msgspec.ValidationError as error:
-        where = str(error).rpartition("`$.")[2].rstrip("`") if "`$." in str(error) else None
-        raise Refused(Refusal(400, "invalid_value", f"{error}.", where)) from error
-    except msgspec.DecodeError as error:
+        raise Refused(_invalid(str(error))) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Refused(Refusal(400, "invalid_json", f"The body is not JSON: {error}.")) from error
+
+
+def _invalid(said: str) -> Refusal:
+    """The refusal of a body, with the field that `msgspec` names."""
+    code, where = "invalid_value", re.search(r"`\$\.([\w.]+)`$", said)
+    if missing := re.search(r"missing required field `(\w+)`", said):
+        code, where = "missing_required_parameter", missing
+    elif unknown := re.search(r"unknown field `([^`]+)`", said):
+        code, where = "unknown_parameter", unknown
+    return Refusal(400, code, f"{said}.", None if where is None else where[1])
 
 
 async def _spoken(pipeline: LoadedPipeline, body: SpeechBody) -> AsyncGenerator[Int16, None]:
     """The audio as it is made. Raises `Refused`."""
     voice = body.voice if isinstance(body.voice, str) else body.voice.id
+    language = audio_fields.language(body.language, "language", pipeline.config.language)
+    known = pipeline.engines[TTS].info.languages
+    if body.language and known and primary_tag(language) not in map(primary_tag, known):
+        message = f"The voice does not speak {language!r}; it speaks {', '.join(known)}."
+        raise Refused(Refusal(400, "unsupported_language", message, "language"))
     around = Pipeline.around(pipeline)
     try:
-        speaker = ClauseSpeaker(around, voice, body.language or pipeline.config.language, body.speed, RATE)
+        speaker = ClauseSpeaker(around, voice, language, body.speed, RATE)
         await speaker.open()
-        cutter = ClauseCutter(body.language or pipeline.config.language)
+        cutter = ClauseCutter(language)
         for clause in (*cutter.push(body.input), *cutter.finish()):
             async with aclosing(speaker.speak(clause)) as pieces:
                 async for piece in pieces:
@@ -196,17 +214,13 @@ async def _sse(body: SpeechBody, audio: AsyncGenerator[Int16, None]) -> AsyncGen
         if not began:
             raise
         log.warning("speech broke off: %s", refused.refusal.message)
-        yield _event({"type": "error", **msgspec.json.decode(refused.refusal.body())})
+        yield failure(refused.refusal)
         return
     yield _delta(await asyncio.to_thread(encoder.finish))
     written, spoken = -(-len(body.input) // 4), -(-samples * 20 // RATE)
     usage = {"input_tokens": written, "output_tokens": spoken, "total_tokens": written + spoken}
-    yield _event({"type": "speech.audio.done", "usage": usage})
+    yield event({"type": "speech.audio.done", "usage": usage})
 
 
 def _delta(data: bytes) -> bytes:
-    return _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode("ascii")})
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+    return event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode("ascii")})

@@ -94,6 +94,13 @@ class Startup:
             say(f"  [bold]{escape(name)}[/]{default}  {escape(_chain(pipeline))}")
         for name in engines.failures:
             say(f"  [red]{escape(name)} is not served: an engine could not be loaded, see above[/]")
+        if self._config.telephony.audiosocket is not None:
+            host, port = self._config.telephony.audiosocket
+            say(f"\nAsterisk's calls (AudioSocket) come to [bold]{escape(host)}:{port}[/].")
+        if self._config.server.text_api:
+            say(
+                "Chat completions and responses are handed on to these language models, and use their tokens (server.text_api)."
+            )
         key = "KEY" if key_required else "none"
         say(f"\nOpen [bold]{escape(self._config.server.public_url) or url}[/] in a browser and talk.")
         say("Or talk to it with any OpenAI Realtime client, such as openai for Python:")

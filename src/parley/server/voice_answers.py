@@ -17,6 +17,7 @@ from starlette.responses import Response
 from parley.engines.voices.records import OwnConsent, OwnVoice, VoiceRefused
 from parley.engines.voices.store import is_full_disk
 from parley.server.audio_upload import GONE
+from parley.server.openapi.operation import QueryField
 from parley.server.refusals import Refusal, Refused
 
 P = ParamSpec("P")
@@ -29,10 +30,21 @@ USUAL_PAGE, MAX_PAGE = 20, 100
 MAX_BODY: Final = 16 << 10
 """Bytes of a JSON body: a name."""
 
+PAGE_FIELDS: Final = (
+    QueryField("after", "The id after which the page begins."),
+    QueryField(
+        "limit",
+        "How many there are on it.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": USUAL_PAGE},
+    ),
+)
+
 _STATUS: Final = {"voice_not_found": 404, "consent_not_found": 404, "name_taken": 409, "clip_too_large": 413}
 
 
-class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
+class Renamed(msgspec.Struct, forbid_unknown_fields=True):
+    """A new name."""
+
     name: str
 
 
@@ -68,7 +80,7 @@ async def new_name(request: Request) -> str:
     except ClientDisconnect:
         raise Refused(GONE) from None
     try:
-        return msgspec.json.decode(bytes(received), type=_Renamed).name
+        return msgspec.json.decode(bytes(received), type=Renamed).name
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         message = f'The body must be JSON, {{"name": "..."}} and nothing else: {error}.'
         raise Refused(Refusal(400, "invalid_value", message, "name")) from None
@@ -77,7 +89,7 @@ async def new_name(request: Request) -> str:
 def page_of(request: Request, records: Sequence[R], shown: Callable[[R], dict[str, object]]) -> Response:
     """The page that the query's `after` and `limit` ask for. Raises `Refused`."""
     newest = list(reversed(records))
-    limit = _limit(request.query_params.get("limit", ""))
+    limit = _limit(request.query_params.get("limit"))
     if after := request.query_params.get("after", ""):
         places = [place for place, one in enumerate(newest) if one.id == after]
         if not places:
@@ -95,8 +107,8 @@ def page_of(request: Request, records: Sequence[R], shown: Callable[[R], dict[st
     )
 
 
-def _limit(given: str) -> int:
-    if not given:
+def _limit(given: str | None) -> int:
+    if given is None:
         return USUAL_PAGE
     if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= MAX_PAGE):
         raise Refused(Refusal(400, "invalid_value", f"limit must be a number from 1 to {MAX_PAGE}.", "limit"))

@@ -21,9 +21,10 @@ from parley.engines.voices.records import OwnConsent, checked_label
 from parley.engines.voices.store import VoiceStore
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.audio_upload import AudioRequests, FormShape, until_gone
+from parley.server.openapi.operation import described, form_body, json_answer, json_body
 from parley.server.own_recogniser import OwnRecogniser, words_of
 from parley.server.refusals import Refusal, Refused
-from parley.server.voice_answers import answer, new_name, page_of, stored
+from parley.server.voice_answers import PAGE_FIELDS, Renamed, answer, new_name, page_of, stored
 from parley.text import consent
 
 FORM: Final = FormShape(("name", "language"), file="recording", max_bytes=clips.MAX_BYTES + (64 << 10))
@@ -48,6 +49,13 @@ class VoiceConsentsRest:
             Route("/v1/audio/voice_consents/{consent_id}", self.delete, methods=["DELETE"]),
         ]
 
+    @described(
+        "Bring a consent",
+        demand="audio",
+        answers={200: json_answer("The consent.", "VoiceConsent")},
+        errors=(400, 409, 413, 429, 500, 502, 507),
+        body=form_body(FORM, FORM.fields),
+    )
     async def create(self, request: Request) -> Response:
         async with self._requests.form(request, FORM) as (file, fields):
             assert file is not None
@@ -81,20 +89,46 @@ class VoiceConsentsRest:
             raise Refused(Refusal(400, "unsupported_language", message, "language"))
         return found
 
+    @described(
+        "List the consents",
+        demand="audio",
+        answers={200: json_answer("A page of them, the newest first.", "VoiceConsents")},
+        errors=(400, 500),
+        query=PAGE_FIELDS,
+    )
     async def list_(self, request: Request) -> Response:
         self._requests.grant(request)
         return page_of(request, await stored(_FIELDS, self._store.consents), _shown)
 
+    @described(
+        "Retrieve a consent",
+        demand="audio",
+        answers={200: json_answer("The consent.", "VoiceConsent")},
+        errors=(400, 404, 500),
+    )
     async def retrieve(self, request: Request) -> Response:
         self._requests.grant(request)
         return answer(_shown(await stored(_FIELDS, self._store.consent, request.path_params["consent_id"])))
 
+    @described(
+        "Rename a consent",
+        demand="audio",
+        answers={200: json_answer("The consent.", "VoiceConsent")},
+        errors=(400, 404, 409, 413, 500, 507),
+        body=json_body(Renamed),
+    )
     async def update(self, request: Request) -> Response:
         self._requests.grant(request)
         name = await new_name(request)
         identity = request.path_params["consent_id"]
         return answer(_shown(await stored(_FIELDS, self._store.rename_consent, identity, name)))
 
+    @described(
+        "Delete a consent, and the voices made with it",
+        demand="audio",
+        answers={200: json_answer("It is gone.", "Deleted")},
+        errors=(400, 404, 500, 507),
+    )
     async def delete(self, request: Request) -> Response:
         self._requests.grant(request)
         removed = await stored(_FIELDS, self._store.remove_consent, request.path_params["consent_id"])

@@ -26,9 +26,10 @@ from parley.engines.voices import clips
 from parley.engines.voices.records import OwnVoice, key_of
 from parley.engines.voices.shelf import VoiceShelf, engines_for
 from parley.server.audio_upload import AudioRequests, FormShape, no_file, until_gone
+from parley.server.openapi.operation import described, form_body, json_answer, json_body
 from parley.server.own_recogniser import OwnRecogniser, words_of
 from parley.server.refusals import Refusal, Refused
-from parley.server.voice_answers import answer, new_name, page_of, stored
+from parley.server.voice_answers import PAGE_FIELDS, Renamed, answer, new_name, page_of, stored
 
 log = logging.getLogger("parley.server")
 
@@ -72,6 +73,13 @@ class VoicesRest:
             Route("/v1/audio/voices/{voice_id}", self.delete, methods=["DELETE"]),
         ]
 
+    @described(
+        "Make a voice of a recording",
+        demand="audio",
+        answers={200: json_answer("The voice.", "Voice")},
+        errors=(400, 404, 409, 413, 429, 500, 502, 507),
+        body=form_body(FORM, ("name", "consent"), {"type": {"const": "audio_sample"}}),
+    )
     async def create(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
             self._requests.grant(request)
@@ -171,20 +179,43 @@ class VoicesRest:
             raise Refused(Refusal(400, first.code, str(first), "audio_sample"))
         raise Refused(Refusal(502, first.code, str(first), None, "server_error"))
 
+    @described(
+        "List the voices",
+        demand="audio",
+        answers={200: json_answer("A page of them, the newest first.", "Voices")},
+        errors=(400, 500),
+        query=PAGE_FIELDS,
+    )
     async def list_(self, request: Request) -> Response:
         self._requests.grant(request)
         return page_of(request, await stored(_FIELDS, self._store.voices), _shown)
 
+    @described(
+        "Retrieve a voice", demand="audio", answers={200: json_answer("The voice.", "Voice")}, errors=(400, 404, 500)
+    )
     async def retrieve(self, request: Request) -> Response:
         self._requests.grant(request)
         return answer(_shown(await stored(_FIELDS, self._store.voice, request.path_params["voice_id"])))
 
+    @described(
+        "Rename a voice",
+        demand="audio",
+        answers={200: json_answer("The voice.", "Voice")},
+        errors=(400, 404, 409, 413, 500, 507),
+        body=json_body(Renamed),
+    )
     async def update(self, request: Request) -> Response:
         self._requests.grant(request)
         name = await new_name(request)
         self._refuse_engines_name(name)
         return answer(_shown(await stored(_FIELDS, self._store.rename_voice, request.path_params["voice_id"], name)))
 
+    @described(
+        "Delete a voice",
+        demand="audio",
+        answers={200: json_answer("It is gone.", "Deleted")},
+        errors=(400, 404, 500, 507),
+    )
     async def delete(self, request: Request) -> Response:
         self._requests.grant(request)
         voice = await stored(_FIELDS, self._store.remove_voice, request.path_params["voice_id"])

@@ -26,6 +26,7 @@ from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
+from parley.server.openapi.operation import AnswerDescription, QueryField, described, described_as, json_answer
 from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory
@@ -59,6 +60,11 @@ class _File:
     headers: Mapping[str, str]
 
 
+_KINDS = [kind.partition(";")[0] for kind in TYPES.values()]
+
+UNCHANGED = AnswerDescription("It is as it was (If-None-Match).")
+
+
 class Page:
     """The page's files, in memory. `routes()` is what to mount."""
 
@@ -71,9 +77,23 @@ class Page:
             Route("/assets/{name:path}", self.asset, methods=["GET"]),
         ]
 
+    @described(
+        "The page",
+        demand=None,
+        answers={200: AnswerDescription("The page.", {"text/html": {"type": "string"}}), 304: UNCHANGED},
+    )
     async def entrance(self, request: Request) -> Response:
         return _served(self._files[ENTRANCE], request)
 
+    @described(
+        "A file of the page",
+        demand=None,
+        answers={
+            200: AnswerDescription("The file.", {kind: {"type": "string"} for kind in sorted(set(_KINDS))}),
+            304: UNCHANGED,
+        },
+        errors=(404,),
+    )
     async def asset(self, request: Request) -> Response:
         file = self._files.get(request.path_params["name"])
         if file is None:
@@ -147,13 +167,25 @@ class PageAnswers:
             body = msgspec.json.encode(answer(request))
             return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
-        return endpoint
+        return described_as(endpoint, answer)
 
+    @described("What can be talked to", demand="realtime", answers={200: json_answer("The pipelines.", "Pipelines")})
     def pipelines(self, request: Request) -> object:
         """What can be talked to, the default first; voices as `session.audio.output.voice` takes them."""
         served = sorted(self._engines.pipelines.items(), key=lambda named: named[0] != self._config.default_pipeline)
         return {"pipelines": [_described(name, pipeline) for name, pipeline in served]}
 
+    @described(
+        "Whether a session could begin now",
+        demand="realtime",
+        answers={200: json_answer("One could.", "Admission")},
+        errors=(400, 404, 429),
+        query=(
+            QueryField("kind", "Of the session.", {"enum": ["conversation", "translation"]}),
+            QueryField("model", "A pipeline."),
+            QueryField("origin", "The page's."),
+        ),
+    )
     def admission(self, request: Request) -> object:
         """Whether a session could begin now: a browser does not show a page why its WebSocket was refused. `kind` is `conversation`
         (where it is left out) or `translation`."""
@@ -169,10 +201,20 @@ class PageAnswers:
             raise Refused(refusal)
         return {"open": True}
 
+    @described(
+        "What is read aloud by who consents to a voice",
+        demand="realtime",
+        answers={200: json_answer("The sentences, by language.", "ConsentPhrases")},
+    )
     def consent(self, request: Request) -> object:
         """What a person reads aloud who consents to a voice of theirs, by language."""
         return {"phrases": {language: phrase.text for language, phrase in PHRASES.items()}}
 
+    @described(
+        "Whether calls over WebRTC can be made",
+        demand="realtime",
+        answers={200: json_answer("The state, and the RTCConfiguration of a call.", "Calls")},
+    )
     def calls(self, request: Request) -> object:
         """Whether calls can be made, and the `RTCConfiguration` for them: the ICE servers of this server."""
         webrtc = self._config.webrtc
@@ -184,6 +226,12 @@ class PageAnswers:
         ]
         return {"state": self._webrtc, "configuration": {"iceServers": servers}}
 
+    @described(
+        "The last turns of a session",
+        demand="realtime",
+        answers={200: json_answer("The turns, with the times of their steps.", "Turns")},
+        errors=(404,),
+    )
     def turns(self, request: Request) -> object:
         """The session's last turns, oldest first; see `runtime/waterfall.py`."""
         session_id = request.path_params["session_id"]

@@ -29,12 +29,21 @@ from parley.core.words.notices import (
     PartAt,
     TranslationNotice,
 )
+from parley.core.words.shell_notices import KeypadPressed
 from parley.testing.rules.base import CheckFailed
 from parley.wire.dialect import Encoder
 from parley.wire.dialects import BETA, DIALECTS, GA
 
 _MCP_ITEMS = (McpListTools, McpCall, McpApprovalRequest, McpApprovalResponse)
-_ONLY_GA = (ItemDone, IdleTimeoutTriggered, McpArgumentsDelta, McpArgumentsDone, McpCallProgress, McpListProgress)
+_ONLY_GA = (
+    ItemDone,
+    IdleTimeoutTriggered,
+    KeypadPressed,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallProgress,
+    McpListProgress,
+)
 
 _SHARED = frozenset(
     (

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from parley.core.words import notices as n
 from parley.core.words.settings import Modality
+from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.encode_settings import raw
 from parley.wire.encoding import Json, Named, base64_text, error_param, part_members
@@ -82,6 +83,11 @@ def expires_at(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> int
 def turn_metrics(notice: TurnMeasured) -> Named:
     """An event of Parley's own, for a client that asked for it: where the time of a turn went."""
     return "parley.turn.metrics", {field.name: getattr(notice, field.name) for field in fields(notice)}
+
+
+def keypad_event(notice: KeypadPressed) -> Named:
+    """What the caller of a telephone call has pressed."""
+    return "input_audio_buffer.dtmf_event_received", {"event": notice.key, "received_at": notice.at_s}
 
 
 def input_event(notice: InputNotice) -> Named:

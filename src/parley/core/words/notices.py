@@ -13,11 +13,11 @@ from parley.core.words.errors import ErrorType
 from parley.core.words.ids import CallId, ClientEventId, ConversationId, ItemId, ResponseId, SessionId
 from parley.core.words.items import Item
 from parley.core.words.settings import AudioFormat, Modality, Settings
+from parley.core.words.shell_notices import ShellNotice
 from parley.core.words.translation_notices import ClauseTranslated as ClauseTranslated
 from parley.core.words.translation_notices import TranslationClosed as TranslationClosed
 from parley.core.words.translation_notices import TranslationNotice as TranslationNotice
 from parley.core.words.translation_notices import UnstableWordsChanged as UnstableWordsChanged
-from parley.core.words.turn_measured import TurnMeasured
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 StatusReason = Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"]
@@ -396,5 +396,5 @@ Notice = (
     | OutputBufferCleared
     | TranslationNotice
     | RateLimitsUpdated
-    | TurnMeasured
+    | ShellNotice
 )

@@ -28,7 +28,18 @@ from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.errors import models_named
 from parley.engines.openai_api.models import is_chat_model, models_of
 from parley.engines.options import OptionReader
-from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable
+from parley.engines.ports import (
+    ChatEvent,
+    ChatRequest,
+    EngineError,
+    EngineInfo,
+    EngineUnavailable,
+    ForwardedHead,
+    ForwardRequest,
+    ForwardsRequests,
+    TextApi,
+    text_apis,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +120,17 @@ class AutoModel:
         if self._chosen is None:
             raise EngineUnavailable("The language model is not open.", code="not_open")
         return self._chosen.reply(request)
+
+    @property
+    def apis(self) -> frozenset[TextApi]:
+        """Those of the model that was chosen."""
+        return text_apis(self._chosen)
+
+    def forward(self, request: ForwardRequest) -> AsyncIterator[ForwardedHead | bytes]:
+        """Hand a request on (see `ForwardsRequests`)."""
+        if not isinstance(self._chosen, ForwardsRequests):
+            raise EngineUnavailable("The language model forwards no requests.", code="not_open")
+        return self._chosen.forward(request)
 
     async def _open_configured(self) -> OpenAIModel:
         engine = OpenAIModel(self._config)

@@ -17,11 +17,22 @@ from typing import Final
 
 from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import failure_of, model_not_found
+from parley.engines.openai_api.forwarding import PATHS, WHOLE_S, body_of, forwarded
 from parley.engines.openai_api.models import is_chat_model
 from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
-from parley.engines.ports import ChatEnd, ChatEvent, ChatMessage, ChatRequest, EngineError, EngineUnavailable
+from parley.engines.ports import (
+    ChatEnd,
+    ChatEvent,
+    ChatMessage,
+    ChatRequest,
+    EngineError,
+    EngineUnavailable,
+    ForwardedHead,
+    ForwardRequest,
+    TextApi,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +78,9 @@ class EndpointModel(ABC):
     probe_tokens = 1
     """The fewest tokens of a reply that the API can be asked for."""
 
+    api: TextApi
+    """The API that streams the replies, whose fields `extra_body` has."""
+
     def __init__(self, config: OpenAIConfig, service: Service) -> None:
         self._config = config
         self._connection = EndpointConnection(config.endpoint, service, config.model)
@@ -109,6 +123,24 @@ class EndpointModel(ABC):
         async with aclosing(attempts) as events:
             async for event in events:
                 yield event
+
+    @property
+    def apis(self) -> frozenset[TextApi]:
+        """OpenAI's server has both; of others, one is known."""
+        return frozenset(PATHS) if self._config.endpoint.is_openai else frozenset({self.api})
+
+    def forward(self, request: ForwardRequest) -> AsyncIterator[ForwardedHead | bytes]:
+        """Hand a request on (see `ForwardsRequests`)."""
+        config, connection = self._config, self._connection
+        body = body_of(request, self.model, config.extra_body if request.api == self.api else {})
+        return forwarded(
+            connection.client,
+            PATHS[request.api],
+            body,
+            connection.endpoint,
+            first_s=config.timeout_s if request.stream else WHOLE_S,
+            next_s=config.token_timeout_s,
+        )
 
     @abstractmethod
     def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:

@@ -25,12 +25,22 @@ from parley.engines.llm.reply_stream import TimeLimits, read_reply
 from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.connection import EndpointConfig
 from parley.engines.openai_api.errors import Endpoint, Failure
+from parley.engines.openai_api.forwarding import PATHS, WHOLE_S, body_of, forwarded
 from parley.engines.openai_api.keys import check_url, key_setting, read_key
 from parley.engines.openai_api.models import is_chat_model, models_of
 from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
-from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable
+from parley.engines.ports import (
+    ChatEvent,
+    ChatRequest,
+    EngineError,
+    EngineInfo,
+    EngineUnavailable,
+    ForwardedHead,
+    ForwardRequest,
+    TextApi,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +70,9 @@ LOAD_TIMEOUT_S: Final = 300.0
 
 REFUSES_SINCE: Final = (0, 13)
 """The version from which `truncate` and `shift` are known to be read by `/api/chat`."""
+
+RESPONSES_SINCE: Final = (0, 13, 3)
+"""The version from which Ollama has `/v1/responses`."""
 
 _DURATION: Final = re.compile(r"-?(\d+(\.\d+)?(ms|s|m|h))+")
 
@@ -132,6 +145,7 @@ class OllamaModel:
         self._client: EndpointClient | None = None
         self._traits = ModelTraits()
         self._num_ctx = config.num_ctx or DEFAULT_NUM_CTX
+        self._version: tuple[int, ...] = ()
         self.notice = ""
         """What the owner should know once the engine is open."""
 
@@ -181,6 +195,26 @@ class OllamaModel:
         async with aclosing(retried(OLLAMA.title, lambda: self._stream(request), self._failure)) as events:
             async for event in events:
                 yield event
+
+    @property
+    def apis(self) -> frozenset[TextApi]:
+        """Ollama's own OpenAI-compatible ones."""
+        return frozenset(PATHS) if self._version >= RESPONSES_SINCE else frozenset({"chat"})
+
+    def forward(self, request: ForwardRequest) -> AsyncIterator[ForwardedHead | bytes]:
+        """Hand a request on (see `ForwardsRequests`). These APIs of Ollama's take no `num_ctx`: its context is the one that Ollama or
+        the Modelfile sets, and `extra_body`, which has fields of Ollama's own API, is left out."""
+        config, client = self._config, self._client
+        if client is None:
+            raise EngineUnavailable("Ollama is not open.", code="not_open")
+        return forwarded(
+            client,
+            "/v1" + PATHS[request.api],
+            body_of(request, self.model, {}),
+            self._endpoint(),
+            first_s=config.timeout_s if request.stream else WHOLE_S,
+            next_s=config.token_timeout_s,
+        )
 
     def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         config, client = self._config, self._client
@@ -245,6 +279,7 @@ class OllamaModel:
         if config.think and traits.lacks("thinking"):
             raise no_thinking(self.model)
         wanted = config.num_ctx or traits.own_num_ctx or DEFAULT_NUM_CTX
+        self._version = version
         self._traits, self._num_ctx = traits, min(wanted, most or wanted)
         self.notice = f"The language model is {self.model} of Ollama at {self.shown_url}, with a context of {self._num_ctx} tokens."
         if version < REFUSES_SINCE:

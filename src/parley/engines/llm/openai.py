@@ -53,6 +53,8 @@ def read_chat_config(model: str, reader: OptionReader) -> OpenAIConfig:
 class OpenAIModel(EndpointModel):
     """A model that answers `POST /chat/completions`."""
 
+    api = "chat"
+
     def __init__(self, config: OpenAIConfig) -> None:
         super().__init__(config, CHAT)
         self._dialect = ChatDialect("max_completion_tokens" if config.endpoint.is_openai else "max_tokens")

@@ -45,6 +45,8 @@ def create(model: str, options: Mapping[str, object]) -> ResponsesModel:
 class ResponsesModel(EndpointModel):
     """A model that answers `POST /responses`."""
 
+    api = "responses"
+
     probe_tokens = 16
 
     def __init__(self, config: OpenAIConfig) -> None:

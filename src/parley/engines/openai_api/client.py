@@ -50,8 +50,8 @@ class Form:
     file_field: str = "file"
 
 
-Body = Mapping[str, object] | Form
-"""What is posted: JSON, or a form."""
+Body = Mapping[str, object] | bytes | Form
+"""What is posted: JSON, as an object or as its text, or a form."""
 
 
 class EndpointClient:
@@ -156,7 +156,7 @@ class EndpointClient:
         if body is None:
             return self._client.build_request(method, url)
         # ("replace": half a character cannot be sent, and must not fail every later turn)
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         return self._client.build_request(method, url, content=content, headers={"content-type": "application/json"})
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:

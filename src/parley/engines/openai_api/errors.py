@@ -312,9 +312,14 @@ def _validation_faults(detail: object) -> object:
     return "; ".join(f"{'.'.join(map(str, fault.get('loc') or ()))}: {fault.get('msg', '')}" for fault in faults)
 
 
+def without_secrets(words: str, endpoint: Endpoint) -> str:
+    """A server's words without any key in them."""
+    return _KEYS.sub("***", endpoint.hide(words))
+
+
 def quoted(words: str, endpoint: Endpoint) -> str:
     """The beginning of a server's words, without any key in it."""
-    return _KEYS.sub("***", endpoint.hide(words))[:MAX_QUOTE_CHARS]
+    return without_secrets(words, endpoint)[:MAX_QUOTE_CHARS]
 
 
 def _hidden(error: EngineError, endpoint: Endpoint) -> EngineError:

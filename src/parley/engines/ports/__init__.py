@@ -23,6 +23,15 @@ from parley.engines.ports.engine import (
     Supervised,
     Word,
 )
+from parley.engines.ports.forwarding import (
+    ForwardedHead,
+    ForwardFailed,
+    ForwardRefused,
+    ForwardRequest,
+    ForwardsRequests,
+    TextApi,
+    text_apis,
+)
 from parley.engines.ports.llm import (
     AudioPart,
     ChatEnd,
@@ -124,6 +133,11 @@ __all__ = [
     "EngineUnavailable",
     "Fingerprinted",
     "ForceTool",
+    "ForwardFailed",
+    "ForwardRefused",
+    "ForwardRequest",
+    "ForwardedHead",
+    "ForwardsRequests",
     "GuardCount",
     "Guarded",
     "ImagePart",
@@ -151,6 +165,7 @@ __all__ = [
     "Stage",
     "Supervised",
     "Term",
+    "TextApi",
     "TextDelta",
     "TokenLogprob",
     "TokenUsage",
@@ -171,4 +186,5 @@ __all__ = [
     "aliases",
     "replaced",
     "stages",
+    "text_apis",
 ]

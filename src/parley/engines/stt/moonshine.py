@@ -60,6 +60,7 @@ class MoonshineRecognizer:
             languages=LANGUAGES,
             licence="MIT",
             promises=self._partials,
+            timings=self._model is not None and self._model.times_words,
         )
 
     @property

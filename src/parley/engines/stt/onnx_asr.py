@@ -91,6 +91,7 @@ class OnnxAsrRecognizer:
             licence=f"MIT, weights {licence}" if licence else "MIT",
             logprobs=self._model is not None and self._model.times,
             promises=self._options.partials,
+            timings=self._model is not None and self._model.times,
             deterministic=not self._options.partials,
         )
 

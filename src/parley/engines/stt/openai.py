@@ -139,6 +139,7 @@ class OpenAIRecognizer:
             sample_rate=SAMPLE_RATE,
             languages=self._config.languages,
             logprobs=self._config.logprobs,
+            timings=self._config.words,
         )
 
     async def open(self) -> None:

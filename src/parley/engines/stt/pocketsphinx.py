@@ -61,6 +61,7 @@ class PocketsphinxRecognizer:
             batch=self._threads,
             licence="BSD-2-Clause",
             logprobs=True,
+            timings=True,
             deterministic=True,
         )
 

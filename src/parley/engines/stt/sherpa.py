@@ -102,6 +102,7 @@ class SherpaRecognizer:
             licence=self._licence,
             logprobs=model is not None and model.kind.logprobs and self._scored,
             promises=streaming and self._scored,
+            timings=model is not None and model.kind.factory.endswith(("transducer", "ctc")),
         )
 
     @property

@@ -1,6 +1,6 @@
 """Recordings of people as they are kept: one channel, 24 kHz or less, 16 bits.
 
-Laws: a file is read as a stranger's (`audio.files.read_strangers`), bounded in bytes and in seconds before it is decoded further.
+Laws: a file is read as a stranger's (`engines/strangers_audio.py`), bounded in bytes and in seconds before it is decoded further.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from parley.audio.files import AudioFileError, AudioTooLong, Recording, read_strangers
+from parley.audio.files import AudioFileError, AudioTooLong, Recording
 from parley.audio.resampling import resample
+from parley.engines.strangers_audio import read_strangers
 from parley.engines.voices.records import VoiceRefused
 
 MAX_BYTES: Final = 10 << 20

@@ -5,6 +5,7 @@
 | `session`: a Realtime session | a key with the scope `realtime`, a client secret |
 | `realtime`: client secrets, what the page asks | a key with the scope `realtime` |
 | `audio`: REST endpoints for audio | a key with the scope `audio` |
+| `text`: chat completions and responses of the language model | a key with the scope `text` |
 | `admin`: metrics | a key with the scope `admin` |
 | `any`: the list of models | any key |
 
@@ -129,6 +130,20 @@ class Access:
         if scope != "any" and scope not in key.scopes:
             return _missing_scope(scope, f"The key {key.name!r} does not have it.")
         return Grant(key)
+
+    def account(self, name: str) -> Grant | Refusal:
+        """The grant of the key with this name, for sessions that a telephone system opens on the owner's behalf; "": the first key of the
+        settings, or none where none is required."""
+        if self.open and not name:
+            return Grant()
+        keys = self.keys()
+        named = next((key for key in keys if key.name == (name or SETTINGS_NAME)), None)
+        if named is None:
+            where = f"There is no key {name!r} in the key file" if name else "There is no key in the settings"
+            return Refusal(503, "no_account", f"{where}; name one with telephony.key_name.", None, "server_error")
+        if "realtime" not in named.scopes:
+            return _missing_scope("realtime", f"The key {named.name!r} (telephony.key_name) does not have it.")
+        return Grant(named)
 
     def _secret_grant(self, token: str, keys: tuple[Key, ...], demand: Demand) -> Grant | Refusal:
         secret = self.secrets.read(token)

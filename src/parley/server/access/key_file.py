@@ -29,7 +29,7 @@ import msgspec
 from parley.audio.private_files import make_private_folder, private_opener
 from parley.config import ConfigError
 
-Scope = Literal["realtime", "audio", "admin"]
+Scope = Literal["realtime", "audio", "text", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 DEFAULT_SCOPES: frozenset[Scope] = frozenset({"realtime", "audio"})
 

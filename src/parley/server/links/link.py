@@ -6,6 +6,7 @@ Laws of every link:
 - `opened` is the first call to a peer and `lost` the last, exactly one of each. After `lost` a link refers to its peer no more.
 - `send` and `close` return at once, and do nothing once the link is closing. What the client does not take is bounded: the link says
   `congested` first, and closes itself at its limit.
+- A link may carry audio too, in frames of its own (`AudioLink`, `AudioPeer`); audio is a stream: its frames may be split anywhere.
 - `close` gives a reason, never a code: each kind of link knows its own code for a reason (WebSocket: `websocket/close_codes.py`).
 
 A new kind of link is a folder beside this file: it reads a handshake into a `sessions.SessionRequest`, opens the session with
@@ -16,13 +17,13 @@ Does not know: what a message means, who may connect, how bytes travel.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from parley.core.words.effects import CloseReason
 
-EndReason = CloseReason | Literal["dialect_refused", "access_ended", "call_ended"]
-"""Why the server closes a link: the session's reasons, and three of the server's: the client's dialect is switched off; what its key
-allows has ended while the session ran; the call that it was attached to is over."""
+EndReason = CloseReason | Literal["call_refused", "dialect_refused", "access_ended", "call_ended"]
+"""Why the server closes a link: the session's reasons, and four of the server's: a call cannot begin; the client's dialect is switched
+off; what its key allows has ended while the session ran; the call that it was attached to is over."""
 
 
 class Link(Protocol):
@@ -33,6 +34,13 @@ class Link(Protocol):
 
     def close(self, reason: EndReason) -> None:
         """Close once what was sent before has gone out. The first close counts."""
+
+
+class AudioLink(Link, Protocol):
+    """A link that carries audio beside the text."""
+
+    def send_audio(self, audio: bytes) -> None:
+        """Send audio after all that was sent before."""
 
 
 class LongArrival(Protocol):
@@ -61,3 +69,11 @@ class Peer(Protocol):
 
     def lost(self, how: str) -> None:
         """The link is gone; `how` is for the log."""
+
+
+@runtime_checkable
+class AudioPeer(Protocol):
+    """A `Peer` that takes audio beside the text; what an `AudioLink` receives as audio never comes to `received`."""
+
+    def heard(self, audio: bytes) -> None:
+        """More audio, which may begin and end within a sample."""

@@ -117,6 +117,7 @@ class RecognizerContract(EngineContract[SpeechRecognizer, Transcript]):
             final = subject.run(self.answer(engine, number))
             self.check(engine, final)
             assert final.text, "speech has words"
+            assert final.words or not engine.info.timings, "it declares times of words, and gives none"
             length_ms = 1_000 * len(self.utterance(engine, number)) / engine.info.sample_rate
             assert all(word.end_ms <= length_ms + 1_000 for word in final.words), "a word lies behind the audio"
 

@@ -23,6 +23,7 @@ from parley.core.words.items import (
     OutputAudio,
     OutputText,
 )
+from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire import encode_events as common
 from parley.wire.beta.encode_session import format_name, modalities, session_object, temperature
@@ -41,6 +42,7 @@ OmittedNotice = (
     | n.McpCallProgress
     | n.McpListProgress
     | n.TranslationNotice
+    | KeypadPressed
 )
 """Notices about features that no client of this dialect can request."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from parley.core.words import notices as n
+from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named
@@ -39,6 +40,8 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.rate_limits(notice)
         case TurnMeasured():
             return common.turn_metrics(notice)
+        case KeypadPressed():
+            return common.keypad_event(notice)
         case n.IdleTimeoutTriggered():
             return _timeout_event(notice)
     if isinstance(notice, common.PartNotice):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from parley.core.words import notices as n
+from parley.core.words.shell_notices import KeypadPressed
 from parley.wire.encode_events import COMMON_TYPES
 
 SERVER_EVENTS: Mapping[str, type[n.Notice]] = MappingProxyType(
@@ -14,6 +15,7 @@ SERVER_EVENTS: Mapping[str, type[n.Notice]] = MappingProxyType(
         "session.created": n.SessionCreated,
         "session.updated": n.SessionUpdated,
         "input_audio_buffer.timeout_triggered": n.IdleTimeoutTriggered,
+        "input_audio_buffer.dtmf_event_received": KeypadPressed,
         "conversation.item.added": n.ItemAdded,
         "conversation.item.done": n.ItemDone,
         "response.output_text.delta": n.OutputTextDelta,

@@ -21,6 +21,7 @@ import numpy as np
 from parley.audio import files, resampling
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, VoiceSample
+from parley.engines.strangers_audio import read_strangers
 from parley.engines.tts.csm.model import SAMPLE_RATE, Codes
 from parley.engines.tts.csm.settings import ClipSetting, CsmSettings
 from parley.engines.tts.csm.spoken_text import plain_text
@@ -172,7 +173,7 @@ def _cloned(name: str, clip: ClipSetting, encode: Callable[[Samples], Codes], ma
         if path.stat().st_size > MAX_CLIP_BYTES:
             raise _no_voice(name, f"{path} is larger than {MAX_CLIP_BYTES >> 20} MiB")
         data = path.read_bytes()
-        recording = files.read_strangers(io.BytesIO(data), path.name, max_seconds=MAX_CLIP_S, max_rate=48_000)
+        recording = read_strangers(io.BytesIO(data), path.name, max_seconds=MAX_CLIP_S, max_rate=48_000)
     except OSError as error:
         raise _no_voice(name, f"{path} cannot be read ({error.strerror})", "Correct the path.") from error
     except files.AudioFileError as error:

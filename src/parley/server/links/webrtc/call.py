@@ -168,9 +168,6 @@ class WebRtcCall:
         wait_s = self._budget.wait_s()
         return asyncio.sleep(wait_s) if wait_s > 0 else None
 
-    def disconnected(self) -> None:
-        self.finish("the client hung up")
-
     # --- messages ------------------------------------------------------------------------------------------------------
 
     def _message(self, data: str | bytes) -> None:

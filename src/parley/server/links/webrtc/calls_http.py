@@ -38,6 +38,7 @@ from parley.server.audio_upload import GONE, WholeForm
 from parley.server.calls import Calls, OpenCall
 from parley.server.links.output_queue import OutputQueue
 from parley.server.links.webrtc.offer import MAX_OFFER_BYTES, read_offer
+from parley.server.openapi.operation import FORM, AnswerDescription, Body, described
 from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.realtime_session import RealtimeSession, SessionRequest
 from parley.server.refusals import Refusal, Refused
@@ -56,6 +57,21 @@ MAX_CONNECTING: Final = 64
 """Calls whose clients have not come yet. Each has sockets and a session; a client comes within a second."""
 
 CONNECTING_RETRY_S: Final = 5
+
+CALL_BODY: Final = Body(
+    {
+        "application/sdp": {"type": "string", "minLength": 1},
+        FORM: {
+            "type": "object",
+            "properties": {
+                "sdp": {"type": "string", "minLength": 1},
+                "session": {"type": "string", "contentMediaType": "application/json"},
+            },
+            "required": ["sdp"],
+            "additionalProperties": False,
+        },
+    }
+)
 
 _INTENTS: Final[dict[str, SessionKind]] = {"realtime": "realtime", "transcription": "transcription"}
 
@@ -91,6 +107,10 @@ class CallsHttp:
         self._state = webrtc_state(config)
         self._running: set[WebRtcCall] = set()
 
+    def __len__(self) -> int:
+        """The calls that have not given back their sockets."""
+        return len(self._running)
+
     def routes(self) -> list[Route]:
         routes = []
         for path in REALTIME_PATHS:
@@ -103,16 +123,44 @@ class CallsHttp:
         routes += [Route(f"{path}/calls", self.create_translation, methods=["POST"]) for path in TRANSLATION_PATHS]
         return routes
 
+    @described(
+        "Begin a call over WebRTC",
+        demand="session",
+        answers={
+            201: AnswerDescription(
+                "The answer; Location names the call.",
+                {"application/sdp": {"type": "string"}},
+                {"Location": "The call."},
+            )
+        },
+        errors=(400, 404, 413, 415, 429, 501),
+        body=CALL_BODY,
+    )
     async def create(self, request: Request) -> Response:
         return await self._counted(request, None)
 
+    @described(
+        "Begin a call over WebRTC that is translated",
+        demand="session",
+        answers={
+            201: AnswerDescription(
+                "The answer; Location names the call.",
+                {"application/sdp": {"type": "string"}},
+                {"Location": "The call."},
+            )
+        },
+        errors=(400, 404, 413, 415, 429, 501),
+        body=CALL_BODY,
+    )
     async def create_translation(self, request: Request) -> Response:
         return await self._counted(request, "translation")
 
+    @described("End a call", demand="session", answers={200: AnswerDescription("It has ended.")}, errors=(404,))
     async def hang_up(self, request: Request) -> Response:
         self._found(request).link.hang_up()
         return Response(status_code=200)
 
+    @described("What only calls by SIP can do", demand="session", answers={}, errors=(400, 404), text="Always refused.")
     async def telephone_only(self, request: Request) -> Response:
         """`accept`, `refer` and `reject` are for calls that come by SIP."""
         call, action = self._found(request), request.path_params["action"]
@@ -156,11 +204,11 @@ class CallsHttp:
         webrtc = self._config.webrtc
         call = make(self._calls.new_id(), read, queue, webrtc, messages_per_second=per_second, ended=self._ended)
         self._running.add(call)
-        call.attach(opened)
         return await self._answered(call, opened)
 
     async def _answered(self, call: WebRtcCall, session: RealtimeSession) -> Response:
         try:
+            call.attach(session)
             answer = await call.answer()
         except ConnectionError as fault:
             call.finish(f"it could not be answered: {fault}")

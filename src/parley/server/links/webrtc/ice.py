@@ -41,6 +41,9 @@ MAX_PEERS: Final = 64
 GATHER_S: Final = 3
 """For the answers of the STUN and the TURN server. A caller waits for its own answer meanwhile."""
 
+LOOPBACK: Final = "127.0.0.1"
+"""For a machine that has no other address: a laptop without a network talks to itself."""
+
 STUN_BELOW: Final = 4
 """The first byte of a STUN message is smaller (RFC 7983)."""
 
@@ -71,7 +74,8 @@ class BoundedConnection(Connection):
         self, component: int, addresses: list[str], timeout: int = GATHER_S
     ) -> list[Candidate]:
         """Bind a socket on each address, then ask the STUN and the TURN server."""
-        bound = [protocol for address in addresses if (protocol := await self._bound(component, address)) is not None]
+        places = addresses or [LOOPBACK]
+        bound = [protocol for address in places if (protocol := await self._bound(component, address)) is not None]
         self._protocols += bound
         found = [protocol.local_candidate for protocol in bound]
         stun = self.stun_server

@@ -96,7 +96,7 @@ class VoiceDecoder:
         ticks = sum(map(len, audio))
         if not ticks:
             return b"", 0
-        heard = np.concatenate(audio).astype(np.float32) / pcm.FULL_SCALE
+        heard = pcm.to_float(audio[0] if len(audio) == 1 else np.concatenate(audio))
         self._last, self._repeated = heard[-PACKET_TICKS:], 0
         return self._narrowed(heard), ticks
 

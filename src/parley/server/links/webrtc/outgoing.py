@@ -123,9 +123,8 @@ class OutgoingAudio:
 
     async def run(self, tick: Callable[[float], bool], received: Callable[[], ReceptionReport]) -> None:
         """Send at the pace of time until `tick`, which is called with the time (s) before each packet, returns False."""
-        loop = asyncio.get_running_loop()
-        pace, count = Pace(loop.time()), 0
-        while tick(loop.time()):
+        pace, count = Pace(time.monotonic()), 0
+        while tick(time.monotonic()):
             audio, speech = self._queue.take(PACKET_SAMPLES)
             if speech:
                 self._played(speech)
@@ -136,13 +135,13 @@ class OutgoingAudio:
                 if count % REPORT_PACKETS == 0:
                     await self._send(stream.report(received(), time.time()))
             count += 1
-            skipped = pace.sent(loop.time())
+            skipped = pace.sent(time.monotonic())
             if stream is not None:
                 stream.pass_time(1 + skipped)
-            await _until(pace.due_s, loop)
+            await _until(pace.due_s)
 
 
-async def _until(due_s: float, loop: asyncio.AbstractEventLoop) -> None:
+async def _until(due_s: float) -> None:
     """A timer may ring a little early, and then rings again."""
-    while (wait_s := due_s - loop.time()) > EARLY_S:  # noqa: ASYNC110 - time is what is waited for
+    while (wait_s := due_s - time.monotonic()) > EARLY_S:  # noqa: ASYNC110 - time is what is waited for
         await asyncio.sleep(wait_s)

@@ -65,8 +65,8 @@ class Wire(Protocol):
     def patience(self) -> Awaitable[None] | None:
         """What must be waited for before more is read; None: nothing."""
 
-    def disconnected(self) -> None:
-        """The encrypted connection is over."""
+    def finish(self, how: str) -> None:
+        """The connection is over, or about to be; the first reason counts."""
 
 
 class BoundedSctp(RTCSctpTransport):
@@ -80,9 +80,11 @@ class BoundedSctp(RTCSctpTransport):
         try:
             await super()._handle_data(data)
         except (AssertionError, ValueError, LookupError, struct.error) as fault:
-            raise ConnectionError("the client broke the protocol of data channels") from fault
+            self._wire.finish("the client broke the protocol of data channels")
+            raise ConnectionError from fault
         if WINDOW - self._advertised_rwnd > MAX_UNREAD or len(self._inbound_streams) > MAX_STREAMS:
-            raise ConnectionError("the client sent more in one message, or on more channels, than is read")
+            self._wire.finish("the client sent more in one message, or on more channels, than is read")
+            raise ConnectionError
         while (waits := self._wire.patience()) is not None:
             await waits
 
@@ -107,7 +109,8 @@ class _Receiver:
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         if packet.ssrc not in self._sources:
             if len(self._sources) >= MAX_STREAMS:
-                raise ConnectionError("the client sent audio of more sources than are read")
+                self._wire.finish("the client sent audio of more sources than are read")
+                raise ConnectionError
             self._sources.add(packet.ssrc)
         self._wire.packet(packet.ssrc, packet.sequence_number, packet.timestamp, packet.payload)
 
@@ -115,7 +118,7 @@ class _Receiver:
         """Reports change nothing here: the bit rate is fixed, and lost audio is not sent again."""
 
     def _handle_disconnect(self) -> None:
-        """`disconnected` says it."""
+        """`CallTransport` sees the end itself."""
 
 
 class CallTransport:
@@ -201,8 +204,8 @@ class CallTransport:
         return time.monotonic() - self._gatherer.bounded.heard_s
 
     def _changed(self) -> None:
-        if self._dtls.state in ("closed", "failed"):
-            self._wire.disconnected()
+        if self._dtls.state == "closed":
+            self._wire.finish("the client hung up")
 
     async def close(self) -> None:
         """Say goodbye and let everything go."""

@@ -17,5 +17,6 @@ CLOSE_CODES: Mapping[EndReason, tuple[int, str]] = {
     "voice_detection_failed": (1011, "the voice activity model failed"),
     "dialect_refused": (4000, "beta_api_shape_disabled"),
     "call_ended": (1000, "the call is over"),
+    "call_refused": (1008, "the call is refused"),
     "access_ended": (1008, "the key of this session no longer allows it"),
 }

@@ -8,7 +8,8 @@ Laws:
 - `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`, and the peer is notified, so that it makes
   no more (`congested`); a client that lets more than that pile up, or reads nothing for `STALL_S`, is closed with 1008, and its
   waiting frames are dropped at once.
-- Text and binary frames are alike: both hold one JSON event (`openai`'s clients send either). UTF-8 is the decoder's business.
+- Text and binary frames are alike: both hold one JSON event (`openai`'s clients send either), unless the peer takes audio. UTF-8 is the
+  decoder's business.
 - Every close ends within `CLOSE_S`: a peer that does not answer the close is aborted.
 - Does not know: what a message means, who may connect (`Gate`), what is behind it (`Peer`).
 """
@@ -29,7 +30,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 
-from parley.server.links.link import EndReason, Peer
+from parley.server.links.link import AudioPeer, EndReason, Peer
 from parley.server.links.websocket.budget import MessageBudget
 from parley.server.links.websocket.close_codes import CLOSE_CODES
 from parley.server.links.websocket.opening import combined_headers, offered_subprotocols
@@ -75,7 +76,7 @@ def link_class(gate: Gate) -> type[asyncio.Protocol]:
 
 
 class WebSocketLink(WebSocketReader):
-    """A `Link`. `connections` is uvicorn's set of what it must close when it stops."""
+    """An `AudioLink`. `connections` is uvicorn's set of what it must close when it stops."""
 
     def __init__(self, gate: Gate, connections: set[Any]) -> None:
         self._wire: WireProtocol
@@ -86,9 +87,11 @@ class WebSocketLink(WebSocketReader):
         )
         self._gate = gate
         self._connections = connections
+        self._audio_goes_on = False
+        """Whether the fragments that follow are audio."""
         # writing
         self._write_paused = False
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[tuple[bytes, Opcode]] = deque()
         self._outbox_bytes = 0
         # clocks
         self._stall: asyncio.TimerHandle | None = None
@@ -107,7 +110,21 @@ class WebSocketLink(WebSocketReader):
             self._wire.send_text(data)
             self._flush()
             return
-        self._outbox.append(data)
+        self._keep(data, Opcode.TEXT)
+
+    def send_audio(self, audio: bytes) -> None:
+        """Send one binary frame, as `send` does."""
+        if self._close is not None or self._wire.state is not OPEN:
+            return
+        if not self._write_paused:
+            self._wire.send_binary(audio)
+            self._flush()
+            return
+        self._keep(audio, Opcode.BINARY)
+
+    def _keep(self, data: bytes, opcode: Opcode) -> None:
+        """Until the transport takes more."""
+        self._outbox.append((data, opcode))
         self._outbox_bytes += len(data)
         if self._outbox_bytes > OUTBOX_BYTES:
             self._give_up(f"you read too slowly: {self._outbox_bytes >> 20} MiB wait to be read")
@@ -141,9 +158,12 @@ class WebSocketLink(WebSocketReader):
         self._write_paused = False
         self._cancel("_stall")
         while self._outbox and not self._write_paused and self._wire.state is OPEN:
-            data = self._outbox.popleft()
+            data, opcode = self._outbox.popleft()
             self._outbox_bytes -= len(data)
-            self._wire.send_text(data)
+            if opcode is Opcode.TEXT:
+                self._wire.send_text(data)
+            else:
+                self._wire.send_binary(data)
             self._flush()
         if self._close is not None and not self._outbox:
             self._send_close()
@@ -158,7 +178,7 @@ class WebSocketLink(WebSocketReader):
         self._wire.let_go()
         if self._peer is None:
             return
-        peer, self._peer = self._peer, None
+        peer, self._peer, self._audio = self._peer, None, None
         self._close = self._close or (1006, "the connection broke")
         peer.lost(f"{self._close[0]} {self._close[1]}".strip())
 
@@ -177,6 +197,12 @@ class WebSocketLink(WebSocketReader):
             self._wire.data_to_send()
             return
         match frame.opcode:
+            case Opcode.BINARY if self._audio is not None:
+                self._audio_goes_on = not frame.fin
+                self._hand_over_audio(bytes(frame.data))
+            case Opcode.CONT if self._audio_goes_on:
+                self._audio_goes_on = not frame.fin
+                self._hand_over_audio(bytes(frame.data))
             case Opcode.TEXT | Opcode.BINARY | Opcode.CONT:
                 self._fragments.append(bytes(frame.data))
                 if frame.fin:
@@ -218,6 +244,7 @@ class WebSocketLink(WebSocketReader):
         self._wire.send_response(response)
         self._flush()
         self._peer = answer
+        self._audio = answer if isinstance(answer, AudioPeer) else None
         self._keepalive = self._loop.call_later(PING_S, self._ping)
         try:
             answer.opened(self)

@@ -9,27 +9,22 @@ Does not know: how frames travel (`connection`), what a session is made of (`ses
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from parley.config import ServerConfig
 from parley.core.words.notices import ErrorRaised
-from parley.server.access.access import Access
-from parley.server.access.hosts import HostRule
-from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.attached_client import attach
 from parley.server.calls import Calls
 from parley.server.links.link import Link, LongArrival, Peer
+from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.opening import Opening, read_opening
 from parley.server.realtime_session import SEED_BYTES, ArrivingEvent, SessionRequest
 from parley.server.refusals import BETA_REFUSED, Refusal
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.wire.dialects import GA
-
-log = logging.getLogger("parley.server")
 
 
 class RealtimeGate:
@@ -38,25 +33,18 @@ class RealtimeGate:
     def __init__(
         self,
         server: ServerConfig,
-        *,
-        access: Access,
-        hosts: HostRule,
-        origins: OriginRule,
+        checks: HandshakeChecks,
         sessions: SessionFactory,
         calls: Calls,
         running: Sessions,
-        refused: Callable[[str], None],
     ) -> None:
         self.max_message_bytes = server.max_message_bytes
         self.messages_per_second = server.messages_per_second
         self._dialects = served_dialects(server)
-        self._access = access
-        self._hosts = hosts
-        self._origins = origins
+        self._checks = checks
         self._sessions = sessions
         self._calls = calls
         self._running = running
-        self._refused = refused
 
     def accept(
         self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
@@ -65,16 +53,14 @@ class RealtimeGate:
         answer = self._answer(opening, client)
         refusal = BETA_REFUSED if isinstance(answer, BetaRefused) else answer
         if isinstance(refusal, Refusal):
-            self._refused(refusal.code)
-            log.info("%s is refused: %d %s", client, refusal.status, refusal.code)
+            self._checks.note(refusal, client)
         return answer
 
     def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
-        refusal = self._hosts.refusal(opening.host) or opening.refusal
-        refusal = refusal or self._origins.refusal(opening.origin, opening.host)
+        refusal = self._checks.page(opening.host, opening.origin) or opening.refusal
         if refusal is not None:
             return refusal
-        grant = self._access.grant(opening.key, "session")
+        grant = self._checks.grant(opening.key)
         if isinstance(grant, Refusal):
             return grant
         dialect = self._dialects.get(opening.dialect)

@@ -15,10 +15,11 @@ _WIDE_AND_MASKED = 0xFF
 class LongFrame:
     """A frame of `size` bytes, of which `left` have not come. Call `take` until there are none."""
 
-    __slots__ = ("_mask", "left", "size")
+    __slots__ = ("_mask", "binary", "left", "size")
 
-    def __init__(self, size: int, mask: bytes) -> None:
+    def __init__(self, size: int, mask: bytes, *, binary: bool = False) -> None:
         self.size = self.left = size
+        self.binary = binary
         self._mask = mask
 
     def take(self, data: bytes, at: int) -> tuple[bytes, int]:
@@ -48,7 +49,7 @@ def long_frame(data: bytes, at: int, longer_than: int, max_size: int) -> tuple[L
         return None
     if not longer_than < size <= max_size:
         return None
-    return LongFrame(size, data[body - 4 : body]), body
+    return LongFrame(size, data[body - 4 : body], binary=data[at] == WHOLE_BINARY), body
 
 
 def in_header(data: bytes, at: int) -> bool:

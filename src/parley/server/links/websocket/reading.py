@@ -6,6 +6,8 @@ Laws:
 - A message longer than a slice is handed on piece by piece (`long_frames`), then decoded in slices of the loop (`loop_slices`);
   nothing that came after it is read before that.
 - What is no plain frame is `websockets`' to read (`plain_frames`).
+- Binary frames are audio where the peer takes audio (`AudioPeer`): handed on as they come, in pieces where they are long. Any other peer
+  gets them as text.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from parley.runtime.loop_slices import slice_turn
-from parley.server.links.link import LongArrival, Peer
+from parley.server.links.link import AudioPeer, LongArrival, Peer
 from parley.server.links.websocket.budget import MessageBudget
 from parley.server.links.websocket.long_frames import LongFrame, in_header, long_frame
-from parley.server.links.websocket.plain_frames import awaits_message, plain_message
+from parley.server.links.websocket.plain_frames import WHOLE_BINARY, awaits_message, plain_message
 
 log = logging.getLogger("parley.server")
 
@@ -51,6 +53,8 @@ class WebSocketReader(asyncio.Protocol):
         self._wire = wire
         self._budget = budget
         self._peer: Peer | None = None
+        self._audio: AudioPeer | None = None
+        """The peer, where it takes audio."""
         self._close: tuple[int, str] | None = None
         self._ping_sent = False
         self._answered = 0
@@ -150,9 +154,13 @@ class WebSocketReader(asyncio.Protocol):
             elif not self._at_message or self._close is not None:
                 break
             elif plain := plain_message(data, at, self._max_size):
+                binary = self._audio is not None and data[at] == WHOLE_BINARY
                 message, at = plain
                 self._budget.spend(len(message))
-                self._hand_over(message)
+                if binary:
+                    self._hand_over_audio(message)
+                else:
+                    self._hand_over(message)
             elif frame := long_frame(data, at, SLICE_BYTES, self._max_size):
                 self._long, at = frame
             elif in_header(data, at):
@@ -179,6 +187,9 @@ class WebSocketReader(asyncio.Protocol):
             self._long = None
             self._budget.spend(frame.size)
         if self._close is not None or self._peer is None:
+            return at
+        if frame.binary and self._audio is not None:
+            self._hand_over_audio(piece)
             return at
         try:
             self._arrival = self._arrival or self._peer.arrives()
@@ -234,6 +245,16 @@ class WebSocketReader(asyncio.Protocol):
             self._hand_over(b"".join(fragments))
         elif self._close is None and self._peer is not None:
             self._decoding = self._loop.create_task(self._decode(self._peer.arrives(), fragments))
+
+    def _hand_over_audio(self, data: bytes) -> None:
+        """What came in a binary frame, or a piece of one."""
+        if self._close is not None or self._audio is None:
+            return
+        try:
+            self._audio.heard(data)
+        except Exception:  # as in `_hand_over`
+            log.exception("a connection is closed because of a bug in the server")
+            self.close_with(1011, "an internal error; the server's log tells more")
 
     def _hand_over(self, data: bytes) -> None:
         """A whole message that is not long."""

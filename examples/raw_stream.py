@@ -1,0 +1,66 @@
+"""Talk to a Parley server in raw audio: binary frames are PCM16 both ways, text frames say what goes on.
+
+    python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream?key=KEY     # wear headphones; pip install sounddevice
+    python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream question.wav answer.wav
+
+The files are WAV: 16 bits, one channel, 16 kHz.
+"""
+
+import asyncio
+import json
+import sys
+import wave
+
+from websockets.asyncio.client import ClientConnection, connect
+
+RATE = 16_000
+
+
+def shown(frame: str | bytes) -> str:
+    event = json.loads(frame)
+    if said := event.get("transcript") or event.get("error", {}).get("message"):
+        print({"c": "you:  ", "r": "agent:", "e": "error:"}[event["type"][0]], said, flush=True)
+    return str(event["type"])
+
+
+async def live(stream: ClientConnection) -> None:
+    import sounddevice
+
+    loop, heard, spoken = asyncio.get_running_loop(), bytearray(), asyncio.Queue[bytes]()
+
+    def sound(microphone: memoryview, loudspeaker: memoryview, *_: object) -> None:
+        loop.call_soon_threadsafe(spoken.put_nowait, bytes(microphone))
+        loudspeaker[:] = bytes(heard[: len(loudspeaker)]).ljust(len(loudspeaker), b"\0")
+        del heard[: len(loudspeaker)]
+
+    async def speak() -> None:
+        while True:
+            await stream.send(await spoken.get())
+
+    with sounddevice.RawStream(RATE, blocksize=RATE // 50, channels=1, dtype="int16", callback=sound):
+        speaking = asyncio.create_task(speak())
+        async for frame in stream:
+            if isinstance(frame, bytes):
+                heard += frame
+            elif shown(frame) == "output_audio_buffer.cleared":
+                heard.clear()  # interrupted: what was not heard yet is never to be
+        speaking.cancel()
+
+
+async def recorded(stream: ClientConnection, question: str, answer: str) -> None:
+    with wave.open(question) as file, wave.open(answer, "wb") as out:
+        out.setparams(file.getparams())
+        await stream.send(file.readframes(file.getnframes()) + bytes(2 * RATE))  # and a second in which the turn ends
+        async for frame in stream:
+            if isinstance(frame, bytes):
+                out.writeframes(frame)
+            elif shown(frame) in ("output_audio_buffer.stopped", "error"):
+                break
+
+
+async def main(url: str, *files: str) -> None:
+    async with connect(f"{url}{'&' if '?' in url else '?'}rate={RATE}") as stream:
+        await (recorded(stream, *files) if files else live(stream))
+
+
+asyncio.run(main(*sys.argv[1:]))
