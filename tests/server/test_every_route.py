@@ -58,6 +58,7 @@ TABLE: Final[dict[str, Row]] = {
     "DELETE /v1/audio/voices/{voice_id}": ("audio", 404),
     "POST /v1/chat/completions": ("text", 400),
     "POST /v1/responses": ("text", 400),
+    "POST /v1/telephony/twilio/voice": (None, 403),
     "POST /v1/realtime/client_secrets": ("realtime", 200),
     "POST /v1/realtime/translations/client_secrets": ("realtime", 400),
     "POST /v1/realtime/sessions": ("realtime", 200),
@@ -76,6 +77,7 @@ TABLE: Final[dict[str, Row]] = {
             "/v1/realtime/translations",
             "/realtime/translations",
             "/v1/audio/stream",
+            "/v1/telephony/twilio",
         )
     },
 }

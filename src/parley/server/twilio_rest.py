@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from parley.server.links.telephone.telephone_call import WISHES, CallWishes
 from parley.server.links.twilio.signature import Signatures
+from parley.server.openapi.operation import PLAIN, AnswerDescription, Body, QueryField, described
 from parley.server.paths import TWILIO_PATH
 from parley.server.refusals import Refusal, Refused
 
@@ -38,6 +39,15 @@ class TwilioRest:
     def routes(self) -> list[Route]:
         return [Route(f"{TWILIO_PATH}/voice", self.voice, methods=["POST"])]
 
+    @described(
+        "What Twilio is to do with a call",
+        demand=None,
+        answers={200: AnswerDescription("TwiML that connects the call.", {"text/xml": PLAIN})},
+        errors=(400, 413),
+        body=Body({"application/x-www-form-urlencoded": {"type": "object"}}, required=False),
+        query=tuple(QueryField(name, f"The call's {name}.") for name in WISHES),
+        text="Only what Twilio has signed is answered (X-Twilio-Signature).",
+    )
     async def voice(self, request: Request) -> Response:
         """TwiML that connects the call to this server. The query says how it is to begin: `pipeline`, `voice` and the like."""
         if not self._signatures.checked:
