@@ -225,8 +225,8 @@ async def test_a_body_larger_than_any_is_refused_while_it_comes(tmp_path: Path) 
         for _ in range((MAX_BODY >> 16) + 2):
             yield b" " * (1 << 16)
 
-        # Forms may be larger; an unsigned call is refused before its body is read.
-        larger = ("transcriptions", "translations", "/voices", "/voice_consents", "/calls", "/telephony", "{")
+    # Forms may be larger; an unsigned call is refused before its body is read.
+    larger = ("transcriptions", "translations", "/voices", "/voice_consents", "/calls", "/telephony", "{")
 
     async with served(tmp_path) as server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         for row in POSTS:
