@@ -41,6 +41,7 @@ from parley.core.words.settings import (
     FunctionTool,
     NoiseReduction,
     OwnerSettings,
+    PinnedSettings,
     Settings,
     SettingsPatch,
     Transcription,
@@ -245,3 +246,14 @@ def test_each_update_gives_the_sessions_id_and_its_remaining_time() -> None:
     scene.now += 60_000 * 1_000_000
     scene.happens(SessionUpdateRequested({"speed": 1.0}))
     assert scene.notices(SessionUpdated)[-1].expires_in_ms == 0
+
+
+def test_what_the_owner_changes_is_fixed_for_the_client() -> None:
+    on = Scene(
+        settings=Settings(instructions="Be brief."),
+        owner=OwnerSettings(pinned=PinnedSettings(instructions="Be brief.")),
+    )
+    on.happens(SessionUpdateRequested({"instructions": "Be long."}, ID, "owner"))
+    assert on.session.settings.instructions == "Be long."
+    assert refused(on, SessionUpdateRequested({"instructions": "Be brief."}, ID)) is not None
+    assert on.session.settings.instructions == "Be long."

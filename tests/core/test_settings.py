@@ -15,6 +15,7 @@ from parley.core.words.settings import (
     NoiseReduction,
     PinnedSettings,
     Settings,
+    SettingsPatch,
     ToolFilter,
     Transcription,
     merged,
@@ -120,3 +121,10 @@ def test_pinned_settings_override_the_clients_and_free_ones_stay() -> None:
     fixed = PinnedSettings(model="large", instructions="fixed", tools=(), max_output_tokens=5)
     assert PinnedSettings().applied(own) == own
     assert fixed.applied(own) == replace(own, instructions="fixed", tools=(), max_output_tokens=5)
+
+
+def test_what_the_owner_changes_is_fixed_at_its_new_value_and_nothing_else_is() -> None:
+    fixed = PinnedSettings(model="large", instructions="fixed")
+    changed = Settings(model="large", instructions="new", tools=(), max_output_tokens=5)
+    patch: SettingsPatch = {"instructions": "new", "max_output_tokens": 5}
+    assert fixed.follow(changed, patch) == PinnedSettings(model="large", instructions="new")

@@ -16,7 +16,9 @@ from parley.core.words.settings import (
     LOGPROBS,
     AudioFormat,
     Capabilities,
+    McpServer,
     NoiseReduction,
+    OwnerSettings,
     Settings,
     SettingsPatch,
     Transcription,
@@ -219,3 +221,15 @@ def test_images_need_a_model_that_supports_them() -> None:
     scene.happens(ItemCreateRequested(PHOTO))
     assert "'large' cannot see the images" in obstacle(scene)
     assert obstacle(scene, images=True) == ""
+
+
+def test_tools_are_checked_by_the_rights_of_who_asks() -> None:
+    shop = McpServer("shop", "https://shop.example/mcp")
+    owner = OwnerSettings(tool_server_urls=("*",))
+    answers = [
+        notices(Scene(owner=owner).happens(SessionUpdateRequested({"tools": (shop,)}, asker=asker)))[0]
+        for asker in ("client", "owner")
+    ]
+    assert isinstance(answers[0], ErrorRaised)
+    assert answers[0].field == "session.tools[0].server_url"
+    assert isinstance(answers[1], SessionUpdated)

@@ -13,6 +13,7 @@ from parley.core.words.effects import StopPlayback, Tell
 from parley.core.words.ids import ItemId, ResponseId, TurnId
 from parley.core.words.items import Message
 from parley.core.words.notices import InputCleared, ItemDeleted
+from parley.core.words.settings import OwnerSettings, PinnedSettings
 from tests.core.scene import Scene
 
 ITEM = ItemId("i")
@@ -88,3 +89,10 @@ def test_a_provisional_turn_does_not_hold_the_floor(state: State) -> None:
     state.turns.rest()
     holders.append(state.user_turn())
     assert holders == [None, None, turn, None]
+
+
+def test_the_owner_is_bound_by_less_than_the_client() -> None:
+    fixed = PinnedSettings(kind="realtime", instructions="Be brief.")
+    state = Scene(owner=OwnerSettings(pinned=fixed)).session._st
+    assert state.rights("client").pinned == fixed
+    assert state.rights("owner").pinned == PinnedSettings(kind="realtime")

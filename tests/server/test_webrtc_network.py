@@ -112,18 +112,15 @@ async def test_speech_is_understood_and_heard_through_loss_jitter_and_reordering
         await caller.next()
         between.network.bad = True
         caller.voice.say(np.concatenate([np.zeros(RATE // 2, np.int16), VOICE]))
-        stopped = await caller.until("input_audio_buffer.speech_stopped")
-        started = caller.of("input_audio_buffer.speech_started")[0]
         await caller.until("output_audio_buffer.stopped")
         # aiortc's client gives up six packets for one that is lost, and fills no gaps: it hears half.
         await caller.hears(300)
         network = between.network
         assert network.lost > 3
-        spoken_ms = stopped.audio_end_ms - started.audio_start_ms
-        assert abs(spoken_ms - 1_800) < 200, (
-            "a second, 300 ms before it and 500 ms of silence: nothing shrinks or grows"
-        )
         heard = recognizer.streams[0].audio
+        tens = heard[: len(heard) // 160 * 160].reshape(-1, 160)
+        spoken_ms = 10 * int((np.sqrt((tens**2).mean(axis=1)) > 0.01).sum())
+        assert abs(spoken_ms - len(VOICE) * 1_000 // RATE) < 60, "nothing shrinks or grows"
         middle = heard[len(heard) // 3 : len(heard) * 2 // 3]
         assert tone_share(middle, 16_000, 500) > 0.9
         assert caller.speech_ms < 1_150

@@ -105,7 +105,7 @@ async def test_what_can_be_no_voice_is_refused_by_the_name_of_its_option(folder:
         "lasts 0.5 s": clip(tmp_path / "short.wav", sound(0.5)),
         "cannot be read (No such file": tmp_path / "missing.wav",
         "cannot be read (Is a directory": tmp_path,
-        "lasts 0.0 s": clip(tmp_path / "empty.wav", sound(0)),
+        "holds no audio": clip(tmp_path / "empty.wav", sound(0)),
         "cannot be read from": clip(tmp_path / "textless.wav", sound(2), ""),
         "has 0 characters": clip(tmp_path / "marks.wav", sound(2), "..."),
         "characters for 2.0 s": clip(tmp_path / "other.wav", sound(2), "word " * 100),
