@@ -169,7 +169,7 @@ def test_text_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch: 
 
 def sizes(conversation: Conversation) -> list[int]:
     """The bytes of audio kept for each item."""
-    items = (entry.with_audio() for entry in conversation.entries())
+    items = (entry.with_audio(1_000_000) for entry in conversation.entries())
     contents = (item.content for item in items if isinstance(item, Message))
     return [sum(len(getattr(part, "audio", None) or b"") for part in content) for content in contents]
 

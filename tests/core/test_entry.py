@@ -13,7 +13,7 @@ from parley.core.regions.speech import Speech
 from parley.core.words.events import SpokenWord
 from parley.core.words.ids import CallId, ConversationId, ItemId
 from parley.core.words.items import Content, FunctionCall, InputAudio, InputText, Item, Message, OutputAudio
-from parley.core.words.limits import MAX_RETRIEVED_AUDIO_BYTES
+from parley.core.words.limits import MAX_RETRIEVED_AUDIO_BYTES as MOST
 from parley.core.words.settings import AudioFormat
 
 ULAW = AudioFormat.PCMU
@@ -67,11 +67,11 @@ def test_a_reply_is_shown_in_its_format_with_the_words_that_were_heard() -> None
 
 def test_a_reply_is_retrieved_with_only_the_audio_that_was_heard() -> None:
     entry = reply()
-    assert entry.with_audio() == having(entry, OutputAudio("One two.", bytes(800), ULAW, True))
+    assert entry.with_audio(MOST) == having(entry, OutputAudio("One two.", bytes(800), ULAW, True))
     entry.heard = 1000
-    assert entry.with_audio() == having(entry, OutputAudio("One", bytes(333), ULAW, True))
+    assert entry.with_audio(MOST) == having(entry, OutputAudio("One", bytes(333), ULAW, True))
     entry.discard_audio()
-    assert entry.with_audio() == having(entry, OutputAudio("One", None, ULAW, True))
+    assert entry.with_audio(MOST) == having(entry, OutputAudio("One", None, ULAW, True))
 
 
 def test_estimated_words_are_marked_wherever_they_are_shown() -> None:
@@ -79,15 +79,15 @@ def test_estimated_words_are_marked_wherever_they_are_shown() -> None:
     assert part(entry.view(played=1000)) == OutputAudio("One", None, ULAW, False)
     entry.heard = 1000
     assert part(entry.view()) == OutputAudio("One", None, ULAW, False)
-    assert part(entry.with_audio()) == OutputAudio("One", bytes(333), ULAW, False)
+    assert part(entry.with_audio(MOST)) == OutputAudio("One", bytes(333), ULAW, False)
 
 
 def test_audio_larger_than_a_clients_message_limit_is_retrieved_cut() -> None:
-    longest = MAX_RETRIEVED_AUDIO_BYTES
-    assert len(part(reply(size=longest + 2).with_audio()).audio or b"") == longest
+    longest = MOST
+    assert len(part(reply(size=longest + 2).with_audio(MOST)).audio or b"") == longest
     content = (InputAudio("hello", bytes(longest + 2)), OutputAudio("hi", bytes(longest)), InputText("text"))
     entry = user("u", *content)
-    assert entry.with_audio() == having(entry, InputAudio("hello", bytes(longest)), *content[1:])
+    assert entry.with_audio(MOST) == having(entry, InputAudio("hello", bytes(longest)), *content[1:])
     assert longest % 2 == 0
 
 
@@ -96,7 +96,7 @@ def test_a_message_is_shown_without_its_audio_and_other_items_unchanged() -> Non
     shown = (InputAudio("hello"), OutputAudio("hi"), InputText("text"))
     assert entry.view() == having(entry, *shown)
     call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
-    assert (call.view(), call.with_audio()) == (call.item, call.item)
+    assert (call.view(), call.with_audio(MOST)) == (call.item, call.item)
 
 
 def test_the_clients_truncation_is_not_overridden_by_an_estimate() -> None:

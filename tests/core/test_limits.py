@@ -22,6 +22,7 @@ from parley.core.words.limits import (
     MAX_ITEM_TEXT,
     MAX_PENDING_TURNS,
     MAX_RETRIEVED_AUDIO_BYTES,
+    MAX_RETRIEVED_CALL_AUDIO_BYTES,
     MAX_TURN_MS,
     MAX_WAITING_MS,
     MIN_COMMIT_MS,
@@ -53,13 +54,15 @@ def test_the_longest_turn_and_the_longest_append_fit_into_the_buffer() -> None:
 
 
 def test_no_limit_on_bytes_splits_a_sample() -> None:
-    assert MAX_RETRIEVED_AUDIO_BYTES % PCM.frame_bytes == AUDIO_DELTA_BYTES % PCM.frame_bytes == 0
+    for limit in (MAX_RETRIEVED_AUDIO_BYTES, MAX_RETRIEVED_CALL_AUDIO_BYTES, AUDIO_DELTA_BYTES):
+        assert limit % PCM.frame_bytes == 0
 
 
 def test_retrieved_and_sent_events_stay_under_the_message_size_limit_of_clients() -> None:
     encoded = -(-MAX_RETRIEVED_AUDIO_BYTES // 3) * 4
     assert encoded < 1024 * 1024
     assert AUDIO_DELTA_BYTES < MAX_RETRIEVED_AUDIO_BYTES < KEPT_AUDIO_BYTES
+    assert -(-MAX_RETRIEVED_CALL_AUDIO_BYTES // 3) * 4 < 240 * 1024, "beside it there is room for a transcript"
 
 
 def test_the_audio_of_one_item_fits_the_transcription_backlog() -> None:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from parley.core.spec import PlaybackKind
 from parley.core.words.effects import DropTranscription, StartGeneration, Transcribe
 from parley.core.words.events import (
     AudioArrived,
@@ -14,6 +15,7 @@ from parley.core.words.events import (
     GenerationFinished,
     ItemCreateRequested,
     ItemDeleteRequested,
+    ItemRetrieveRequested,
     ItemTruncateRequested,
     ResponseRequested,
     SpeechGenerated,
@@ -42,12 +44,15 @@ from parley.core.words.limits import (
     MAX_BROUGHT_CHARACTERS,
     MAX_IMAGE_BYTES,
     MAX_ITEM_TEXT,
+    MAX_RETRIEVED_AUDIO_BYTES,
+    MAX_RETRIEVED_CALL_AUDIO_BYTES,
 )
 from parley.core.words.notices import (
     ErrorRaised,
     InputCommitted,
     ItemAdded,
     ItemDeleted,
+    ItemRetrieved,
     ItemTruncated,
     OutputItemAdded,
     ResponseCreated,
@@ -303,3 +308,18 @@ def test_deleting_an_item_drops_only_its_own_turn() -> None:
     assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
     scene.happens(Transcribed(turns[1], "two"))
     assert [item.id for item in scene.last(StartGeneration).prompt.items] == [second]
+
+
+@pytest.mark.parametrize(
+    ("playback", "most"), [("remote", MAX_RETRIEVED_AUDIO_BYTES), ("paced", MAX_RETRIEVED_CALL_AUDIO_BYTES)]
+)
+def test_an_item_is_retrieved_with_as_much_audio_as_a_message_of_the_link_holds(
+    playback: PlaybackKind, most: int
+) -> None:
+    scene = Scene(MANUAL, playback=playback)
+    long = Message(ItemId("long"), "user", (InputAudio("words", bytes(MAX_RETRIEVED_AUDIO_BYTES + 2)),))
+    scene.happens(ItemCreateRequested(long))
+    (shown,) = notices(scene.happens(ItemRetrieveRequested(ItemId("long"))))
+    assert isinstance(shown, ItemRetrieved)
+    assert isinstance(shown.item, Message)
+    assert shown.item.content == (InputAudio("words", bytes(most)),)

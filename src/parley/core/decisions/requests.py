@@ -196,7 +196,7 @@ class ClientRequests:
         entry = self.st.conversation.entry(event.item_id)
         if entry is None:
             raise _unknown_item(event.item_id, "item_retrieve_invalid_item_id")
-        self.st.tell(ItemRetrieved(entry.with_audio()))
+        self.st.tell(ItemRetrieved(entry.with_audio(self.st.playback.retrieved_bytes)))
 
     def delete_item(self, event: ItemDeleteRequested) -> None:
         st = self.st

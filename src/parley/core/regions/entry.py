@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from parley.core.regions.speech import Speech
 from parley.core.words.items import Content, InputAudio, Item, Message, OutputAudio
-from parley.core.words.limits import MAX_RETRIEVED_AUDIO_BYTES, SAMPLES_PER_MS
+from parley.core.words.limits import SAMPLES_PER_MS
 
 
 class Version:
@@ -140,15 +140,15 @@ class Entry:
                 return bytes(part.audio[part.format.size(start) : part.format.size(end)])
         return b""
 
-    def with_audio(self) -> Item:
+    def with_audio(self, most_bytes: int) -> Item:
         """The item with as much of its audio as is kept, cut to what a client's socket surely takes."""
         item = self.item
         if isinstance(item, Message) and self.speech is not None:
             text, exact = self._heard_text(self.speech)
             audio = self.speech.audio_until(self.speech.samples if self.heard is None else self.heard)
-            return replace(item, content=(OutputAudio(text, _bounded(audio), self.speech.format, exact),))
+            return replace(item, content=(OutputAudio(text, _bounded(audio, most_bytes), self.speech.format, exact),))
         if isinstance(item, Message):
-            return replace(item, content=tuple(_bounded_part(part) for part in item.content))
+            return replace(item, content=tuple(_bounded_part(part, most_bytes) for part in item.content))
         return item
 
     @property
@@ -171,9 +171,9 @@ def _silent(part: Content) -> Content:
     return replace(part, audio=None) if isinstance(part, InputAudio | OutputAudio) else part
 
 
-def _bounded(audio: bytes | None) -> bytes | None:
-    return None if audio is None else audio[:MAX_RETRIEVED_AUDIO_BYTES]
+def _bounded(audio: bytes | None, most_bytes: int) -> bytes | None:
+    return None if audio is None else audio[:most_bytes]
 
 
-def _bounded_part(part: Content) -> Content:
-    return replace(part, audio=_bounded(part.audio)) if isinstance(part, InputAudio | OutputAudio) else part
+def _bounded_part(part: Content, most_bytes: int) -> Content:
+    return replace(part, audio=_bounded(part.audio, most_bytes)) if isinstance(part, InputAudio | OutputAudio) else part

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from parley.core.words.effects import Effect, Play, StopPlayback, Tell
 from parley.core.words.ids import ItemId, ResponseId
-from parley.core.words.limits import SAMPLES_PER_MS
+from parley.core.words.limits import MAX_RETRIEVED_AUDIO_BYTES, MAX_RETRIEVED_CALL_AUDIO_BYTES, SAMPLES_PER_MS
 from parley.core.words.notices import (
     ItemTruncated,
     Notice,
@@ -53,6 +53,9 @@ class Playback(ABC):
 
     holds_buffer: ClassVar[bool]
     """Whether the server holds the buffer of audio, and a client may ask to clear it."""
+
+    retrieved_bytes: ClassVar[int]
+    """Audio of an item that one event may hold for the clients of such links."""
 
     def __init__(self) -> None:
         self._sounds: list[Sound] = []
@@ -191,6 +194,7 @@ class RemotePlayback(Playback):
     """The client plays: estimated from what was sent and when."""
 
     holds_buffer = False
+    retrieved_bytes = MAX_RETRIEVED_AUDIO_BYTES
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,6 +245,7 @@ class PacedPlayback(Playback):
     """The server plays: `played` reports what went out."""
 
     holds_buffer = True
+    retrieved_bytes = MAX_RETRIEVED_CALL_AUDIO_BYTES
 
     def __init__(self) -> None:
         super().__init__()

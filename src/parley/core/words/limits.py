@@ -26,6 +26,9 @@ MAX_RETRIEVED_AUDIO_BYTES = 700 * 1024
 """Audio in one `conversation.item.retrieved`: as base64 it stays under the 1 MiB at which a common client closes
 the socket. Even, so that no sample is cut in two."""
 
+MAX_RETRIEVED_CALL_AUDIO_BYTES = 160 * 1024
+"""The same where the audio goes as media and events on a data channel: browsers take messages of 256 KiB there. Three seconds of PCM."""
+
 MAX_PROMPT_AUDIO_TURNS = 3
 """The user's last turns that a model which hears is given as sound: enough to compare two of them; each costs tokens in every prompt."""
 
