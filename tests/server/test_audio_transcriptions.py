@@ -4,6 +4,7 @@ when the client goes away."""
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -237,6 +238,23 @@ async def test_a_file_that_cannot_be_read_is_refused_before_a_stream_begins() ->
     async with hearing() as (_, client):
         error = await refused(client, file=("a.wav", b"words"), stream=True)
     assert (error.status_code, error.code) == (400, "invalid_file")
+
+
+async def test_a_recording_for_which_the_disk_has_no_room_is_refused_by_that_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with hearing() as (server, client):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, most))
+        try:
+            error = await refused(client, file=("a.wav", bytes(2 << 20)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+        assert (error.status_code, error.code) == (507, "storage_full")
+        assert "no room for the recording" in error.message
+        assert not [record for record in caplog.records if record.exc_info], "the log has a line of it, and no traceback"
+        assert len(server.app.audio) == 0
+        assert (await asked(client)).text == TEXT
 
 
 # --- fields ------------------------------------------------------------------------------------------------------------
