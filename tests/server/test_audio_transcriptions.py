@@ -397,6 +397,21 @@ async def test_a_stream_whose_client_goes_away_ends_the_work() -> None:
         assert all(stream.closed for stream in engines.stt.streams)
 
 
+@pytest.mark.slow
+async def test_a_server_that_stops_ends_a_stream_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    hold = Hold()
+    async with hearing(Engines(stt=FakeRecognizer("Hello.", hold, "never")), shutdown_grace_s=0) as (server, client):
+        events = await asked(client, stream=True)
+        assert (await anext(events)).delta == "Hello."
+        await asyncio.wait_for(hold.reached.wait(), PATIENCE_S)
+        server.server.leave()
+        with pytest.raises(APIError, match="restarting") as broken:
+            await asyncio.wait_for(anext(events), PATIENCE_S)
+        assert broken.value.code == "server_shutting_down"
+        assert len(server.app.audio) == 0
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_one_more_than_the_server_takes_at_once_is_told_when_to_come_back() -> None:
     hold = Hold()
     async with hearing(Engines(stt=FakeRecognizer(*(hold, "never") * MAX_REQUESTS))) as (server, client):

@@ -43,7 +43,7 @@ from parley.runtime.pipeline import LoadedPipeline
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
-from parley.server.audio_upload import until_gone
+from parley.server.audio_upload import STOPPING, until_gone
 from parley.server.openapi.operation import EVENTS, SSE, AnswerDescription, Schema, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, RefusalType, Refused
@@ -147,7 +147,8 @@ class TextRest:
             pieces = await stack.enter_async_context(aclosing(forwarded))
             head = await until_gone(request, anext(pieces))
             if isinstance(head, ForwardedHead) and head.streamed:
-                return StreamedAnswer(_events(pieces, api), EVENT_STREAM, stack.pop_all())
+                stopped = _broken(STOPPING, api)
+                return StreamedAnswer(_events(pieces, api), EVENT_STREAM, stack.pop_all(), stopped=stopped)
             return Response(
                 await until_gone(request, _whole(pieces)),
                 media_type="application/json",
