@@ -2,13 +2,11 @@
 
     python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream?key=KEY     # wear headphones; pip install sounddevice
     python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream question.wav answer.wav
-
-The files are WAV: 16 bits, one channel, 16 kHz.
 """
 
+import argparse
 import asyncio
 import json
-import sys
 import wave
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -58,9 +56,13 @@ async def recorded(stream: ClientConnection, question: str, answer: str) -> None
                 break
 
 
-async def main(url: str, *files: str) -> None:
+async def main(url: str, question: str | None, answer: str) -> None:
     async with connect(f"{url}{'&' if '?' in url else '?'}rate={RATE}") as stream:
-        await (recorded(stream, *files) if files else live(stream))
+        await (recorded(stream, question, answer) if question else live(stream))
 
 
-asyncio.run(main(*sys.argv[1:]))
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("url")
+parser.add_argument("question", nargs="?", help="a WAV of 16 bits, one channel, 16 kHz")
+parser.add_argument("answer", nargs="?", default="answer.wav", help="what to write, such a WAV, too")
+asyncio.run(main(**vars(parser.parse_args())))
