@@ -252,7 +252,9 @@ async def test_a_recording_for_which_the_disk_has_no_room_is_refused_by_that_nam
             resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
         assert (error.status_code, error.code) == (507, "storage_full")
         assert "no room for the recording" in error.message
-        assert not [record for record in caplog.records if record.exc_info], "the log has a line of it, and no traceback"
+        assert not [record for record in caplog.records if record.exc_info], (
+            "the log has a line of it, and no traceback"
+        )
         assert len(server.app.audio) == 0
         assert (await asked(client)).text == TEXT
 

@@ -244,8 +244,8 @@ def _unknown(name: str, value: object, shape: FormShape) -> Refusal:
 
 
 class WholeForm(MultiPartParser):
-    """Refuses a form that ends in its middle: Starlette takes what there is of a file for the file. Raises `Refused` where its file finds no
-    room on the disk."""
+    """Refuses a form that ends in its middle: Starlette takes what there is of a file for the file. Raises `Refused` where the
+    disk has no room for the file."""
 
     _complete = False
 
