@@ -69,7 +69,7 @@ OFF: Final = Refusal(
 NOTHING_STORED: Final = Refusal(
     404,
     "nothing_stored",
-    "Nothing is stored here: there are POST /v1/chat/completions and POST /v1/responses, and nothing below them.",
+    "This server stores no completions and no responses: it has POST /v1/chat/completions and POST /v1/responses only.",
 )
 BUSY: Final = Refusal(
     429,
