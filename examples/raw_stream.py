@@ -1,14 +1,12 @@
 """Talk to a Parley server in raw audio: binary frames are PCM16 both ways, text frames say what goes on.
 
-    python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream?key=KEY     # wear headphones; pip install sounddevice
-    python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream question.wav answer.wav
-
-The files are WAV: 16 bits, one channel, 16 kHz.
+python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream?key=KEY     # wear headphones; pip install sounddevice
+python examples/raw_stream.py ws://127.0.0.1:8765/v1/audio/stream question.wav answer.wav
 """
 
+import argparse
 import asyncio
 import json
-import sys
 import wave
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,25 +24,19 @@ def shown(frame: str | bytes) -> str:
 async def live(stream: ClientConnection) -> None:
     import sounddevice
 
-    loop, heard, spoken = asyncio.get_running_loop(), bytearray(), asyncio.Queue[bytes]()
+    loop, heard = asyncio.get_running_loop(), bytearray()
 
     def sound(microphone: memoryview, loudspeaker: memoryview, *_: object) -> None:
-        loop.call_soon_threadsafe(spoken.put_nowait, bytes(microphone))
+        asyncio.run_coroutine_threadsafe(stream.send(bytes(microphone)), loop)
         loudspeaker[:] = bytes(heard[: len(loudspeaker)]).ljust(len(loudspeaker), b"\0")
         del heard[: len(loudspeaker)]
 
-    async def speak() -> None:
-        while True:
-            await stream.send(await spoken.get())
-
     with sounddevice.RawStream(RATE, blocksize=RATE // 50, channels=1, dtype="int16", callback=sound):
-        speaking = asyncio.create_task(speak())
         async for frame in stream:
             if isinstance(frame, bytes):
                 heard += frame
             elif shown(frame) == "output_audio_buffer.cleared":
                 heard.clear()  # interrupted: what was not heard yet is never to be
-        speaking.cancel()
 
 
 async def recorded(stream: ClientConnection, question: str, answer: str) -> None:
@@ -58,9 +50,13 @@ async def recorded(stream: ClientConnection, question: str, answer: str) -> None
                 break
 
 
-async def main(url: str, *files: str) -> None:
+async def main(url: str, question: str | None, answer: str) -> None:
     async with connect(f"{url}{'&' if '?' in url else '?'}rate={RATE}") as stream:
-        await (recorded(stream, *files) if files else live(stream))
+        await (recorded(stream, question, answer) if question else live(stream))
 
 
-asyncio.run(main(*sys.argv[1:]))
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("url")
+parser.add_argument("question", nargs="?", help="a WAV of 16 bits, one channel, 16 kHz")
+parser.add_argument("answer", nargs="?", default="answer.wav", help="what to write, such a WAV, too")
+asyncio.run(main(**vars(parser.parse_args())))

@@ -4,6 +4,7 @@ pip install aiortc httpx
 python examples/webrtc_call.py question.wav answer.wav http://127.0.0.1:8765
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -59,4 +60,7 @@ async def call(question: str, answer: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(call(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("question", "answer", "url"):
+        parser.add_argument(name)
+    asyncio.run(call(**vars(parser.parse_args())))

@@ -52,6 +52,17 @@ def test_every_example_is_run_here_and_is_short() -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
 
+@pytest.mark.parametrize("name", ["raw_stream.py", "webrtc_call.py"])
+def test_a_client_that_is_called_wrongly_prints_its_usage(name: str) -> None:
+    assert "usage: " in run(name, "--help")
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "usage: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_file_is_written_down() -> None:
     lines = run("transcribe_file.py", clip_path("beckett")).splitlines()
     assert len(lines) >= 5

@@ -4,6 +4,7 @@ when the client goes away."""
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -239,6 +240,25 @@ async def test_a_file_that_cannot_be_read_is_refused_before_a_stream_begins() ->
     assert (error.status_code, error.code) == (400, "invalid_file")
 
 
+async def test_a_recording_for_which_the_disk_has_no_room_is_refused_by_that_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with hearing() as (server, client):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, most))
+        try:
+            error = await refused(client, file=("a.wav", bytes(2 << 20)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+        assert (error.status_code, error.code) == (507, "storage_full")
+        assert "no room for the recording" in error.message
+        assert not [record for record in caplog.records if record.exc_info], (
+            "the log has a line of it, and no traceback"
+        )
+        assert len(server.app.audio) == 0
+        assert (await asked(client)).text == TEXT
+
+
 # --- fields ------------------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +397,21 @@ async def test_a_stream_whose_client_goes_away_ends_the_work() -> None:
         await events.close()
         await settled(lambda: not len(server.app.audio))
         assert all(stream.closed for stream in engines.stt.streams)
+
+
+@pytest.mark.slow
+async def test_a_server_that_stops_ends_a_stream_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    hold = Hold()
+    async with hearing(Engines(stt=FakeRecognizer("Hello.", hold, "never")), shutdown_grace_s=0) as (server, client):
+        events = await asked(client, stream=True)
+        assert (await anext(events)).delta == "Hello."
+        await asyncio.wait_for(hold.reached.wait(), PATIENCE_S)
+        server.server.leave()
+        with pytest.raises(APIError, match="restarting") as broken:
+            await asyncio.wait_for(anext(events), PATIENCE_S)
+        assert broken.value.code == "server_shutting_down"
+        assert len(server.app.audio) == 0
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_one_more_than_the_server_takes_at_once_is_told_when_to_come_back() -> None:

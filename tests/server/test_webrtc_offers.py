@@ -278,6 +278,23 @@ async def test_calls_that_nobody_comes_to_are_bounded(monkeypatch: pytest.Monkey
         assert error(answers[-1], 503)["code"] == "too_many_calls"
 
 
+async def test_a_caller_whose_clients_never_come_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_http, "MAX_CONNECTING_OF_ONE", 2)
+    monkeypatch.setattr(calls_http, "MAX_CONNECTING_OF_SECRET", 1)
+    right = {"authorization": "Bearer right"}
+    async with running(configured(api_keys=("right",))) as server, httpx.AsyncClient() as http:
+        for _ in range(2):
+            made = await http.post(f"{server.http}/v1/realtime/client_secrets", json={}, headers=right)
+            visitor = {"authorization": f"Bearer {made.json()['value']}"}
+            assert (await post(server, an_offer(), **visitor)).status_code == 201
+            assert error(await post(server, an_offer(), **visitor), 503)["code"] == "too_many_calls"
+        for _ in range(2):
+            assert (await post_form(server, form({"type": "realtime"}), **right)).status_code == 201
+        assert error(await post_form(server, form({"type": "realtime"}), **right), 503)["code"] == "too_many_calls"
+    async with running() as server:
+        assert [(await post(server, an_offer())).status_code for _ in range(3)] == [201, 201, 503]
+
+
 async def test_a_server_without_calls_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     off = configured()
     off = replace(off, webrtc=replace(off.webrtc, enabled=False))

@@ -14,8 +14,9 @@ Does not know: what is done with the recording.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from parley.engines.voices.store import is_full_disk
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
@@ -31,6 +33,8 @@ from parley.server.refusals import Refusal, Refused
 from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
 
 T = TypeVar("T")
+
+log = logging.getLogger("parley.server")
 
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 """OpenAI's limit for a file; here it is that of the whole body."""
@@ -70,6 +74,14 @@ STOPPING = Refusal(
     503,
     "server_shutting_down",
     "The server is restarting; the request was not finished.",
+    None,
+    "server_error",
+    RESTART_RETRY_S,
+)
+FULL = Refusal(
+    507,
+    "storage_full",
+    "The server's disk has no room for the recording. Try again later, or send a smaller file.",
     None,
     "server_error",
     RESTART_RETRY_S,
@@ -232,7 +244,8 @@ def _unknown(name: str, value: object, shape: FormShape) -> Refusal:
 
 
 class WholeForm(MultiPartParser):
-    """Refuses a form that ends in its middle: Starlette takes what there is of a file for the file."""
+    """Refuses a form that ends in its middle: Starlette takes what there is of a file for the file. Raises `Refused` where the
+    disk has no room for the file."""
 
     _complete = False
 
@@ -240,12 +253,23 @@ class WholeForm(MultiPartParser):
         self._complete = True
 
     async def parse(self) -> FormData:
-        form = await super().parse()
+        try:
+            form = await super().parse()
+        except OSError as error:
+            self._close_files()
+            if not is_full_disk(error):
+                raise
+            log.error("the file of a request cannot be kept: %s", error)
+            raise Refused(FULL) from error
         if not self._complete:
-            for file in self._files_to_close_on_error:
-                file.close()
+            self._close_files()
             raise MultiPartException("It ends before its last boundary.")
         return form
+
+    def _close_files(self) -> None:
+        for file in self._files_to_close_on_error:
+            with suppress(OSError):  # what it still holds finds no room, either
+                file.close()
 
 
 async def _bounded(request: Request, shape: FormShape) -> AsyncGenerator[bytes, None]:

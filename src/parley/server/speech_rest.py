@@ -32,7 +32,7 @@ from parley.library.speech import MAX_SPEED, MIN_SPEED, ClauseSpeaker
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server import audio_fields
-from parley.server.audio_upload import AudioRequests, until_gone
+from parley.server.audio_upload import STOPPING, AudioRequests, until_gone
 from parley.server.openapi.operation import AUDIO, EVENTS, SSE, AnswerDescription, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
@@ -115,7 +115,9 @@ class SpeechRest:
             made = _sse(body, audio) if body.stream_format == "sse" else _file(body, audio)
             pieces = await stack.enter_async_context(aclosing(made))
             head = await until_gone(request, anext(pieces))
-            return StreamedAnswer(pieces, _media_type(body), stack.pop_all(), head)
+            kind = _media_type(body)
+            stopped = failure(STOPPING) if kind == EVENT_STREAM else b""
+            return StreamedAnswer(pieces, kind, stack.pop_all(), head=head, stopped=stopped)
 
     def _pipeline(self, model: str) -> LoadedPipeline:
         hosted = is_speech_model(self._config, model)

@@ -1,7 +1,8 @@
 """An answer that is sent while it is made.
 
 Laws: what it holds (its place among the requests, the work, the uploaded file) is released when it has been sent, when its client goes
-away, and when the server stops; a piece is made when the one before it has been sent.
+away, and when the server stops; a piece is made when the one before it has been sent. A server that stops tells the client so, where the
+answer has a place for it; any other answer breaks off, and so does not look whole.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, Final
 
 import msgspec
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from parley.server.refusals import Refusal
+from parley.server.audio_upload import STOPPING
+from parley.server.refusals import Refusal, Refused
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -51,17 +53,39 @@ async def kept_alive(events: AsyncGenerator[bytes, None], every_s: float) -> Asy
 
 
 class StreamedAnswer(StreamingResponse):
-    """Sends `head` and then the pieces; `stack` holds what is released at the end."""
+    """Sends `head` and then the pieces; `stack` holds what is released at the end. `stopped` is sent last where the server stops before
+    the end; without it, the answer breaks off."""
 
     def __init__(
-        self, pieces: AsyncGenerator[bytes, None], media_type: str, stack: AsyncExitStack, head: bytes = b""
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        media_type: str,
+        stack: AsyncExitStack,
+        *,
+        head: bytes = b"",
+        stopped: bytes = b"",
     ) -> None:
         super().__init__(_behind(head, pieces), media_type=media_type, headers={"cache-control": "no-store"})
         self._stack = stack
+        self._stopped = stopped
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._stack:
-            await super().__call__(scope, receive, send)
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with self._stack:
+                await super().__call__(scope, receive, noted)
+        except asyncio.CancelledError:
+            # A request is cancelled by a server that stops, when its grace is over.
+            if not begun:
+                raise Refused(STOPPING) from None
+            if self._stopped:
+                await send({"type": "http.response.body", "body": self._stopped, "more_body": False})
 
 
 async def _behind(head: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

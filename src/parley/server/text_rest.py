@@ -43,7 +43,7 @@ from parley.runtime.pipeline import LoadedPipeline
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
-from parley.server.audio_upload import until_gone
+from parley.server.audio_upload import STOPPING, until_gone
 from parley.server.openapi.operation import EVENTS, SSE, AnswerDescription, Schema, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, RefusalType, Refused
@@ -69,7 +69,7 @@ OFF: Final = Refusal(
 NOTHING_STORED: Final = Refusal(
     404,
     "nothing_stored",
-    "Nothing is stored here: there are POST /v1/chat/completions and POST /v1/responses, and nothing below them.",
+    "This server stores no completions and no responses: it has POST /v1/chat/completions and POST /v1/responses only.",
 )
 BUSY: Final = Refusal(
     429,
@@ -147,7 +147,8 @@ class TextRest:
             pieces = await stack.enter_async_context(aclosing(forwarded))
             head = await until_gone(request, anext(pieces))
             if isinstance(head, ForwardedHead) and head.streamed:
-                return StreamedAnswer(_events(pieces, api), EVENT_STREAM, stack.pop_all())
+                stopped = _broken(STOPPING, api)
+                return StreamedAnswer(_events(pieces, api), EVENT_STREAM, stack.pop_all(), stopped=stopped)
             return Response(
                 await until_gone(request, _whole(pieces)),
                 media_type="application/json",

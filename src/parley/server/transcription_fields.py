@@ -149,7 +149,7 @@ def _transcription(found: LoadedPipeline, upload: Upload) -> Transcription:
     if len(languages) > limits.MAX_LANGUAGES:
         raise Refused(Refusal(400, "invalid_value", f"There may be {limits.MAX_LANGUAGES} languages.", "languages"))
     if language and languages:
-        message = "Send language, or languages among which the recogniser is to find out which it is, not both."
+        message = "Send language or languages, not both: the one that is spoken, or several, of which the recogniser finds it."
         raise Refused(Refusal(400, "invalid_value", message, "languages"))
     fields.check_understood(languages, known, "languages")
     keywords = upload.lists.get("keywords", [])
@@ -171,7 +171,11 @@ def _detection(given: fields.Fields) -> ServerVad:
     if whole == "auto" and not parts:
         return HearingOptions().detection
     if parts and CHUNKING in given:
-        raise Refused(Refusal(400, "invalid_value", f"{CHUNKING} is there twice, whole and in parts.", CHUNKING))
+        raise Refused(
+            Refusal(
+                400, "invalid_value", f"The form has {CHUNKING} twice: whole and in parts. Send one of them.", CHUNKING
+            )
+        )
     try:
         value = parts or msgspec.json.decode(whole.encode())
         chunking = msgspec.convert(value, _VadChunking, strict=not parts)

@@ -27,7 +27,7 @@ from parley.library.transcription import Segment, atranscribed
 from parley.library.translation import sentences_of
 from parley.runtime.engines import LoadedEngines
 from parley.server import audio_fields
-from parley.server.audio_upload import AudioRequests, until_gone
+from parley.server.audio_upload import STOPPING, AudioRequests, until_gone
 from parley.server.incoming_audio import UploadedAudio
 from parley.server.openapi.operation import EVENTS, SSE, AnswerDescription, described, form_body
 from parley.server.refusals import Refused
@@ -67,7 +67,7 @@ class TranscriptionsRest:
         "Write down a recording",
         demand="audio",
         answers={200: AnswerDescription("The text, in the format that is asked for.", {**TRANSCRIPTS, SSE: EVENTS})},
-        errors=(400, 404, 413, 429, 502, 503),
+        errors=(400, 404, 413, 429, 502, 503, 507),
         body=form_body(
             FORM,
             ("model",),
@@ -90,7 +90,7 @@ class TranscriptionsRest:
             if asked.stream:
                 events = await stack.enter_async_context(aclosing(_events(heard, segments)))
                 shown = await stack.enter_async_context(aclosing(kept_alive(events, COMMENT_S)))
-                return StreamedAnswer(shown, EVENT_STREAM, stack.pop_all())
+                return StreamedAnswer(shown, EVENT_STREAM, stack.pop_all(), stopped=failure(STOPPING))
             await until_gone(request, heard.listen(segments))
             return answer(asked.form, heard.document(), heard.cues())
 

@@ -49,7 +49,7 @@ class TranslationsRest:
         "Translate a recording",
         demand="audio",
         answers={200: AnswerDescription("The text, in the format that is asked for.", TRANSCRIPTS)},
-        errors=(400, 404, 413, 429, 502, 503),
+        errors=(400, 404, 413, 429, 502, 503, 507),
         body=form_body(
             FORM,
             ("model",),

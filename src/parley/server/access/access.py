@@ -151,7 +151,7 @@ class Access:
         if secret is None or key is None:
             return WRONG_KEY
         if demand != "session":
-            return _missing_scope(demand, "A client secret opens /v1/realtime and nothing else.")
+            return _missing_scope(demand, "A client secret opens sessions and nothing else.")
         return Grant(key, secret)
 
     def _maker(self, secret: ClientSecret, keys: tuple[Key, ...]) -> Key | None:

@@ -23,7 +23,7 @@ from parley.server.sockets import listen_at
 UNKNOWN: Final = Refusal(
     403,
     "unknown_call",
-    "The call's UUID is none of telephony.audiosocket_uuids; the dialplan and that list must agree.",
+    "The call's UUID is not in telephony.audiosocket_uuids. Use the same UUID in the dialplan and in that list.",
 )
 
 MOST_WAITING: Final = 64

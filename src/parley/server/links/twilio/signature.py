@@ -20,8 +20,8 @@ HEADER: Final = "x-twilio-signature"
 UNSIGNED: Final = Refusal(
     403,
     "invalid_signature",
-    "X-Twilio-Signature does not fit. Check telephony.twilio_auth_token, and telephony.public_url: it must be how Twilio was told to reach "
-    "this server, such as https://voice.example.com.",
+    "The header X-Twilio-Signature does not match this request. Check telephony.twilio_auth_token and telephony.public_url: the URL must "
+    "be the one that Twilio has for this server, such as https://voice.example.com.",
 )
 
 

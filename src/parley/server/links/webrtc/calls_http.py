@@ -7,7 +7,7 @@ Laws:
   has OpenAI's shape.
 - The offer comes alone (`application/sdp`), with the session that its key, `?model=` or client secret says; or with a part `session`
   (`multipart/form-data`), which is checked and fixed as that of a client secret is.
-- At most `MAX_CONNECTING` calls wait for their clients. aiortc is imported with the first call, in a thread.
+- At most `MAX_CONNECTING` calls wait for their clients, and fewer of one caller. aiortc is imported with the first call, in a thread.
 
 Does not know: how a call travels.
 """
@@ -18,7 +18,7 @@ import asyncio
 import importlib.util
 import logging
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from starlette.datastructures import UploadFile
@@ -56,6 +56,12 @@ MAX_BODY: Final = MAX_OFFER_BYTES + MAX_CONFIGURATION + 4096
 MAX_CONNECTING: Final = 64
 """Calls whose clients have not come yet. Each has sockets and a session; a client comes within a second."""
 
+MAX_CONNECTING_OF_ONE: Final = MAX_CONNECTING // 2
+"""Of one key or, where the server asks for none, one address."""
+
+MAX_CONNECTING_OF_SECRET: Final = 8
+"""Of one client secret, which one visitor of a page has."""
+
 CONNECTING_RETRY_S: Final = 5
 
 CALL_BODY: Final = Body(
@@ -74,6 +80,8 @@ CALL_BODY: Final = Body(
 )
 
 _INTENTS: Final[dict[str, SessionKind]] = {"realtime": "realtime", "transcription": "transcription"}
+
+Caller = tuple[Literal["secret", "key", "address"], str]
 
 OFF = Refusal(501, "webrtc_not_available", "WebRTC is switched off on this server (webrtc.calls). Use the WebSocket.")
 
@@ -105,7 +113,8 @@ class CallsHttp:
         self._sessions = sessions
         self._refused = refused
         self._state = webrtc_state(config)
-        self._running: set[WebRtcCall] = set()
+        self._running: dict[WebRtcCall, Caller] = {}
+        """Each with who makes it (`_caller`)."""
 
     def __len__(self) -> int:
         """The calls that have not given back their sockets."""
@@ -193,9 +202,8 @@ class CallsHttp:
         wanted = self._request(request, grant, kind, session)
         read = read_offer(offer)
         make = await asyncio.to_thread(_library)
-        if sum(not call.connected for call in self._running) >= MAX_CONNECTING:
-            message = f"{MAX_CONNECTING} calls wait for their clients already. Try again in {CONNECTING_RETRY_S} s."
-            raise Refused(Refusal(503, "too_many_calls", message, None, "server_error", CONNECTING_RETRY_S))
+        caller = _caller(grant, wanted.client)
+        self._require_room(caller)
         queue = OutputQueue()
         opened = self._sessions.open(wanted, loudspeaker=queue)
         if isinstance(opened, Refusal):
@@ -203,8 +211,17 @@ class CallsHttp:
         per_second = self._config.server.messages_per_second
         webrtc = self._config.webrtc
         call = make(self._calls.new_id(), read, queue, webrtc, messages_per_second=per_second, ended=self._ended)
-        self._running.add(call)
+        self._running[call] = caller
         return await self._answered(call, opened)
+
+    def _require_room(self, caller: Caller) -> None:
+        """Raises `Refused` where too many calls wait for their clients: a caller whose clients never come leaves room for others."""
+        waiting = [who for call, who in self._running.items() if not call.connected]
+        most = MAX_CONNECTING_OF_SECRET if caller[0] == "secret" else MAX_CONNECTING_OF_ONE
+        if len(waiting) < MAX_CONNECTING and waiting.count(caller) < most:
+            return
+        message = f"Too many calls wait for their clients already. Try again in {CONNECTING_RETRY_S} s."
+        raise Refused(Refusal(503, "too_many_calls", message, None, "server_error", CONNECTING_RETRY_S))
 
     async def _answered(self, call: WebRtcCall, session: RealtimeSession) -> Response:
         try:
@@ -227,7 +244,7 @@ class CallsHttp:
     def _ended(self, call: WebRtcCall) -> None:
         self._calls.leave(call.id)
         if call.closing is not None:
-            call.closing.add_done_callback(lambda _: self._running.discard(call))
+            call.closing.add_done_callback(lambda _: self._running.pop(call, None))
 
     async def end_all(self) -> None:
         """End every call that is left, and wait until it has given back its sockets."""
@@ -292,6 +309,13 @@ def _library() -> type[WebRtcCall]:
     from parley.server.links.webrtc.call import WebRtcCall
 
     return WebRtcCall
+
+
+def _caller(grant: Grant, address: str) -> Caller:
+    """Whom a call that waits is counted for. `grant` is that of the request, not of the session in its form."""
+    if grant.secret is not None:
+        return "secret", grant.secret.id
+    return ("address", address.rpartition(":")[0]) if grant.key is OPEN else ("key", grant.key.id)
 
 
 def _address(request: Request) -> str:
