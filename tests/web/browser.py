@@ -345,3 +345,18 @@ def sounding(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
     """Without the silence before and after."""
     loud = np.flatnonzero(np.abs(pcm) > 100)
     return pcm[loud[0] : loud[-1] + 1] if loud.size else pcm[:0]
+
+
+async def kept_and_struck(tab: Tab) -> Json:
+    """The first item that was read back after a cut: every word of it is either kept or struck out on the page."""
+    await eventually(lambda: bool(tab.told("conversation.item.retrieved")), "the item is read back", tab)
+    item: Json = tab.told("conversation.item.retrieved")[0]["item"]
+    kept = item["content"][0]["transcript"]
+    await tab.until(f"document.querySelector('.entry.assistant .heard').textContent === {kept!r}.trimStart()")
+    struck = await tab.js("document.querySelector('.entry.assistant del').textContent")
+    deltas = tab.told("response.output_audio_transcript.delta")
+    whole = "".join(event["delta"] for event in deltas if event["item_id"] == item["id"])
+    assert kept
+    assert struck.strip()
+    assert f"{kept} {struck}".split() == whole.split(), "every word is either kept or struck out"
+    return item

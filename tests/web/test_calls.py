@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.web.browser import PLAYED, Tab, eventually, page, sounding
+from tests.web.browser import PLAYED, Tab, eventually, kept_and_struck, page, sounding
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -69,18 +69,7 @@ async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_hear
         await tab.until("parley.talk.phase === 'speaking'")
         await tab.click("#heart")  # the microphone begins to hear the recording
         await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')")
-        await eventually(lambda: bool(tab.told("conversation.item.retrieved")), "the item is read back", tab)
-        item = tab.told("conversation.item.retrieved")[0]["item"]
-        kept = item["content"][0]["transcript"]
-        await tab.until(f"document.querySelector('.entry.assistant .heard').textContent === {kept!r}.trimStart()")
-        struck = await tab.js("document.querySelector('.entry.assistant del').textContent")
-        whole = "".join(
-            event["delta"]
-            for event in tab.told("response.output_audio_transcript.delta")
-            if event["item_id"] == item["id"]
-        )
-        assert kept
-        assert f"{kept} {struck}".split() == whole.split(), "every word is either kept or struck out"
+        item = await kept_and_struck(tab)
         (cut, *_) = tab.told("conversation.item.truncated")
         assert cut["item_id"] == item["id"]
         assert cut["audio_end_ms"] > 0

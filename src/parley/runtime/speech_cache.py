@@ -22,7 +22,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,9 +58,6 @@ T = TypeVar("T")
 
 PREPARING: Final = object()
 """`SpeechRequest.share` of speech that nobody waits for."""
-
-PIECE_S: Final = 0.5
-"""Of kept speech that is handed on at once: the first piece leaves before the rest is encoded."""
 
 DISK_WAIT_S: Final = 0.5
 """A folder that answers no sooner is slower than most engines."""
@@ -367,7 +364,7 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
             found = await cache.take(key)
             if isinstance(found, StoredSpeech):
                 cache.counts.hits += 1
-                for chunk in _pieces(found):
+                for chunk in found.pieces():
                     yield chunk
                 return
             claim = found
@@ -387,16 +384,6 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
     def _forget(self, key: str, mine: SharedSpeech) -> None:
         if self._cache.shared.get(key) is mine:
             del self._cache.shared[key]
-
-
-def _pieces(speech: StoredSpeech) -> Iterator[SpeechChunk]:
-    """Kept speech in pieces, each with the words that have begun by its end."""
-    step = max(1, round(speech.sample_rate * PIECE_S))
-    for at in range(0, len(speech.audio), step):
-        end_ms = 1_000 * (at + step) / speech.sample_rate
-        last = at + step >= len(speech.audio)
-        words = speech.words if last else tuple(word for word in speech.words if word.start_ms <= end_ms)
-        yield SpeechChunk(speech.audio[at : at + step], speech.sample_rate, words)
 
 
 async def spoken(engine: SpeechSynthesizer, request: SpeechRequest) -> None:

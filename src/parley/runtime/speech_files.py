@@ -30,7 +30,7 @@ import numpy as np
 from parley.audio import pcm
 from parley.audio.private_files import NotPrivate, make_private_folder
 from parley.audio.types import Samples
-from parley.engines.ports import Word
+from parley.engines.ports import SpeechChunk, Word
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.speech_claims import SpeechClaim, claim
 
@@ -50,6 +50,10 @@ _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 _LENGTH_BYTES: Final = 4
 
 
+PIECE_S: Final = 0.5
+"""Of kept speech that is handed on at once: the first piece leaves before the rest is encoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSpeech:
     """The audio of one clause, float32 `[n]` at `sample_rate` Hz, and its words."""
@@ -57,6 +61,15 @@ class StoredSpeech:
     audio: Samples
     sample_rate: int
     words: tuple[Word, ...] = ()
+
+    def pieces(self) -> Iterator[SpeechChunk]:
+        """The clause in pieces, each with the words that have begun by its end."""
+        step = max(1, round(self.sample_rate * PIECE_S))
+        for at in range(0, len(self.audio), step):
+            end_ms = 1_000 * (at + step) / self.sample_rate
+            last = at + step >= len(self.audio)
+            words = self.words if last else tuple(word for word in self.words if word.start_ms <= end_ms)
+            yield SpeechChunk(self.audio[at : at + step], self.sample_rate, words)
 
 
 @dataclass(frozen=True, slots=True)
