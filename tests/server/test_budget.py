@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.server.links.websocket.budget import MessageBudget
+from parley.server.links.budget import MessageBudget
 
 SECOND = 1_000_000_000
 

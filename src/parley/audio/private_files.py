@@ -32,6 +32,15 @@ class NotPrivate(ParleyError):
         self.folder = folder
 
 
+def check_private(folder: Path) -> None:
+    """Raises `NotPrivate` unless only this user may use `folder`, `OSError` (`NotADirectoryError`) where it is no folder or a link."""
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(f"{folder} is no folder")
+    if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+        raise NotPrivate(folder)
+
+
 def private_runtime_folder(unusable: str = "") -> Path:
     """`parley` in `$XDG_RUNTIME_DIR` (unless its path has one of the `unusable` characters), else `parley-UID` in the folder of temporary
     files; made where it is missing. Raises `NotPrivate`, and `OSError` with the folder as its `filename`."""

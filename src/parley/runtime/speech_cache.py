@@ -24,7 +24,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar, cast
 
@@ -49,6 +49,7 @@ from parley.runtime.engine_results import checked_chunk
 from parley.runtime.faults import named
 from parley.runtime.generation.streams import closing
 from parley.runtime.shared_speech import SharedSpeech
+from parley.runtime.speaking_now import SpeakingNow
 from parley.runtime.speech_claims import SpeechClaim
 from parley.runtime.speech_files import FolderUsage, SpeechFiles, StoredSpeech, joined
 
@@ -91,29 +92,6 @@ class SpeechCacheCounts:
     removed: int = 0
 
 
-@dataclass(slots=True)
-class _Quiet:
-    """Whether sessions are being spoken for at this moment."""
-
-    speaking: int = 0
-    quiet: asyncio.Event = field(default_factory=asyncio.Event)
-    busy: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.quiet.set()
-
-    def began(self) -> None:
-        self.speaking += 1
-        self.busy.set()
-        self.quiet.clear()
-
-    def ended(self) -> None:
-        self.speaking -= 1
-        if not self.speaking:
-            self.busy.clear()
-            self.quiet.set()
-
-
 class SpeechCache:
     """One folder of speech for all synthesizers of a server. Call `open()`, wrap each synthesizer with `cached()`, end with `close()`.
 
@@ -125,7 +103,7 @@ class SpeechCache:
     ) -> None:
         self.counts = SpeechCacheCounts()
         self.usage = FolderUsage(0, 0)
-        self.quiet = _Quiet()
+        self.quiet = SpeakingNow()
         self.varying = frozenset(varying)
         self.shared: dict[str, SharedSpeech] = {}
         """What is being spoken, by key."""

@@ -28,7 +28,7 @@ from typing import Final
 import numpy as np
 
 from parley.audio import pcm
-from parley.audio.private_files import NotPrivate, make_private_folder
+from parley.audio.private_files import check_private, make_private_folder
 from parley.audio.types import Samples
 from parley.engines.ports import SpeechChunk, Word
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
@@ -110,11 +110,7 @@ class SpeechFiles:
         Raises `NotPrivate` for a folder that others may use, `OSError` where it cannot be used.
         """
         make_private_folder(self.folder)
-        found = os.lstat(self.folder)
-        if not stat.S_ISDIR(found.st_mode):
-            raise NotADirectoryError(f"{self.folder} is no folder")
-        if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077):
-            raise NotPrivate(self.folder)
+        check_private(self.folder)
         return self.trim()
 
     def load(self, key: str) -> StoredSpeech | None:

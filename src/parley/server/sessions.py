@@ -23,9 +23,7 @@ from parley.core.session import Session
 from parley.core.spec import PlaybackKind, SessionSpec
 from parley.core.words.effects import Tell
 from parley.core.words.errors import PeerError
-from parley.core.words.events import (
-    SessionUpdateRequested,
-)
+from parley.core.words.events import SessionUpdateRequested
 from parley.core.words.notices import ErrorRaised
 from parley.core.words.settings import PinnedSettings, Settings, SettingsPatch
 from parley.engines.ports import TTS

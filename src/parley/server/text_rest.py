@@ -81,6 +81,7 @@ BUSY: Final = Refusal(
 )
 
 ANSWERS: Final[dict[str, Schema]] = {"application/json": "ForwardedAnswer", SSE: EVENTS}
+FORWARD_ERRORS: Final = (400, 404, 409, 413, 415, 422, 429, 502, 504)
 FORWARDED: Final = "Handed on to the language model of a pipeline (server.text_api)."
 
 _STATUS: Final = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "timeout": 504}
@@ -113,7 +114,7 @@ class TextRest:
         "Complete a chat",
         demand="text",
         answers={200: AnswerDescription("The completion, or its events.", ANSWERS)},
-        errors=(400, 404, 409, 413, 415, 422, 429, 502, 504),
+        errors=FORWARD_ERRORS,
         body=json_body("ChatCompletionBody"),
         text=FORWARDED,
     )
@@ -124,7 +125,7 @@ class TextRest:
         "Make a response",
         demand="text",
         answers={200: AnswerDescription("The response, or its events.", ANSWERS)},
-        errors=(400, 404, 409, 413, 415, 422, 429, 502, 504),
+        errors=FORWARD_ERRORS,
         body=json_body("ResponseBody"),
         text=FORWARDED,
     )

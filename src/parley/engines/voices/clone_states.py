@@ -30,7 +30,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.audio.private_files import NotPrivate, make_private_folder
+from parley.audio.private_files import NotPrivate, check_private, make_private_folder
 from parley.models import store
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class CloneStates:
         key = _key(clip, made_with)
         path = self.folder / f"{key}{SUFFIX}"
         with contextlib.suppress(OSError, NotPrivate):  # said below, if it is no folder that is missing
-            self._check_private()
+            check_private(self.folder)
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
             state = _read(data, key)
@@ -98,7 +98,7 @@ class CloneStates:
         if len(data) > min(MAX_FILE_BYTES, self._max_bytes) or _is_gone(source):
             return
         make_private_folder(self.folder)
-        self._check_private()
+        check_private(self.folder)
         # `mkstemp` makes a file of mode 0600.
         descriptor, unfinished = tempfile.mkstemp(dir=self.folder, prefix=f"{path.stem}.", suffix=PART)
         try:
@@ -112,13 +112,6 @@ class CloneStates:
         if _is_gone(source):  # removed meanwhile: `forget` may have come before this file
             _remove(path)
         self._trim()
-
-    def _check_private(self) -> None:
-        found = os.lstat(self.folder)
-        if not stat.S_ISDIR(found.st_mode):
-            raise NotADirectoryError(f"{self.folder} is no folder")
-        if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077):
-            raise NotPrivate(self.folder)
 
     def _trim(self) -> None:
         """Remove what is stale, and the least recently used files beyond the bound."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from parley.core.words.settings import SettingsPatch, Transcription
-from parley.server.calls import Calls, OpenCall
+from parley.server.calls import Calls, MediaLink, OpenCall
 from parley.server.links.link import Link
 from parley.server.links.media_format import MediaFormat
 from parley.server.links.media_input import MediaInput
@@ -53,11 +53,8 @@ class MediaCall:
         self.session.lost(how)
 
 
-class CallLink(Link, Protocol):
+class CallLink(Link, MediaLink, Protocol):
     """A link that others may end."""
-
-    def hang_up(self) -> None:
-        """End the call and its session."""
 
 
 def media_wishes(form: MediaFormat, voice: str, language: str) -> SettingsPatch:

@@ -21,10 +21,10 @@ from uuid import UUID
 from parley.server.access.access import Grant
 from parley.server.links.audiosocket import frames
 from parley.server.links.audiosocket.frames import AUDIO, AudioSocketReader, frame
+from parley.server.links.budget import MessageBudget
 from parley.server.links.link import EndReason
 from parley.server.links.pacing import ClockedReports, PacedOutput
 from parley.server.links.telephone.telephone_call import Caller, CallFactory, CallWishes, TelephoneCall
-from parley.server.links.websocket.budget import MessageBudget
 from parley.server.links.websocket.reading import address_of
 from parley.server.refusals import Refusal
 from parley.server.time_limits import CLOSE_S, STALL_S

@@ -28,6 +28,7 @@ from aiortc import RTCDataChannel
 from parley.config.values import WebRtcConfig
 from parley.core.words.notices import ErrorRaised
 from parley.runtime.loop_slices import slice_turn
+from parley.server.links.budget import MessageBudget
 from parley.server.links.link import EndReason
 from parley.server.links.media_input import MediaInput
 from parley.server.links.output_queue import OutputQueue
@@ -37,7 +38,6 @@ from parley.server.links.webrtc.incoming import IncomingAudio
 from parley.server.links.webrtc.offer import CallOffer
 from parley.server.links.webrtc.outgoing import OutgoingAudio, RtpStream
 from parley.server.links.webrtc.transport import CallTransport
-from parley.server.links.websocket.budget import MessageBudget
 from parley.server.realtime_session import RealtimeSession
 from parley.server.time_limits import CLOSE_S
 

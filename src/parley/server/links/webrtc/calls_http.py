@@ -79,6 +79,15 @@ CALL_BODY: Final = Body(
     }
 )
 
+CALL_ANSWERS: Final = {
+    201: AnswerDescription(
+        "The answer; Location names the call.",
+        {"application/sdp": {"type": "string"}},
+        {"Location": "The call."},
+    )
+}
+CALL_ERRORS: Final = (400, 404, 413, 415, 429, 501)
+
 _INTENTS: Final[dict[str, SessionKind]] = {"realtime": "realtime", "transcription": "transcription"}
 
 Caller = tuple[Literal["secret", "key", "address"], str]
@@ -135,14 +144,8 @@ class CallsHttp:
     @described(
         "Begin a call over WebRTC",
         demand="session",
-        answers={
-            201: AnswerDescription(
-                "The answer; Location names the call.",
-                {"application/sdp": {"type": "string"}},
-                {"Location": "The call."},
-            )
-        },
-        errors=(400, 404, 413, 415, 429, 501),
+        answers=CALL_ANSWERS,
+        errors=CALL_ERRORS,
         body=CALL_BODY,
     )
     async def create(self, request: Request) -> Response:
@@ -151,14 +154,8 @@ class CallsHttp:
     @described(
         "Begin a call over WebRTC that is translated",
         demand="session",
-        answers={
-            201: AnswerDescription(
-                "The answer; Location names the call.",
-                {"application/sdp": {"type": "string"}},
-                {"Location": "The call."},
-            )
-        },
-        errors=(400, 404, 413, 415, 429, 501),
+        answers=CALL_ANSWERS,
+        errors=CALL_ERRORS,
         body=CALL_BODY,
     )
     async def create_translation(self, request: Request) -> Response:

@@ -30,8 +30,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 
+from parley.server.links.budget import MessageBudget
 from parley.server.links.link import AudioPeer, EndReason, Peer
-from parley.server.links.websocket.budget import MessageBudget
 from parley.server.links.websocket.close_codes import CLOSE_CODES
 from parley.server.links.websocket.opening import combined_headers, offered_subprotocols
 from parley.server.links.websocket.reading import WebSocketReader, address_of

@@ -25,8 +25,8 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from parley.runtime.loop_slices import slice_turn
+from parley.server.links.budget import MessageBudget
 from parley.server.links.link import AudioPeer, LongArrival, Peer
-from parley.server.links.websocket.budget import MessageBudget
 from parley.server.links.websocket.long_frames import LongFrame, in_header, long_frame
 from parley.server.links.websocket.plain_frames import WHOLE_BINARY, awaits_message, plain_message
 
