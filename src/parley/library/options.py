@@ -19,6 +19,7 @@ from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, Endpointing, FloorRul
 from parley.core.words.items import Item
 from parley.core.words.settings import (
     LOGPROBS,
+    Modality,
     OwnerSettings,
     SemanticVad,
     ServerVad,
@@ -169,7 +170,7 @@ def options_for(
     instructions: str | None,
     voice: str | None,
     speed: float,
-    modality: Literal["audio", "text"] | None,
+    modality: Modality | None,
     judgements: Judgements,
     tools: Mapping[str, FunctionAsTool],
     history: Sequence[Item],
@@ -193,8 +194,6 @@ def options_for(
         raise checks.refused("trace_dir", trace_dir, "Give the path of a folder.")
     judgements.check()
     config = pipeline.config
-    if modality == "audio" and not pipeline.speaks:
-        raise LibraryError("The pipeline has no synthesizer.", remedy="Give it a tts engine, or use modality='text'.")
     own, view, barge_in = OwnCode(raises=raises), JudgementContext(), judgements.barge_in
     policy = _policy(pipeline, judgements.policy, own, view)
     return VoiceSessionOptions(
@@ -203,7 +202,7 @@ def options_for(
             instructions=config.instructions if instructions is None else instructions,
             voice=config.voice if voice is None else voice,
             speed=speed,
-            modality=modality or ("audio" if pipeline.speaks else "text"),
+            modality=_modality(pipeline, modality),
             turn_detection=judgements.detection(pipeline),
             transcription=_transcription(pipeline, transcription),
             include=(LOGPROBS,) if logprobs else (),
@@ -233,6 +232,12 @@ def options_for(
         trace_dir=None if trace_dir is None else Path(trace_dir),
         view=view,
     )
+
+
+def _modality(pipeline: Pipeline, given: Modality | None) -> Modality:
+    if given == "audio" and not pipeline.speaks:
+        raise LibraryError("The pipeline has no synthesizer.", remedy="Give it a tts engine, or use modality='text'.")
+    return given or ("audio" if pipeline.speaks else "text")
 
 
 def _transcription(pipeline: Pipeline, given: object) -> Transcription:
