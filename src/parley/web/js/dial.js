@@ -55,6 +55,15 @@ export class Dial {
     if (phase === "idle") this.draw();
   }
 
+  /** Forgets what it has shown: it is at rest again. */
+  clear() {
+    this.slots.fill(null);
+    this.used = this.phase !== "idle";
+    this.epoch = performance.now();
+    this.last = -1;
+    this.draw();
+  }
+
   heard(level) {
     this.input = Math.max(this.input, fullness(level, LOUD_INPUT));
   }
