@@ -72,7 +72,7 @@ export class Asking {
     const { talk } = this;
     for (const reply of talk.transcript.repliesOf(responseId)) {
       talk.transcript.changed(Object.assign(reply, { withdrawn: true }));
-      if (talk.askable) talk.send("conversation.item.delete", { item_id: reply.id });
+      if (talk.askable && reply.pieces.length > 0) talk.send("conversation.item.delete", { item_id: reply.id });
     }
     if (talk.askable) this.again();
     else talk.continuation.askAgain = true;

@@ -57,11 +57,14 @@ export class Dial {
 
   /** Forgets what it has shown: it is at rest again. */
   clear() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
     this.slots.fill(null);
     this.used = this.phase !== "idle";
     this.epoch = performance.now();
     this.last = -1;
     this.draw();
+    this.wake();
   }
 
   heard(level) {

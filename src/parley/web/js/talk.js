@@ -308,6 +308,7 @@ export class Talk extends EventTarget {
     for (const entry of cut) {
       const samples = Math.min(entry.received, played[entry.id] ?? 0);
       this.transcript.cut(entry, samples);
+      if (entry.withdrawn) continue; // The server no longer has it.
       this.serial += 1;
       const eventId = `truncate_${this.serial}`;
       this.truncations.set(eventId, entry.id);
