@@ -25,11 +25,7 @@ FRAME = PACKET_SAMPLES * 2
 
 def encoded(audio: bytes) -> list[bytes]:
     encoder = VoiceEncoder()
-    return [
-        packet
-        for at in range(0, len(audio), FRAME)
-        if (packet := encoder.encode(audio[at : at + FRAME]))
-    ]
+    return [packet for at in range(0, len(audio), FRAME) if (packet := encoder.encode(audio[at : at + FRAME]))]
 
 
 PACKETS = encoded(TONE)

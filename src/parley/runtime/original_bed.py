@@ -78,7 +78,7 @@ class OriginalBed:
         piece = original[:count]
         piece[:] = pcm.to_float(bytes(self._waiting[: 2 * count]))
         del self._waiting[: 2 * count]
-        self._flowing = count == samples
+        self._flowing = waiting >= samples + FADE  # with less, the next may have no end to fade
         ramp = np.linspace(0, 1, min(FADE, count), dtype=np.float32)
         if begins:
             piece[: len(ramp)] *= ramp

@@ -135,7 +135,10 @@ class RealtimeSession:
 
     def hear(self, audio: bytes) -> None:
         """Input audio, where the link carries it beside the messages; see `links/media_input.py`."""
-        self._driver.post(AudioArrived(audio), self)
+        if (
+            not self._driver.session.ending
+        ):  # what a client says while it asks for the end is on its way already, and no fault of its own
+            self._driver.post(AudioArrived(audio), self)
 
     def played(self, samples: int) -> None:
         """That many samples of output audio (24 kHz) have been played, where the link has a loudspeaker."""

@@ -4,8 +4,8 @@ Laws:
 - What comes out is in one format, in the order in which it came, whatever output format the session has; audio that came in that format
   comes out as it is. A sample in is a sample out, counted at 24 kHz as everywhere; of G.711, whole bytes.
 - The queue holds what the core has let out, which is bounded (`core/words/limits.py`).
-- `take` says how many of its samples are speech; what lies under it (`play_over`) is not. The link reports them to its session (`RealtimeSession.played`) once they have left:
-  an interruption cuts the reply to what was reported.
+- `take` says how many of its samples are speech; what lies under it (`play_over`) is not. The link reports them to its session
+  (`RealtimeSession.played`) once they have left: an interruption cuts the reply to what was reported.
 
 Does not know: clocks, the link's codec, or when anything is taken.
 """

@@ -32,7 +32,13 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return "session.created", _session(notice, wall_s())
         case n.SessionUpdated():
             return "session.updated", _session(notice, wall_s())
-        case n.ConversationCreated() | n.ClauseTranslated() | n.UnstableWordsChanged() | n.TranslationClosed():
+        case (
+            n.ConversationCreated()
+            | n.ClauseTranslated()
+            | n.UnstableWordsChanged()
+            | n.TranslationPlaying()
+            | n.TranslationClosed()
+        ):
             return None
         case n.ErrorRaised():
             return common.error_event(notice, ga_path)

@@ -18,6 +18,7 @@ SERVER_EVENTS: Mapping[str, type[n.Notice]] = MappingProxyType(
         "session.output_transcript.delta": n.OutputTranscriptDelta,
         OUTPUT_AUDIO: n.OutputAudioDelta,
         "parley.translation.clause": n.ClauseTranslated,
+        "parley.translation.playing": n.TranslationPlaying,
         "parley.input_transcript.unstable": n.UnstableWordsChanged,
     }
 )
