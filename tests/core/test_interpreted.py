@@ -23,9 +23,9 @@ from parley.core.words.limits import INTERPRETED_ITEMS
 from parley.core.words.notices import (
     ErrorRaised,
     TranslationClosed,
-    TranslationPlaying,
 )
 from parley.core.words.settings import Settings
+from parley.core.words.translation_notices import TranslationPlaying
 from tests.core.interpreting import SETTINGS, opened, shown, sources, translates, words
 from tests.core.scene import MS, Scene
 

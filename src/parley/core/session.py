@@ -205,10 +205,9 @@ class Session:
             self._route(event)
         except PeerError as error:
             st.tell(ErrorRaised(error.code, error.message, error.field, error.kind, getattr(event, "event_id", None)))
-        if isinstance(event, AudioArrived):
-            return self._taken()  # audio alone changes no other region; what follows from it comes with its score
-        self._settle()
-        check(st)
+        if not isinstance(event, AudioArrived):  # audio alone changes nothing else; what follows comes with its score
+            self._settle()
+            check(st)
         return self._taken()
 
     def _taken(self) -> list[Effect]:

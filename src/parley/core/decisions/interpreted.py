@@ -12,8 +12,9 @@ from parley.core.state import State
 from parley.core.words.effects import CloseLink
 from parley.core.words.errors import PeerError
 from parley.core.words.limits import INTERPRETED_ITEMS, SAMPLES_PER_MS
-from parley.core.words.notices import TranslationClosed, TranslationPlaying
+from parley.core.words.notices import TranslationClosed
 from parley.core.words.settings import CLAUSES
+from parley.core.words.translation_notices import TranslationPlaying
 
 
 class InterpretedSession:

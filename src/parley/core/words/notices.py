@@ -17,7 +17,6 @@ from parley.core.words.shell_notices import ShellNotice
 from parley.core.words.translation_notices import ClauseTranslated as ClauseTranslated
 from parley.core.words.translation_notices import TranslationClosed as TranslationClosed
 from parley.core.words.translation_notices import TranslationNotice as TranslationNotice
-from parley.core.words.translation_notices import TranslationPlaying as TranslationPlaying
 from parley.core.words.translation_notices import UnstableWordsChanged as UnstableWordsChanged
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]

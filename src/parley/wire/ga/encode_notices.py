@@ -11,6 +11,7 @@ from typing import assert_never
 
 from parley.core.words import notices as n
 from parley.core.words.shell_notices import KeypadPressed
+from parley.core.words.translation_notices import TranslationPlaying
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named
@@ -36,7 +37,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             n.ConversationCreated()
             | n.ClauseTranslated()
             | n.UnstableWordsChanged()
-            | n.TranslationPlaying()
+            | TranslationPlaying()
             | n.TranslationClosed()
         ):
             return None

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from parley.core.words import notices as n
+from parley.core.words.translation_notices import TranslationPlaying
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named, base64_text
 from parley.wire.field_paths import translation_path
@@ -61,7 +62,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return OUTPUT_AUDIO, {**audio_members(notice.at), "delta": base64_text(notice.audio)}
         case n.ClauseTranslated():
             return "parley.translation.clause", {field.name: getattr(notice, field.name) for field in fields(notice)}
-        case n.TranslationPlaying():
+        case TranslationPlaying():
             return "parley.translation.playing", {"end_ms": notice.end_ms, "input_ms": notice.input_ms}
         case n.UnstableWordsChanged():
             return "parley.input_transcript.unstable", {"text": notice.text, "elapsed_ms": elapsed(notice.elapsed_ms)}
