@@ -133,7 +133,7 @@ def test_what_a_crash_left_behind_is_not_found_and_goes_with_the_next_writer(sto
     assert store.sample(voice).sample_rate == 24_000
 
 
-@pytest.mark.parametrize("fails_at", [1, 2])
+@pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
 def test_a_full_disk_leaves_the_folder_as_it_was(
     store: VoiceStore, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:

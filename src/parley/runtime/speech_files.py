@@ -18,7 +18,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from typing import Final
 import numpy as np
 
 from parley.audio import pcm
-from parley.audio.private_files import check_private, make_private_folder
+from parley.audio.private_files import check_private, make_private_folder, replace_file
 from parley.audio.types import Samples
 from parley.engines.ports import SpeechChunk, Word
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
@@ -151,14 +150,7 @@ class SpeechFiles:
         """Keep the speech, and remove what was used least recently where there is too much. Raises `OSError`."""
         data = _written(key, speech)
         if len(data) <= min(MAX_FILE_BYTES, self._max_bytes):
-            descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f"{key}.", suffix=PART)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                os.replace(name, self._path(key))
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            replace_file(self._path(key), data, durable=False, prefix=f"{key}.", suffix=PART)
         return self.trim()
 
     def trim(self) -> FolderUsage:

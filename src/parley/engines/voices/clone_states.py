@@ -21,7 +21,6 @@ import logging
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +29,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.audio.private_files import NotPrivate, check_private, make_private_folder
+from parley.audio.private_files import NotPrivate, check_private, make_private_folder, replace_file
 from parley.models import store
 
 log = logging.getLogger(__name__)
@@ -99,16 +98,8 @@ class CloneStates:
             return
         make_private_folder(self.folder)
         check_private(self.folder)
-        # `mkstemp` makes a file of mode 0600.
-        descriptor, unfinished = tempfile.mkstemp(dir=self.folder, prefix=f"{path.stem}.", suffix=PART)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile
-                os.replace(unfinished, path)
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
+        with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile
+            replace_file(path, data, durable=False, prefix=f"{path.stem}.", suffix=PART)
         if _is_gone(source):  # removed meanwhile: `forget` may have come before this file
             _remove(path)
         self._trim()
