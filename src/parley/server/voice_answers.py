@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
+from parley.audio.private_files import is_full_disk
 from parley.engines.voices.records import OwnConsent, OwnVoice, VoiceRefused
-from parley.engines.voices.store import is_full_disk
-from parley.server.audio_upload import GONE
 from parley.server.openapi.operation import QueryField
 from parley.server.refusals import Refusal, Refused
+from parley.server.request_body import read_body, too_large
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,16 +71,9 @@ def refusal_of(error: VoiceRefused, fields: Mapping[str, str]) -> Refusal:
 
 async def new_name(request: Request) -> str:
     """The name in a body `{"name": ...}`. Raises `Refused`."""
-    received = bytearray()
+    received = await read_body(request, MAX_BODY, too_large(MAX_BODY, "name"))
     try:
-        async for piece in request.stream():
-            received += piece
-            if len(received) > MAX_BODY:
-                raise Refused(Refusal(413, "request_too_large", f"The body is larger than {MAX_BODY} bytes.", "name"))
-    except ClientDisconnect:
-        raise Refused(GONE) from None
-    try:
-        return msgspec.json.decode(bytes(received), type=Renamed).name
+        return msgspec.json.decode(received, type=Renamed).name
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         message = f'The body must be JSON, {{"name": "..."}} and nothing else: {error}.'
         raise Refused(Refusal(400, "invalid_value", message, "name")) from None
