@@ -39,6 +39,12 @@ PAGE_FIELDS: Final = (
     ),
 )
 
+_REMEDIES: Final = {
+    "voice_not_found": "GET /v1/audio/voices lists those that there are.",
+    "name_taken": "Choose another name, or delete that voice first.",
+}
+"""In place of the commands that the server's owner is told."""
+
 _STATUS: Final = {"voice_not_found": 404, "consent_not_found": 404, "name_taken": 409, "clip_too_large": 413}
 
 
@@ -66,7 +72,8 @@ async def stored(fields: Mapping[str, str], function: Callable[P, T], *args: P.a
 
 def refusal_of(error: VoiceRefused, fields: Mapping[str, str]) -> Refusal:
     """The refusal for what the store refuses."""
-    return Refusal(_STATUS.get(error.code, 400), error.code, str(error), fields.get(error.field, error.field))
+    message = f"{error.message} {_REMEDIES.get(error.code, error.remedy)}".strip()
+    return Refusal(_STATUS.get(error.code, 400), error.code, message, fields.get(error.field, error.field))
 
 
 async def new_name(request: Request) -> str:

@@ -120,8 +120,9 @@ class VoiceStore:
 
     def sample(self, voice: OwnVoice) -> VoiceSample:
         """The recording of a clip. Raises `VoiceRefused` (`voice_not_found`, `voice_damaged`) where its file is gone or another."""
-        file = self._whole(voice)
-        recording = files.read(file)
+        with _unless_removed(voice):
+            file = self._whole(voice)
+            recording = files.read(file)
         consent = self._consent_of(voice)
         return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, file, consent)
 
@@ -131,7 +132,10 @@ class VoiceStore:
         if consent is None:
             return None
         path = self.folder / f"{consent.id}.wav"
-        wav = path.read_bytes() if path.exists() else b""
+        try:
+            wav = path.read_bytes()
+        except FileNotFoundError:
+            wav = b""
         if hashlib.sha256(wav).hexdigest() != consent.sha256:
             log.warning("the recording of the consent to the voice %r is damaged: %s", voice.name, path)
             return None
@@ -139,17 +143,12 @@ class VoiceStore:
 
     def tensor(self, voice: OwnVoice) -> VoiceTensor:
         """The style of a tensor. Raises as `sample()`."""
-        return VoiceTensor(voice.name, kokoro_tensors.read(self._whole(voice), voice.id), voice.sha256)
+        with _unless_removed(voice):
+            return VoiceTensor(voice.name, kokoro_tensors.read(self._whole(voice), voice.id), voice.sha256)
 
     def _whole(self, voice: OwnVoice) -> Path:
         path = self.folder / (voice.id + _SUFFIXES[voice.kind])
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except FileNotFoundError:
-            raise VoiceRefused(
-                f"The voice {voice.name!r} was removed.", "Choose another.", code="voice_not_found", field="id"
-            ) from None
-        if digest != voice.sha256:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != voice.sha256:
             raise VoiceRefused(
                 f"The file of the voice {voice.name!r} is damaged: {path}.",
                 f"Remove the voice and add it again: {command('voices', 'remove', voice.name)}",
@@ -362,6 +361,17 @@ class VoiceStore:
         # The record first: from then on the voice is not there.
         for suffix in (".json", *_SUFFIXES.values()):
             (self.folder / (identity + suffix)).unlink(missing_ok=True)
+
+
+@contextmanager
+def _unless_removed(voice: OwnVoice) -> Iterator[None]:
+    """Its file may go at any moment while it is read: another client, or another process, removes the voice."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise VoiceRefused(
+            f"The voice {voice.name!r} was removed.", "Choose another.", code="voice_not_found", field="id"
+        ) from None
 
 
 def _encoded(record: OwnVoice | OwnConsent) -> bytes:
