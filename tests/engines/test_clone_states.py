@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley.audio import kept_files
 from parley.audio.files import Recording
+from parley.engines import kept_files
 from parley.engines.voices import clone_states
 from parley.engines.voices.clone_states import CloneStates
 from parley.engines.voices.store import VoiceStore

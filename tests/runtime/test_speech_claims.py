@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley.audio.kept_files import STALE_S
+from parley.engines.kept_files import STALE_S
 from parley.engines.ports import EngineSpec, SpeechRequest
 from parley.runtime.generation.streams import closing
 from parley.runtime.speech_cache import CLAIM_WAIT_S, PREPARING, CachedSynthesizer, SpeechCache, spoken

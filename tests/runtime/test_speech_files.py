@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley.audio import kept_files
 from parley.audio.private_files import NotPrivate
+from parley.engines import kept_files
 from parley.engines.ports import Word
 from parley.runtime import speech_files
 from parley.runtime.speech_files import SpeechFiles, StoredSpeech

@@ -25,9 +25,9 @@ from typing import Final
 import numpy as np
 
 from parley.audio import pcm
-from parley.audio.kept_files import KeptFiles, remove_file
 from parley.audio.private_files import check_private, make_private_folder, replace_file
 from parley.audio.types import Samples
+from parley.engines.kept_files import KeptFiles, remove_file
 from parley.engines.ports import SpeechChunk, Word
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.speech_claims import SpeechClaim, claim

@@ -27,8 +27,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.audio.kept_files import KeptFiles, remove_file
 from parley.audio.private_files import NotPrivate, check_private, make_private_folder, replace_file
+from parley.engines.kept_files import KeptFiles, remove_file
 from parley.models import store
 
 log = logging.getLogger(__name__)

@@ -348,7 +348,7 @@ class VoiceStore:
         try:
             if suffix:
                 replace_file(self.folder / (record.id + suffix), sound)
-            self._rewritten(record)
+            replace_file(self.folder / f"{record.id}.json", _encoded(record))
         except BaseException:
             self._delete(record.id)
             raise

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from parley.audio.kept_files import STALE_S, KeptFiles, remove_file
+from parley.engines.kept_files import STALE_S, KeptFiles, remove_file
 
 OWN = re.compile(r"[0-9]+(\.kept|\.part)")
 
