@@ -67,7 +67,8 @@ MAX_CHANNELS: Final = 8
 class WebRtcCall:
     """A `Link` and a `MediaLink`. In this order: `attach`, `answer`, `start`; `finish` ends it at any time.
 
-    `ended` is called once, when the call is over; `closing` is then the task that gives back its sockets.
+    `connected` is called when its client has come, `ended` once, when the call is over; `closing` is then the task that gives back its
+    sockets.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class WebRtcCall:
         settings: WebRtcConfig,
         *,
         messages_per_second: int,
+        connected: Callable[[WebRtcCall], None],
         ended: Callable[[WebRtcCall], None],
     ) -> None:
         self.id = call_id
         self.connected = False
         self.closing: asyncio.Task[None] | None = None
+        self._begun = connected
         self._over = ended
         self._offer = offer
         self._transport = CallTransport(settings, self)
@@ -260,6 +263,7 @@ class WebRtcCall:
         async with asyncio.timeout(CONNECT_S):
             await self._transport.connect(self._offer)
         self.connected = True
+        self._begun(self)
         self._used_s = time.monotonic()
 
     def _tick(self, now_s: float) -> bool:
