@@ -119,7 +119,7 @@ def _times(engines: LoadedEngines, found: LoadedPipeline, form: str, wanted: lis
     if wanted and form != "verbose_json":
         raise Refused(Refusal(400, "invalid_value", f"{name} needs response_format verbose_json.", name))
     if "word" in wanted:
-        known = "pocketsphinx and most models of moonshine, sherpa and onnx-asr time them, and openai with the option `words`"
+        known = "whisper, pocketsphinx and most models of moonshine, sherpa and onnx-asr time them, and openai with the option `words`"
         lacks = "gives no times of words; leave word out."
         fields.check_recogniser(engines, found, lambda info: info.timings, name, lacks, known)
     return wanted
