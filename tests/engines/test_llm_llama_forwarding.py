@@ -76,7 +76,7 @@ def asking(*, think: bool = False, reads_tools: bool = True, **extra: object) ->
     ],
 )
 def test_what_llama_cpp_would_pass_over_or_fetch_is_refused_by_name(
-    fields: dict[str, object], param: str, said: str
+    fields: dict[str, Any], param: str, said: str
 ) -> None:
     with pytest.raises(ForwardRefused, match=said) as raised:
         asking().body(request(**fields))
@@ -91,7 +91,7 @@ def test_tools_are_refused_where_the_template_has_none() -> None:
 
 
 def test_what_is_honoured_goes_on_and_labels_and_nulls_do_not() -> None:
-    labels = dict.fromkeys(LABELS, "x")
+    labels: dict[str, Any] = dict.fromkeys(LABELS, "x")
     body = asking(top_k=7).body(request(**labels, seed=4, top_k=40, stop=None, n=1, temperature=0.5))
     assert (body["seed"], body["temperature"], body["top_k"]) == (4, 0.5, 7), "the owner's fields come last"
     assert not set(body) - HONOURED - {"chat_template_kwargs", "cache_prompt"}
