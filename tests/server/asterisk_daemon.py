@@ -1,6 +1,7 @@
 """A real Asterisk, as a program of its own, with the dialplan of docs/telephony.md and callers who play recordings.
 
-A caller is one half of a Local channel, of which the dialplan has the other. `SILENT` names what a caller who sends nothing at all does.
+A caller is one half of a Local channel, of which the dialplan has the other. It plays files all the time, as a telephone sends audio; in
+`Wait` it sends nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soxr
 from numpy.typing import NDArray
 
@@ -24,9 +26,12 @@ from tests.server.harness import PATIENCE_S
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 8_000
 MODULES = (
-    "res_timing_timerfd", "res_audiosocket", "app_audiosocket", "chan_audiosocket", "codec_ulaw", "codec_resample", "bridge_simple",
-    "pbx_config", "res_clioriginate", "app_verbose", "format_wav", "func_uuid", "func_logic", "app_dial", "app_exec", "app_mixmonitor", "app_playback", "app_senddtmf",
+    "res_timing_timerfd", "res_audiosocket", "res_clioriginate", "app_audiosocket", "app_dial", "app_exec", "app_mixmonitor",
+    "app_playback", "app_senddtmf", "app_verbose", "chan_audiosocket", "codec_resample", "bridge_simple", "pbx_config", "format_wav",
+    "func_uuid",
 )  # fmt: skip
+WIDE_SINCE = {20: 17, 21: 12, 22: 7, 23: 1}
+"""The minor version of each major one whose AudioSocket says at which rate its audio is."""
 
 CALLERS = """
 [callers]
@@ -47,8 +52,13 @@ exten => _X.,1,MixMonitor({folder}/both.wav,t({folder}/heard.wav))
 
 def missing() -> str:
     """Why no Asterisk can be run here; "" where one can."""
-    if shutil.which("asterisk") is None:
+    program = shutil.which("asterisk")
+    if program is None:
         return "Asterisk is not installed: no program 'asterisk' on the PATH"
+    version = subprocess.run([program, "-V"], capture_output=True, text=True, check=False).stdout.strip()
+    numbers = re.match(r"Asterisk (\d+)\.(\d+)", version)
+    if numbers and int(numbers[2]) < WIDE_SINCE.get(int(numbers[1]), 99 if int(numbers[1]) < 20 else 0):
+        return f"{version} is older than the AudioSocket of docs/telephony.md"
     return ""
 
 
@@ -141,6 +151,8 @@ async def asterisk_daemon(port: int, question: NDArray[np.int16], rate: int) -> 
                 while "fully booted" not in await daemon.command("core waitfullybooted"):
                     assert process.returncode is None, "Asterisk has ended"
                     await asyncio.sleep(0.05)
+            if "app_audiosocket" not in await daemon.command("module show like audiosocket"):
+                pytest.skip("this Asterisk has no AudioSocket")
             yield daemon
         finally:
             if process.returncode is None:

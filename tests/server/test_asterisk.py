@@ -129,9 +129,9 @@ async def test_the_server_hangs_up_and_the_dialplan_goes_on(number: str, caplog:
 @pytest.mark.parametrize("number", WAYS.values(), ids=WAYS)
 async def test_a_caller_hangs_up(number: str, caplog: pytest.LogCaptureFixture) -> None:
     async with calling(listening(), talkative("Hello. " * 200), number, "listens") as (server, daemon):
-        async with attached(server, caplog):
-            await daemon.caller_hangs_up()
-            await until(lambda: not len(server.app.sessions))
+        await until(lambda: len(server.app.calls) == 1)
+        await daemon.caller_hangs_up()
+        await until(lambda: not len(server.app.sessions))
         await daemon.over()
     assert ": Asterisk closed the connection" in caplog.text
 
@@ -141,16 +141,16 @@ async def test_a_caller_who_falls_silent_for_the_network_is_answered_and_kept(
     number: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Telephones that suppress silence send nothing in a pause, and a call on hold sends nothing at all."""
-    async with calling(listening(speaks_first="caller"), talkative("Yes."), number, "asks_and_is_silent") as (
-        server,
-        daemon,
+    config = listening(speaks_first="caller")
+    async with (
+        calling(config, talkative("Yes."), number, "asks_and_is_silent") as (server, daemon),
+        attached(server, caplog) as backend,
     ):
-        async with attached(server, caplog) as backend:
-            await backend.until("output_audio_buffer.stopped")
-            await asyncio.sleep(3)
-            assert len(server.app.calls) == 1
-            await daemon.caller_does("presses")
-            await backend.until("input_audio_buffer.dtmf_event_received")
+        await backend.until("output_audio_buffer.stopped")
+        await asyncio.sleep(3)
+        assert len(server.app.calls) == 1, "Asterisk ends a call on which nothing is sent for two seconds"
+        await daemon.caller_does("presses")
+        await backend.until("input_audio_buffer.dtmf_event_received")
 
 
 @pytest.mark.parametrize("number", WAYS.values(), ids=WAYS)
