@@ -67,7 +67,8 @@ def documented(port: int) -> str:
     text = (ROOT / "docs" / "telephony.md").read_text()
     blocks = re.findall(r"```ini\n(\[parley\]\n.*?)```", text, re.DOTALL)
     assert len(blocks) == 1, "docs/telephony.md has one dialplan"
-    return blocks[0].replace("127.0.0.1:9092", f"127.0.0.1:{port}")
+    dialplan: str = blocks[0]
+    return dialplan.replace("127.0.0.1:9092", f"127.0.0.1:{port}")
 
 
 class AsteriskDaemon:
@@ -113,7 +114,8 @@ class AsteriskDaemon:
         """What the caller of the last call heard: `[n]` in [-1, 1] at 8 kHz. The call must be over."""
         with wave.open(str(self.folder / "heard.wav")) as file:
             assert file.getframerate() == RATE
-            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32_768
+            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        return (samples / 32_768).astype(np.float32)
 
     async def _caller(self) -> str:
         return next(name for name in await self.channels() if name.startswith("Local/") and name.endswith(";1"))
