@@ -69,7 +69,8 @@ class EngineInfo:
     and a synthesizer every word that it speaks; `normalizes` whether a synthesizer reads numbers, dates and symbols aloud by itself;
     `mixes` whether it takes mixes of its voices (`parley.text.voice_mix`); `conversational` whether it uses what was heard before
     (`SpeechRequest.context`). `deterministic`: the same request gives the same result, alone and among others (audio and probabilities
-    to 1e-4). The contract suite (`parley.testing.contracts`) holds an engine to its declarations.
+    to 1e-4). `measuring`: it has no model and takes a fixed time, for benchmarks; it is never chosen for a person. The contract suite
+    (`parley.testing.contracts`) holds an engine to its declarations.
     """
 
     stage: str
@@ -92,6 +93,7 @@ class EngineInfo:
     mixes: bool = False
     conversational: bool = False
     deterministic: bool = False
+    measuring: bool = False
 
 
 @runtime_checkable
