@@ -128,7 +128,9 @@ async def test_a_killed_server_comes_back_and_the_conversation_goes_on_with_what
             await tab.until("document.querySelector('.entry.assistant .heard')?.textContent.split(' ').length > 3")
             server.end(kill=True)
             await tab.until("document.querySelector('#alert').innerText.includes('goes on as soon as it is back')")
-            await tab.until("document.querySelector('.entry.assistant .trouble')?.innerText.includes('connection broke')")
+            await tab.until(
+                "document.querySelector('.entry.assistant .trouble')?.innerText.includes('connection broke')"
+            )
             heard = (await tab.text(".entry.assistant .heard")).strip()
             assert heard
             assert "sentence number 12" not in heard
@@ -212,10 +214,18 @@ async def test_tools_are_told_with_their_answers_and_a_refused_item_does_not_sto
         assert len(tab.told("error")) == 1
 
 
-async def test_a_long_conversation_is_told_as_far_as_it_fits(server: Server, chat: ChatEndpoint, tmp_path: Path) -> None:
+async def test_a_long_conversation_is_told_as_far_as_it_fits(
+    server: Server, chat: ChatEndpoint, tmp_path: Path
+) -> None:
     async with talking(server.url, tmp_path) as tab:
         records = [
-            {"id": f"item_{number}", "role": "user", "at": "2026-01-01T10:00:00Z", "text": f"Line {number}", "typed": True}
+            {
+                "id": f"item_{number}",
+                "role": "user",
+                "at": "2026-01-01T10:00:00Z",
+                "text": f"Line {number}",
+                "typed": True,
+            }
             for number in range(520)
         ]
         await tab.js(f"{STORED.replace('getItem', 'setItem')[:-1]}, {json.dumps(json.dumps(records))})")

@@ -93,6 +93,7 @@ export const HANDLERS = {
 
   "response.output_item.added"({ item, response_id: response }) {
     if (item.type === "message") this.transcript.assistant(item.id, response).session = this.session.id;
+    if (response === this.stopped) this.hush();
     if (item.type === "function_call" || item.type === "mcp_call") {
       this.transcript.add({ id: item.id, kind: "tool", callId: item.call_id ?? item.id, name: item.name, args: "", output: "", state: "writing", ms: 0 });
     }

@@ -64,6 +64,7 @@ export class Talk extends EventTarget {
   /** All that belongs to one session of the server. */
   reset() {
     this.response = null;
+    this.stopped = null;
     this.speaking = false;
     this.audible = false;
     this.hold = null;
@@ -293,6 +294,7 @@ export class Talk extends EventTarget {
   /** The user wants it to be quiet. */
   interrupt() {
     if (this.response !== null) this.send("response.cancel");
+    this.stopped = this.response; // What it has already sent is on its way.
     if (this.byCall && this.audible) this.send("output_audio_buffer.clear");
     this.hush();
   }
