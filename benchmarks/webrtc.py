@@ -145,7 +145,7 @@ def opus(wav: Path) -> list[bytes]:
     from parley.server.links.webrtc.opus import PACKET_SAMPLES, VoiceEncoder
 
     audio, encoder, size = spoken(wav), VoiceEncoder(), 2 * PACKET_SAMPLES
-    return [encoder.encode(audio[at : at + size], PACKET_SAMPLES) for at in range(0, len(audio) - size, size)]
+    return [encoder.encode(audio[at : at + size]) for at in range(0, len(audio) - size, size)]
 
 
 async def websocket_client(port: int, wav: Path, over: asyncio.Event) -> Spoken:

@@ -25,6 +25,7 @@ from parley.core.words.shell_notices import KeypadPressed
 from parley.runtime.driver import Driver
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
+from parley.runtime.original_bed import OriginalBed
 from parley.runtime.original_mix import OriginalMix
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import LoadedPipeline
@@ -69,7 +70,8 @@ class Attached(Listener, Protocol):
 
 
 class RealtimeSession:
-    """One conversation on one link: the link's `Peer`. `paced`: the link plays the output audio."""
+    """One conversation on one link: the link's `Peer`. `paced`: the link plays the output audio. `original`: the listener of a translation
+    hears the speaker too."""
 
     def __init__(
         self,
@@ -82,10 +84,10 @@ class RealtimeSession:
         running: Sessions,
         metrics: Metrics,
         loudspeaker: Loudspeaker | None,
-        mix: OriginalMix | None = None,
+        original: OriginalMix | OriginalBed | None = None,
     ) -> None:
         self.grant = request.grant
-        self.paced = loudspeaker is not None
+        self.paced = loudspeaker is not None and loudspeaker is not original
         self._running = running
         self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
         self._dialect = request.dialect
@@ -100,12 +102,12 @@ class RealtimeSession:
             session,
             pipeline,
             listeners,
-            watchers=[trace, measured] if mix is None else [trace, measured, mix],
+            watchers=[trace, measured] if original is None else [trace, measured, original],
             pipelines=pipelines,
-            loudspeaker=loudspeaker if mix is None else mix,
+            loudspeaker=loudspeaker,
         )
-        if mix is not None:
-            mix.connect(self._mixed, self.played)
+        if isinstance(original, OriginalMix):
+            original.connect(self._mixed, self.played)
 
     # --- for the link --------------------------------------------------------------------------------------------------
 
@@ -133,7 +135,10 @@ class RealtimeSession:
 
     def hear(self, audio: bytes) -> None:
         """Input audio, where the link carries it beside the messages; see `links/media_input.py`."""
-        self._driver.post(AudioArrived(audio), self)
+        if (
+            not self._driver.session.ending
+        ):  # what a client says while it asks for the end is on its way already, and no fault of its own
+            self._driver.post(AudioArrived(audio), self)
 
     def played(self, samples: int) -> None:
         """That many samples of output audio (24 kHz) have been played, where the link has a loudspeaker."""

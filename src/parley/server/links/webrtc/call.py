@@ -52,6 +52,9 @@ LOST_S: Final = 15.0
 UNUSED_S: Final = 30.0
 """For a client that is connected and neither speaks nor has a channel."""
 
+TAIL_S: Final = 0.3
+"""What was sent last still waits in the client's jitter buffer, and its end is lost where the call ends before it is heard."""
+
 LOOK_S: Final = 1.0
 
 SLICE_BYTES: Final = 16 * 1024
@@ -104,6 +107,8 @@ class WebRtcCall:
         self._channels = 0
         self._used_s = time.monotonic()
         self._look_at_s = 0.0
+        self._sounded_s = 0.0
+        """When speech was sent last."""
 
     def attach(self, session: RealtimeSession) -> None:
         """Begin the session."""
@@ -231,6 +236,7 @@ class WebRtcCall:
             self._session.congested(waits)
 
     def _played(self, samples: int) -> None:
+        self._sounded_s = time.monotonic()
         if self._session is not None:
             self._session.played(samples)
 
@@ -262,7 +268,8 @@ class WebRtcCall:
             self._incoming.tick(now_s)
         if self._closing is not None:
             reason, until_s = self._closing
-            if now_s > until_s or (self._events.idle and self._transport.idle and not len(self._queue)):
+            heard = not len(self._queue) and now_s - self._sounded_s > TAIL_S
+            if now_s > until_s or (heard and self._events.idle and self._transport.idle):
                 self.finish(f"closed: {reason}")
         elif now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_S

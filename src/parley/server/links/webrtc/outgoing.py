@@ -130,7 +130,7 @@ class OutgoingAudio:
                 self._played(speech)
             stream = self._stream
             if stream is not None:
-                if payload := self._encoder.encode(audio, speech):
+                if payload := self._encoder.encode(audio):
                     await self._send(stream.packet(payload))
                 if count % REPORT_PACKETS == 0:
                     await self._send(stream.report(received(), time.time()))
