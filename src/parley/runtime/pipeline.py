@@ -62,6 +62,11 @@ class LoadedPipeline:
         object.__setattr__(self, "targets", () if voiceless else self.languages.targets())
 
     @property
+    def hears(self) -> bool:
+        """Whether its recogniser hears what is said; one that measures does not."""
+        return not self.engines[STT].info.measuring
+
+    @property
     def languages(self) -> LanguageChain:
         """The languages of its recogniser, its translator and its voice."""
         tts = self.engines.find(TTS)

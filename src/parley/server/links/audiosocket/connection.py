@@ -58,8 +58,8 @@ class CallDoor(Protocol):
 
     def refuse(self, refusal: Refusal, client: str) -> None: ...
 
-    def waits(self, connection: AudioSocketConnection) -> Refusal | None:
-        """A connection has yet to say which call it is; why it may not."""
+    def waits(self, connection: AudioSocketConnection, client: str) -> Refusal | None:
+        """A connection of this address has yet to say which call it is; why it may not."""
 
     def began(self, connection: AudioSocketConnection) -> None:
         """Its call has begun, or never will."""
@@ -92,7 +92,7 @@ class AudioSocketConnection(asyncio.Protocol):
         self._connections.add(self)
         _keep_alive(self.transport.get_extra_info("socket"))
         self._after(UUID_S, "uuid", self._too_late)
-        if (refusal := self._door.waits(self)) is not None:
+        if (refusal := self._door.waits(self, self._client)) is not None:
             self._refuse(refusal)
 
     def data_received(self, data: bytes) -> None:
@@ -175,8 +175,7 @@ class AudioSocketConnection(asyncio.Protocol):
             self._refuse(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._door.refuse(refusal, self._client)
-        log.info("the call from %s is refused: %s", self._client, refusal.message)
+        self._door.refuse(refusal, f"the call from {self._client}")
         self.close("call_refused")
 
     def _refusal(self, kind: int, payload: bytes) -> Refusal | None:

@@ -54,6 +54,9 @@ LOST_S: Final = 15.0
 UNUSED_S: Final = 30.0
 """For a client that is connected and neither speaks nor has a channel."""
 
+TAIL_S: Final = 0.3
+"""What was sent last still waits in the client's jitter buffer, and its end is lost where the call ends before it is heard."""
+
 LOOK_S: Final = 1.0
 
 SLICE_BYTES: Final = 16 * 1024
@@ -73,7 +76,8 @@ def _not_joined() -> None:
 class WebRtcCall:
     """A `Link` and a `MediaLink`. In this order: `attach`, `answer`, `start`; `finish` ends it at any time.
 
-    `ended` is called once, when the call is over; `closing` is then the task that gives back its sockets.
+    `connected` is called when its client has come, `ended` once, when the call is over; `closing` is then the task that gives back its
+    sockets.
     """
 
     def __init__(
@@ -84,11 +88,13 @@ class WebRtcCall:
         settings: WebRtcConfig,
         *,
         messages_per_second: int,
+        connected: Callable[[WebRtcCall], None],
         ended: Callable[[WebRtcCall], None],
     ) -> None:
         self.id = call_id
         self.connected = False
         self.closing: asyncio.Task[None] | None = None
+        self._begun = connected
         self._over = ended
         self._offer = offer
         self._transport = CallTransport(settings, self)
@@ -114,6 +120,8 @@ class WebRtcCall:
         self._channels = 0
         self._used_s = time.monotonic()
         self._look_at_s = 0.0
+        self._sounded_s = 0.0
+        """When speech was sent last."""
 
     def attach(self, session: RealtimeSession) -> None:
         """Begin the session."""
@@ -244,6 +252,7 @@ class WebRtcCall:
             self._session.congested(waits)
 
     def _played(self, samples: int) -> None:
+        self._sounded_s = time.monotonic()
         if self._session is not None:
             self._session.played(samples)
 
@@ -277,6 +286,7 @@ class WebRtcCall:
         async with asyncio.timeout(CONNECT_S):
             await self._transport.connect(self._offer)
         self.connected = True
+        self._begun(self)
         self._used_s = time.monotonic()
 
     def _tick(self, now_s: float) -> bool:
@@ -285,7 +295,8 @@ class WebRtcCall:
             self._incoming.tick(now_s)
         if self._closing is not None:
             reason, until_s = self._closing
-            if now_s > until_s or (self._events.idle and self._transport.idle and not len(self._queue)):
+            heard = not len(self._queue) and now_s - self._sounded_s > TAIL_S
+            if now_s > until_s or (heard and self._events.idle and self._transport.idle):
                 self.finish(f"closed: {reason}")
         elif now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_S

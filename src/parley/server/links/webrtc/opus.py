@@ -22,6 +22,7 @@ CLOCK: Final = 48_000
 PACKET_MS: Final = 20
 PACKET_SAMPLES: Final = SAMPLE_RATE * PACKET_MS // 1000
 PACKET_TICKS: Final = CLOCK * PACKET_MS // 1000
+SILENCE: Final = bytes(2 * PACKET_SAMPLES)
 
 APPLICATION: Final = "lowdelay"
 """Opus's MDCT layer (CELT) alone. Its "voip" mode adds linear prediction, which takes three to four times as long, and 4 ms of delay."""
@@ -60,9 +61,10 @@ class VoiceEncoder:
         self._quiet = 0
         self._silence = b""
 
-    def encode(self, audio: bytes, speech: int) -> bytes:
-        """A packet of `PACKET_SAMPLES` of PCM16 at 24 kHz, of which `speech` are more than silence. b"" where there is none yet."""
-        self._quiet = 0 if speech else min(self._quiet + 1, QUIET_PACKETS)
+    def encode(self, audio: bytes) -> bytes:
+        """A packet of `PACKET_SAMPLES` of PCM16 at 24 kHz. b"" where there is none yet."""
+        silent = audio == SILENCE
+        self._quiet = 0 if not silent else min(self._quiet + 1, QUIET_PACKETS)
         if self._quiet == QUIET_PACKETS and self._silence:
             return self._silence
         frame = av.AudioFrame(format="s16", layout="mono", samples=PACKET_SAMPLES)
@@ -72,7 +74,7 @@ class VoiceEncoder:
         self._pts += PACKET_SAMPLES
         frame.planes[0].update(audio)
         packet = b"".join(map(bytes, self._codec.encode(frame)))
-        self._silence = b"" if speech else packet
+        self._silence = packet if silent else b""
         return packet
 
 
