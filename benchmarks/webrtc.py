@@ -145,7 +145,6 @@ def opus(wav: Path) -> list[bytes]:
     """Speech and a pause, in packets of 20 ms as a browser makes them: 48 kHz, "voip", 32 kbit/s."""
     from fractions import Fraction
 
-<<<<<<< HEAD
     import av
     import numpy as np
 
@@ -164,10 +163,6 @@ def opus(wav: Path) -> list[bytes]:
         frame.planes[0].update(np.clip(np.rint(audio[at : at + size]), -32_768, 32_767).astype(np.int16).tobytes())
         packets += map(bytes, codec.encode(frame))
     return packets
-=======
-    audio, encoder, size = spoken(wav), VoiceEncoder(), 2 * PACKET_SAMPLES
-    return [encoder.encode(audio[at : at + size]) for at in range(0, len(audio) - size, size)]
->>>>>>> ca9d64ca58c93915287adc1ee1a3bcb5635c08b1
 
 
 async def websocket_client(port: int, wav: Path, over: asyncio.Event) -> Spoken:

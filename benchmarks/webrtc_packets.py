@@ -109,7 +109,8 @@ def sending(transport: CallTransport, packets: int) -> float:
     for at in range(packets):
         if at % ROUND == 0:
             queue.play(Play(ResponseId("resp_1"), voice, AudioFormat.PCM16))
-        if payload := encoder.encode(*queue.take(PACKET_SAMPLES)):
+        audio, _ = queue.take(PACKET_SAMPLES)
+        if payload := encoder.encode(audio):
             transport.send_rtp(stream.packet(payload))
         if at % 100 == 0:
             transport.send_rtp(report)

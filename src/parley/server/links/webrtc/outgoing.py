@@ -122,29 +122,8 @@ class OutgoingAudio:
         self._pace: Pace | None = None
         self._count = 0
 
-<<<<<<< HEAD
     def send_due(self, tick: Callable[[float], bool], received: Callable[[], ReceptionReport]) -> None:
         """Send the packets that are due; the first one begins the pace. `tick` is called with the time (s) before each packet.
-=======
-    async def run(self, tick: Callable[[float], bool], received: Callable[[], ReceptionReport]) -> None:
-        """Send at the pace of time until `tick`, which is called with the time (s) before each packet, returns False."""
-        pace, count = Pace(time.monotonic()), 0
-        while tick(time.monotonic()):
-            audio, speech = self._queue.take(PACKET_SAMPLES)
-            if speech:
-                self._played(speech)
-            stream = self._stream
-            if stream is not None:
-                if payload := self._encoder.encode(audio):
-                    await self._send(stream.packet(payload))
-                if count % REPORT_PACKETS == 0:
-                    await self._send(stream.report(received(), time.time()))
-            count += 1
-            skipped = pace.sent(time.monotonic())
-            if stream is not None:
-                stream.pass_time(1 + skipped)
-            await _until(pace.due_s)
->>>>>>> ca9d64ca58c93915287adc1ee1a3bcb5635c08b1
 
         Sending stops where `tick` returns False.
         """
@@ -163,7 +142,7 @@ class OutgoingAudio:
             self._played(speech)
         stream = self._stream
         if stream is not None:
-            if payload := self._encoder.encode(audio, speech):
+            if payload := self._encoder.encode(audio):
                 self._send(stream.packet(payload))
             if self._count % REPORT_PACKETS == 0:
                 self._send(stream.report(received(), time.time()))
