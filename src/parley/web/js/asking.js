@@ -20,6 +20,11 @@ export class Asking {
     this.rehearing = null; // the item whose sound was asked for
   }
 
+  /** Whether something waits for a session that was typed since the page was opened. */
+  get waits() {
+    return this.talk.transcript.waiting().some(({ retry }) => retry !== "send");
+  }
+
   /** A typed message. */
   type(text) {
     const { talk } = this;

@@ -8,7 +8,7 @@ import { prefer, preferences } from "./preferences.js";
 import { asJson, asText } from "./written.js";
 
 const UNDO_MS = 10_000;
-const COPIED_MS = 3000;
+const COPIED_MS = 2000;
 
 export class ConversationActions {
   /** `page`: the conversation view (main.js). */
@@ -16,6 +16,8 @@ export class ConversationActions {
     this.page = page;
     this.conversation = page.conversation;
     this.undoing = null;
+    this.copied = null; // the timer of its sign
+    this.since = 0;
     this.watch();
     this.show();
   }
@@ -61,7 +63,8 @@ export class ConversationActions {
   show() {
     const [first] = this.conversation.transcript.entries.values();
     byId("said-head").hidden = !first;
-    if (first) byId("since").textContent = `Since ${began(first.at)}`;
+    if (first && first.at !== this.since) byId("since").textContent = `Since ${began(first.at)}`;
+    this.since = first?.at;
     if (this.conversation.cleared === null) this.hideUndo();
     if (byId("take-box").open) this.showTaking();
   }
@@ -80,15 +83,16 @@ export class ConversationActions {
   startAnew() {
     const { page, conversation } = this;
     const focused = byId("said-head").contains(document.activeElement);
-    if (conversation.empty) return;
-    conversation.clear();
-    page.talk.disconnect();
+    const { empty } = conversation;
+    page.talk.disconnect(); // What it was saying is cut to what was heard, before it can be taken back.
     page.talk.link.tryCalls();
+    conversation.clear();
     page.labelled.clear();
     page.dial.clear();
     byId("last").replaceChildren();
     if (page.talk.listening) page.connect();
     page.draw();
+    if (empty) return;
     byId("cleared").hidden = false;
     if (focused) byId("undo").focus();
     clearTimeout(this.undoing);
@@ -115,9 +119,20 @@ export class ConversationActions {
   // --- taking it away -----------------------------------------------------------------------------------------------------------------
 
   async copy() {
-    const { alerts } = this.page;
-    if (await copied(this.text)) alerts.show("hint", { title: "Copied", text: "The conversation is in the clipboard.", forMs: COPIED_MS });
-    else alerts.show("hint", { title: "Not copied", text: "This browser does not let the page write to the clipboard. Download the text instead.", forMs: 2 * COPIED_MS });
+    if (await copied(this.text)) this.showCopied();
+    else this.page.alerts.show("hint", { title: "Not copied", text: "This browser does not let the page write to the clipboard. Download the text instead.", forMs: 6000 });
+  }
+
+  showCopied() {
+    const button = byId("copy");
+    button.dataset.done = "true";
+    button.title = "Copied";
+    byId("status").textContent = "The conversation is in the clipboard.";
+    clearTimeout(this.copied);
+    this.copied = setTimeout(() => {
+      button.dataset.done = "false";
+      button.title = "Copy as text";
+    }, COPIED_MS);
   }
 
   openTaking() {

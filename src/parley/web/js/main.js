@@ -117,7 +117,7 @@ class Page {
       this.alerts.clear("server");
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
-      if (this.talk.waits) this.connect();
+      if (this.talk.listening || this.talk.asking.waits) this.connect();
     } catch (error) {
       if (error.code === "invalid_api_key") return this.askForKey(storedKey() ? "That key does not open this server." : "");
       this.linkText("Not connected", "refused");

@@ -5,6 +5,8 @@
 
 import { fromBase64 } from "./pcm.js";
 
+export const CONFIGURE = "configure"; // The settings' event: what a refusal of them refers to.
+
 const ANSWER_COMES_MS = 500; // From a transcript to its response, which the server begins at once or not at all.
 const QUIET_ERRORS = new Set(["response_cancel_not_active", "conversation_already_has_active_response", "item_delete_invalid_item_id"]);
 
@@ -175,6 +177,7 @@ export const HANDLERS = {
 
   error({ error }) {
     if (this.asking.refused(error)) return;
+    if (error.event_id === CONFIGURE && !this.configured) this.continuation.begin(this.session); // It goes on as the server has it.
     const truncated = this.truncations.get(error.event_id);
     if (truncated !== undefined) {
       // It holds less than we played, or it is gone; either way the server knows what it kept.

@@ -16,7 +16,7 @@ import { Link } from "./link.js";
 import { toBase64 } from "./pcm.js";
 import { preferences, turnDetection } from "./preferences.js";
 import { RemoteVoice } from "./remote-voice.js";
-import { HANDLERS } from "./server-events.js";
+import { CONFIGURE, HANDLERS } from "./server-events.js";
 import { SpokenText } from "./spoken-text.js";
 import * as tools from "./tools.js";
 import { milliseconds, newId } from "./transcript.js";
@@ -104,11 +104,6 @@ export class Talk extends EventTarget {
     return this.link.call !== null;
   }
 
-  /** Whether something waits for a session: what was typed since the page was opened. */
-  get waits() {
-    return this.listening || this.transcript.waiting().some(({ retry }) => retry !== "send");
-  }
-
   /** Whether an answer is on its way. */
   get expecting() {
     return this.response !== null || this.answers > 0 || this.awaiting || this.toAnswer !== null;
@@ -151,6 +146,7 @@ export class Talk extends EventTarget {
     if (!this.connected) return;
     const { voice, speed, instructions, tools: withTools } = preferences;
     this.send("session.update", {
+      event_id: CONFIGURE,
       session: {
         type: "realtime",
         ...(instructions !== null && { instructions }),
