@@ -377,3 +377,12 @@ async def test_words_that_were_not_recognised_are_recognised_again(tmp_path: Pat
                 await eventually(lambda: bool(tab.asked("conversation.item.delete")), "the old one is replaced", tab)
         finally:
             server.end()
+
+
+async def test_a_server_that_refuses_the_settings_is_talked_to_nevertheless(
+    server: Server, chat: ChatEndpoint, tmp_path: Path
+) -> None:
+    async with talking(server.url, tmp_path, voice="nobody") as tab:
+        await say(tab, "Can you hear me?")
+        await heard_out(tab, "You said: Can you hear me?.")
+        assert [error["error"]["event_id"] for error in tab.told("error")] == ["configure"]
