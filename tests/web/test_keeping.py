@@ -79,7 +79,7 @@ async def heard_out(tab: Tab, text: str) -> None:
     await tab.until(f"{words(tab, 'assistant')}?.includes({json.dumps(text)})")
     await tab.until(
         "((last) => last.dataset.state === 'done' && last.querySelector('.ahead')?.textContent === '')"
-        "([...document.querySelectorAll('.entry.assistant')].at(-1))"
+        "([...document.querySelectorAll('.entry.assistant')].at(-1)) && parley.talk.phase === 'idle'"
     )
 
 
