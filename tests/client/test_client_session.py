@@ -62,7 +62,7 @@ class Wire:
 
 def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone() -> None:
     wire = Wire()
-    assert wire.began == [SessionStarted("sess_1", "default", "alloy")]
+    assert wire.began == [SessionStarted("sess_1", "default", "alloy", "gpt-4o-mini-transcribe")]
     (update,) = wire.sent()
     assert update["session"] == {
         "type": "realtime",

@@ -25,7 +25,8 @@ from parley.client.updates import (
     UserTurnStarted,
 )
 from parley.talk.devices import Device, DevicesUnavailable, find_device
-from parley.talk.figures import NAMES, TalkFigures, spreads
+from parley.talk.figure_names import NAMES
+from parley.talk.figures import TalkFigures, spreads
 from parley.talk.recorded_tracks import RATE
 from parley.talk.recording import TalkRecording
 from parley.talk.status import Status

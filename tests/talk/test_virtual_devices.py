@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley.talk.figures import NAMES
+from parley.talk.figure_names import ANSWER, FIGURES, WORDS, FigureName
 from tests.conftest import clip_path
 from tests.talk.virtual_room import RATE, Room, Tap, virtual_room
 
@@ -110,11 +110,11 @@ def test_a_spoken_question_is_answered_through_the_loudspeaker(tmp_path: Path, q
     # The voice itself pauses between sentences, for a third of a second.
     (answered_from, _), *_ = spans = loudspeaker.spans(gap_s=0.5)
     # Half a second of silence ends the turn, then comes recognition; what the client adds is little.
-    told_ms = _figure(summary, "QUESTION-TO-RESPONSE_MS")
+    told_ms = _figure(summary, ANSWER)
     measured_ms = (answered_from - asked_until) * 1000
     assert measured_ms > 500
     assert abs(told_ms - measured_ms) < 250, "the figure on the screen is not what was heard"
-    assert _figure(summary, "STT_MS") < told_ms
+    assert _figure(summary, WORDS) < told_ms
     # No word is lost, and none is torn apart: all that the server sent came out, in one piece.
     sent_s = _reply_seconds(talk.kept)
     assert sum(end - start for start, end in spans) > sent_s - 1.0
@@ -171,10 +171,10 @@ def _second_question_begins(microphone: Tap, question: Path) -> float:
     return float(begin_s + (later + onset) * step / RATE)
 
 
-def _figure(summary: list[str], name: str) -> float:
+def _figure(summary: list[str], figure: FigureName) -> float:
     """The median in the summary."""
-    row = next(line for line in summary if line.startswith(name))
-    return float(row.split()[2])
+    row = next(line for line in summary if line.endswith(f" {figure.name}"))
+    return float(row.removeprefix(figure.label).split()[1])
 
 
 def _reply_seconds(kept: Path) -> float:
@@ -216,32 +216,38 @@ def test_the_screen_shows_the_conversation_in_tmux_at_80_by_24(tmp_path: Path, q
     with virtual_room(tmp_path) as room:
         command = [sys.executable, "-c", "from parley.cli.main import main; main()", "talk"]
         command += ["--stt", "pocketsphinx", "--llm", "responder", "--echo-control", "off"]
-        with tmux(room, tmp_path, f"{shlex.join(command)}; sleep {START_S}") as look:
+        with tmux(room, tmp_path, f"{shlex.join(command)}; sleep {START_S}") as (look, press):
+            # Typed while everything is loaded: it is not meant for the screen.
+            until(look, "loading", START_S)
+            press("q")
             until(look, "listening", START_S)
             room.play(question)
             until(look, "it speaks")
             until(look, "listening")
-            seen = until(look, "played")
-            subprocess.run([*TMUX, "send-keys", "q"], env=room.environment, check=True)
+            seen = until(look, "answer ")
+            press("f")
+            table = until(look, "played")
+            press("q")
             left = until(look, "1 turn, 1 reply, 0 interruptions")
     rows = seen.splitlines()
     assert len(rows) == 24
     assert max(map(len, rows)) <= 80
-    assert rows[0].startswith(" parley talk: default, in this process")
+    assert rows[0].startswith(" parley talk: pocketsphinx, responder, ")
     assert rows[-1].startswith(" Space silence")
+    assert " Speak, or press T to type. " in seen
     assert "you   " in seen
     assert "paris" in seen
     assert "reply I heard: " in seen
-    assert all(f" {name} " in seen for name in NAMES)
-    assert "QUESTION-TO-RESPONSE_MS      1" in left
+    assert all(f" {each.label} " in table for each in FIGURES)
+    assert re.search(r"answer +1 .* QUESTION-TO-RESPONSE_MS", left)
 
 
 TMUX = ["tmux", "-L", "parley-test", "-f", "/dev/null", "-u"]
 
 
 @contextmanager
-def tmux(room: Room, folder: Path, command: str) -> Iterator[Callable[[], str]]:
-    """A terminal of 80x24 in which the command runs; what is called with no argument looks at it."""
+def tmux(room: Room, folder: Path, command: str) -> Iterator[tuple[Callable[[], str], Callable[[str], None]]]:
+    """A terminal of 80x24 in which the command runs: what looks at it, and what presses a key."""
     environment = {**room.environment, "TERM": "screen-256color", "LC_ALL": "C.UTF-8"}
     new = [*TMUX, "new-session", "-d", "-x", "80", "-y", "24", "-c", str(folder), command]
     subprocess.run(new, env=environment, check=True)
@@ -252,8 +258,11 @@ def tmux(room: Room, folder: Path, command: str) -> Iterator[Callable[[], str]]:
         )
         return done.stdout.rstrip("\n")
 
+    def press(key: str) -> None:
+        subprocess.run([*TMUX, "send-keys", key], env=environment, check=True)
+
     try:
-        yield look
+        yield look, press
     finally:
         subprocess.run([*TMUX, "kill-server"], env=environment, check=False)
 
