@@ -6,6 +6,7 @@ import json
 import stat
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,13 @@ def test_a_typed_turn_lasts_from_the_message_and_takes_the_servers_figures() -> 
         "TTS-TTF_MS": (200, True),
         "TTS-TOTAL_MS": (200, True),
     }
-    row = {"item_id": None, "response_id": "r", "voice_end_at_ms": None, "turn_end_at_ms": None, "transcript_ms": None}
+    row: dict[str, Any] = {
+        "item_id": None,
+        "response_id": "r",
+        "voice_end_at_ms": None,
+        "turn_end_at_ms": None,
+        "transcript_ms": None,
+    }
     row |= {"requested_ms": 0.0, "first_token_ms": 250.0, "first_audio_ms": 400.0, "speculation": "none"}
     figures.server_turns([row])
     figures.server_turns([row])

@@ -25,8 +25,9 @@ from parley.talk.ports import Chosen, TalkView
 from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.drawing import ASCII, Glyphs, glyphs_for, meter, waterfall
 from parley.talk.tui.guide import LEAST
+from parley.talk.tui.parts import said_words
 from parley.talk.tui.plain import PlainView
-from parley.talk.tui.screen import TalkScreen, said_words
+from parley.talk.tui.screen import TalkScreen
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Pause
 from tests.server.harness import Engines, Running, running
 from tests.talk.tape import TapeDevices

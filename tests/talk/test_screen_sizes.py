@@ -95,6 +95,36 @@ async def test_a_window_that_is_too_small_says_so_and_one_that_grows_shows_the_c
         await shown.until("the word again", partial(_shows, shown, "it has 30 x 5"))
 
 
+async def test_the_newest_words_stay_in_sight_when_the_window_shrinks_unless_the_user_reads_older_ones() -> None:
+    async with screen(scripted(reply=["The newest words."]), (80, 24)) as shown:
+        await shown.until_state("listening")
+        for number in range(4):
+            shown.talk.say(f"Question {number}, which is long enough to need a second line in the small window.")
+            await shown.until("the answer", lambda: len(shown.lines("reply")) == number + 1)  # noqa: B023
+            await shown.until_state("listening")
+        await shown.pilot.resize_terminal(*SMALL)
+        await shown.until("the newest words", lambda: "The newest words." in shown.text().splitlines()[-4])
+        await shown.pilot.press("up", "up", "up")
+        await shown.until("older words", partial(_shows, shown, "Question 0"))
+        shown.talk.say("And now?")
+        await shown.until("another answer", lambda: len(shown.lines("reply")) == 5)
+        await shown.pilot.resize_terminal(SMALL[0] - 2, SMALL[1])
+        await shown.pilot.pause(0.2)
+        assert not _shows(shown, "And now?")
+
+
+async def test_the_waterfall_is_drawn_as_soon_as_the_table_is_shown() -> None:
+    async with screen(scripted(reply=["Typed too."])) as shown:
+        await shown.until_state("listening")
+        shown.talk.say("quick")
+        await shown.until(
+            "the figures", lambda: bool(shown.talk.figures.turns) and shown.talk.figures.turns[-1].by_server
+        )
+        await shown.until("the end of the answer", lambda: shown.talk.state == "listening")
+        await shown.pilot.resize_terminal(*BIG)
+        await shown.until("the waterfall", partial(_shows, shown, "turn 1, from the message"))
+
+
 async def test_what_is_typed_survives_a_window_that_was_too_small() -> None:
     async with typed_screen(scripted(reply=["Yes."]), SMALL) as shown:
         await shown.pilot.press(*"quick")

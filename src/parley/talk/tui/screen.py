@@ -8,11 +8,9 @@ Does not know: devices, servers, the wire.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import ClassVar, get_args
 
-from rich.table import Table
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
@@ -25,8 +23,8 @@ from parley.talk.figures import spreads
 from parley.talk.ports import TalkView
 from parley.talk.status import State
 from parley.talk.transcript import TranscriptLine
-from parley.talk.tui.cells import ends, harmless
-from parley.talk.tui.drawing import Glyphs, figure_line, figures, meter, waterfall
+from parley.talk.tui.cells import ends
+from parley.talk.tui.drawing import Glyphs, figure_line, figures, meter
 from parley.talk.tui.guide import (
     HELP_KEYS,
     LEAST,
@@ -40,13 +38,15 @@ from parley.talk.tui.guide import (
     too_small,
 )
 from parley.talk.tui.keys import key_line
+from parley.talk.tui.parts import SaidPanel, TranscriptRow, WaterfallPanel, beside, spoken
 
 LINES_SHOWN = 200
 """Lines kept on the screen; `--record` keeps them all."""
 
-NAME_WIDTH = 6
-
 METER_WIDTH = 16
+
+WIDE = 60
+"""In a window of fewer columns a level is half as wide."""
 
 LOW = 20
 """In a window of fewer rows the table of figures takes the place of what is said."""
@@ -69,44 +69,6 @@ STATE_STYLES = {
     "muted": "bold red",
     "no sound device": "bold red",
 }
-
-
-class TranscriptRow(Static):
-    """One line of the transcript."""
-
-    def __init__(self, line: TranscriptLine, glyphs: Glyphs) -> None:
-        super().__init__(spoken(line, glyphs), classes=line.speaker)
-
-
-def spoken(line: TranscriptLine, glyphs: Glyphs) -> Table:
-    """A line as it is shown, the speaker beside the words."""
-    name, style = {"you": ("you", "bold cyan"), "reply": ("reply", "bold green"), "note": ("", "dim")}[line.speaker]
-    return beside(name, style, said_words(line, glyphs))
-
-
-def beside(name: str, style: str, words: Text) -> Table:
-    """The words, and a name to their left."""
-    table = Table.grid(expand=True)
-    table.add_column(width=NAME_WIDTH)
-    table.add_column(ratio=1)
-    table.add_row(Text(name, style), words)
-    return table
-
-
-def said_words(line: TranscriptLine, glyphs: Glyphs) -> Text:
-    """Partial words in italics with dots, unheard words struck through between marks."""
-    text = Text()
-    words = harmless(line.text, glyphs).strip()
-    text.append(words, "dim" if line.speaker == "note" else "italic" if line.partial else "")
-    if line.partial:
-        text.append((" " if words else "") + glyphs.more, "italic dim")
-    if unheard := harmless(line.unheard, glyphs).strip():
-        text.append(f"{' ' if words else ''}{glyphs.cut}", "dim")
-        text.append(unheard, "strike dim")
-        text.append(glyphs.cut, "dim")
-    if line.note:
-        text.append(f"{' ' if words else ''}({harmless(line.note, glyphs)})", "dim italic")
-    return text
 
 
 class TalkScreen(App[BaseException | None]):
@@ -159,6 +121,7 @@ class TalkScreen(App[BaseException | None]):
         super().__init__()
         self.talk = make_talk(self)
         self._glyphs = glyphs
+        self._said = SaidPanel("said")
         self._widgets: dict[int, TranscriptRow] = {}
         self._talking: asyncio.Task[None] | None = None
         self._greeted = self._leaving = False
@@ -168,13 +131,12 @@ class TalkScreen(App[BaseException | None]):
     def compose(self) -> ComposeResult:
         yield Static(id="small")
         yield Static(id="head")
-        with VerticalScroll(id="said", can_focus=False):
-            pass
+        yield self._said
         with VerticalScroll(id="help", can_focus=False):
             yield Static(id="explained")
         with Horizontal(id="measured"):
             yield Static(id="figures")
-            yield Static(id="waterfall")
+            yield WaterfallPanel(id="waterfall")
         yield Static(id="glance")
         yield Static(id="levels")
         yield Input(placeholder="type a message, Enter sends it", id="typed")
@@ -209,8 +171,8 @@ class TalkScreen(App[BaseException | None]):
             return
         widget = self._widgets.get(line.number)
         if widget is not None:
-            with self._following():
-                widget.update(spoken(line, self._glyphs))
+            widget.update(spoken(line, self._glyphs))
+            self._said.follow()
             return
         widget = self._widgets[line.number] = TranscriptRow(line, self._glyphs)
         self._add(widget)
@@ -218,35 +180,18 @@ class TalkScreen(App[BaseException | None]):
             self._widgets.pop(next(iter(self._widgets))).remove()
 
     def _add(self, row: Static) -> None:
-        with self._following() as said:
-            said.mount(row)
-
-    @contextmanager
-    def _following(self) -> Iterator[VerticalScroll]:
-        """Around a change of what is said: where the user has scrolled up to read, the view stays."""
-        said = self.query_one("#said", VerticalScroll)
-        follow = said.scroll_offset.y >= said.max_scroll_y - 1
-        yield said
-        if follow:
-            said.scroll_end(animate=False)
+        self._said.mount(row)
+        self._said.follow()
 
     def figures_changed(self) -> None:
         """A `TalkView`'s."""
         if not self.is_running:
             return
         turn, over_all = self.talk.figures.last, spreads(self.talk.figures.turns)
+        self.query_one("#waterfall", WaterfallPanel).show(turn, self._glyphs)
         glance = figure_line(turn, over_all, self.size.width - 2) or "the times of the last answer stand here"
         self.query_one("#glance", Static).update(Text(glance, no_wrap=True))
         self.query_one("#figures", Static).update(Text("\n".join(figures(turn, over_all)), no_wrap=True))
-        panel = self.query_one("#waterfall", Static)
-        steps = turn.waterfall() if turn is not None else []
-        drawn = waterfall(steps, max(0, panel.size.width), self._glyphs)
-        heading = ""
-        if turn is not None and drawn:
-            heading = f"turn {turn.number}, from the {'message' if turn.voice_end_s is None else 'end of speech'}"
-            if turn.speculation in ("won", "lost"):
-                heading += f" (speculation {turn.speculation})"
-        panel.update(Text("\n".join([heading, *drawn]), no_wrap=True))
 
     def state_changed(self, state: State) -> None:
         """A `TalkView`'s."""
@@ -262,9 +207,10 @@ class TalkScreen(App[BaseException | None]):
         if not self.is_running:
             return
         microphone = self.talk.microphone
-        you = "muted" if microphone.muted else meter(microphone.user_dbfs, METER_WIDTH, self._glyphs)
-        it = meter(microphone.reply_dbfs, METER_WIDTH, self._glyphs)
-        text = "" if self.talk.chosen.typed else f"you {you:<{METER_WIDTH}}  "
+        cells = METER_WIDTH if self.size.width >= WIDE else METER_WIDTH // 2
+        you = "muted" if microphone.muted else meter(microphone.user_dbfs, cells, self._glyphs)
+        it = meter(microphone.reply_dbfs, cells, self._glyphs)
+        text = "" if self.talk.chosen.typed else f"you {you:<{cells}}  "
         if self.talk.chosen.output is not None:
             gaps = self.talk.devices.underruns
             text += f"reply {it}" + (f"  underruns {gaps}" if gaps else "")
@@ -302,8 +248,7 @@ class TalkScreen(App[BaseException | None]):
         if helping:
             lines = help_lines(mode, partners, server, max(1, width - 3), self._glyphs)
             self.query_one("#explained", Static).update(Text("\n", no_wrap=True).join(lines))
-        # The waterfall is as wide as its panel, which has its place only after this.
-        self.call_after_refresh(self.figures_changed)
+        self.figures_changed()
 
     # --- keys ------------------------------------------------------------------------------------------------------------
 
@@ -342,7 +287,7 @@ class TalkScreen(App[BaseException | None]):
         self._draw(self.size.width)
 
     def action_scroll(self, by: int) -> None:
-        shown = self.query_one("#help" if self.screen.has_class("helping") else "#said", VerticalScroll)
+        shown = self.query_one("#help", VerticalScroll) if self.screen.has_class("helping") else self._said
         shown.scroll_relative(y=by * max(1, shown.size.height // 2), animate=False)
 
     def action_type(self) -> None:
