@@ -34,7 +34,7 @@ class Mode:
 def greeting(mode: Mode) -> str:
     """The first line of a conversation: what to do now."""
     if mode.typed:
-        return "Type a message; Enter sends it, also before an answer is over. F2 explains keys and figures."
+        return "You may send the next message before an answer is over: it stops. F2 explains keys and figures."
     begin = "Speak, or press T to type." if mode.hands_free else "Press Space, speak, press Space again; or T to type."
     return f"{begin} Cut in whenever you like. ? explains keys and figures."
 
