@@ -73,7 +73,7 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
     """Talk to an assistant: through this machine's microphone and loudspeaker, interruptible at any time.
 
     Brings the server of `parley serve` along, with the engines that parley.toml and the flags name, or talks to any other with --url. While
-    you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, Q leaves.
+    you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, ? explains all keys, Q leaves.
     Without a microphone you type your messages; without a loudspeaker you read the replies.
     """
     if show_devices:
