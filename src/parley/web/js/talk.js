@@ -48,6 +48,7 @@ export class Talk extends EventTarget {
     this.phase = "idle";
     this.muted = false;
     this.listening = false;
+    this.paused = false; // whether it has listened before, and may go on
     this.queued = []; // typed before there was a session
     this.early = []; // said before there was one
     this.reset();
@@ -90,6 +91,7 @@ export class Talk extends EventTarget {
   }
 
   disconnect() {
+    this.paused = false;
     this.queued = [];
     this.link.close();
   }
@@ -204,6 +206,7 @@ export class Talk extends EventTarget {
   }
 
   setListening(listening) {
+    this.paused = !listening && (this.listening || this.paused);
     this.listening = listening;
     this.preroll = [];
     this.early = [];
@@ -260,13 +263,13 @@ export class Talk extends EventTarget {
   }
 
   /** A typed message. Where no session is open yet, it is sent as soon as there is one. */
-  type(text) {
+  type(text, at = performance.now()) {
     if (!this.connected) {
-      this.queued.push(text);
+      this.queued.push({ text, at });
       return;
     }
     this.interrupt();
-    this.figures.asked("typed");
+    this.figures.asked("typed", at);
     const id = `item_${crypto.getRandomValues(new Uint32Array(2)).join("")}`.slice(0, 32);
     this.transcript.user(id, { text, partial: false, typed: true });
     this.send("conversation.item.create", { item: { id, type: "message", role: "user", content: [{ type: "input_text", text }] } });
