@@ -129,6 +129,7 @@ export class Dial {
     if (this.frame || document.hidden || this.phase === "idle") return;
     this.frame = requestAnimationFrame((time) => {
       this.frame = 0;
+      if (this.phase === "idle") return; // It was drawn when it became so.
       this.advance();
       if (!calm.matches || time - this.drawnAt >= CALM_MS) this.draw();
       this.wake();

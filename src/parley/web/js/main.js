@@ -250,9 +250,10 @@ class Page {
   }
 
   async say(text) {
+    const at = performance.now(); // Connecting counts, too.
     this.connect();
     this.loudspeaker.open();
-    this.talk.type(text);
+    this.talk.type(text, at);
   }
 
   startAnew() {

@@ -1,6 +1,7 @@
 // Shows where the time of each turn went: below its reply, beside the dial, and on the dial where the reply begins.
 //
-// Laws: a reply of which nothing was heard has no figures, for nobody was answered; a new conversation has none.
+// Laws: a reply of which nothing was heard has no figures, for nobody was answered: beside the dial stand those of the turn before; a new conversation has
+// none.
 
 import { byId } from "./dom.js";
 import { heardLength } from "./transcript.js";
@@ -9,7 +10,7 @@ import { waterfall } from "./waterfall.js";
 export class TurnFigures {
   constructor({ transcript, captions, dial }) {
     Object.assign(this, { transcript, captions, dial });
-    this.beside = null; // the response whose figures stand beside the dial
+    this.answered = []; // The last turn, and the one before.
     transcript.addEventListener("entry", ({ detail }) => detail.state === "cut" && this.withdraw(detail.responseId));
   }
 
@@ -18,9 +19,8 @@ export class TurnFigures {
     const replies = this.replies(responseId);
     if (unheard(replies)) return;
     if (replies.length > 0) this.captions.figures(replies.at(-1), turn);
-    byId("last").replaceChildren(waterfall(turn, { titled: true }));
-    byId("last").hidden = false;
-    this.beside = responseId;
+    this.answered = [...this.except(responseId), turn].slice(-2);
+    this.drawLast();
     this.dial.answered(responseId, totalMs, playedAt);
   }
 
@@ -30,18 +30,24 @@ export class TurnFigures {
     if (!unheard(replies)) return;
     for (const entry of replies) this.captions.withoutFigures(entry);
     this.dial.unanswered(responseId);
-    if (this.beside === responseId) this.hide();
+    this.answered = this.except(responseId);
+    this.drawLast();
   }
 
   clear() {
-    this.hide();
+    this.answered = [];
+    this.drawLast();
     this.dial.clear();
   }
 
-  hide() {
-    this.beside = null;
-    byId("last").hidden = true;
-    byId("last").replaceChildren();
+  except(responseId) {
+    return this.answered.filter((turn) => turn.responseId !== responseId);
+  }
+
+  drawLast() {
+    const turn = this.answered.at(-1);
+    byId("last").hidden = !turn;
+    byId("last").replaceChildren(...(turn ? [waterfall(turn, { titled: true })] : []));
   }
 
   replies(responseId) {
