@@ -114,8 +114,8 @@ INK = """(() => {
   const scale = dial.canvas.width / dial.canvas.clientWidth;
   const middle = dial.canvas.clientWidth / 2;
   return dial.labels().map((label) => {
-    const { data } = dial.brush.getImageData(
-      (middle + label.x - label.width / 2) * scale, (middle + label.y - label.height / 2) * scale, label.width * scale, label.height * scale);
+    const [x, y] = [middle + label.x - label.width / 2, middle + label.y - label.height / 2];
+    const { data } = dial.brush.getImageData(...[x, y, label.width, label.height].map((px) => px * scale));
     return { ...label, ink: Math.max(...data.filter((_, at) => at % 4 === 3)) / 255 };
   });
 })()"""
@@ -188,8 +188,10 @@ async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
         await tab.until("!document.querySelector('#pause').hidden")
         for selector in ("#pause", "#legend-open"):
             box = await tab.js(
-                "(() => { const box = (found) => document.querySelector(found).getBoundingClientRect(); const dial = box('#dial'); "
-                f"const [x, y] = [dial.x + dial.width / 2, dial.y + dial.height / 2]; const {{ left, right, top, bottom }} = box('{selector}'); "
+                "(() => { const box = (found) => document.querySelector(found).getBoundingClientRect(); "
+                "const dial = box('#dial'); "
+                "const [x, y] = [dial.x + dial.width / 2, dial.y + dial.height / 2]; "
+                f"const {{ left, right, top, bottom }} = box('{selector}'); "
                 "return { left, right, top, bottom, width: right - left, height: bottom - top, size: dial.width, "
                 "distance: Math.hypot(Math.max(left - x, 0, x - right), Math.max(top - y, 0, y - bottom)) } })()"
             )

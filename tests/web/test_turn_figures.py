@@ -153,8 +153,13 @@ async def test_what_ran_in_the_pause_is_in_brackets_and_costs_no_time(tmp_path: 
     )
     server = Server(cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path, microphone(0.5, "hello_world", 3.0, "hello_world", 60.0)) as tab:
+        async with page(server.url, tmp_path, microphone(0.5, "hello_world", 5.0, "hello_world", 60.0)) as tab:
             await tab.js(WATCH)
+            # The longest pause, so that a busy machine is done in it.
+            await tab.js(
+                "(() => { const silence = document.querySelector('#silence'); silence.value = '2000'; "
+                "silence.dispatchEvent(new Event('change')) })()"
+            )
             await tab.click("#heart")
             await tab.until("document.querySelector('#last .speculation')?.dataset.outcome === 'won'")
             turn = await tab.js("seen.findLast(({ won }) => won)")
