@@ -48,7 +48,7 @@ export class Talk extends EventTarget {
     this.phase = "idle";
     this.muted = false;
     this.listening = false;
-    this.paused = false; // whether it has listened before, and may go on
+    this.listened = false; // in this conversation
     this.queued = []; // typed before there was a session
     this.early = []; // said before there was one
     this.reset();
@@ -85,13 +85,18 @@ export class Talk extends EventTarget {
     return this.link.state.name === "open" && this.session !== null;
   }
 
+  /** Whether the user has talked before, and is not listened to now. */
+  get paused() {
+    return !this.listening && (this.listened || [...this.transcript.entries.values()].some(({ kind, typed }) => kind === "user" && !typed));
+  }
+
   /** Whether the audio goes by a call: as media, played and counted by the server. */
   get byCall() {
     return this.link.call !== null;
   }
 
   disconnect() {
-    this.paused = false;
+    this.listened = this.listening;
     this.queued = [];
     this.link.close();
   }
@@ -206,7 +211,7 @@ export class Talk extends EventTarget {
   }
 
   setListening(listening) {
-    this.paused = !listening && (this.listening || this.paused);
+    this.listened ||= listening;
     this.listening = listening;
     this.preroll = [];
     this.early = [];
