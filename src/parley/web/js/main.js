@@ -8,13 +8,17 @@ import { Captions } from "./captions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
 import { Interpreter } from "./interpreter.js";
+import { KeyBox } from "./key-box.js";
 import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
-import { pipelines, storedKey, storeKey } from "./server.js";
+import { canHear, lookAtAddress } from "./page-address.js";
+import { keepReadingOrder } from "./reading-order.js";
+import { pipelines, storedKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
+import { showStatusLine } from "./status-line.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
 import { Views } from "./views.js";
@@ -41,6 +45,7 @@ class Page {
     });
     this.interpreter = new Interpreter();
     this.views = new Views();
+    this.keyBox = new KeyBox([this.alerts, this.interpreter.alerts]);
     this.status = { text: "Ready", state: "closed" };
     this.starting = false;
     this.labelled = new Set();
@@ -49,6 +54,7 @@ class Page {
     this.watchControls();
     new Keys(this);
     byId("host").textContent = location.host;
+    keepReadingOrder();
     this.showTheme();
     this.draw();
     this.findServer(FIRST_LOOK_MS);
@@ -80,7 +86,7 @@ class Page {
       this.showStatus();
       this.showWay();
     });
-    interpreter.addEventListener("locked", () => this.askForKey("That key does not open this server."));
+    interpreter.addEventListener("locked", () => this.askForKey());
     views.follow();
   }
 
@@ -105,6 +111,7 @@ class Page {
   // --- the server ---------------------------------------------------------------------------------------------------------------------
 
   async findServer(retryMs) {
+    clearTimeout(this.looking);
     try {
       const served = await pipelines();
       this.settings.serve(served);
@@ -112,13 +119,15 @@ class Page {
       this.alerts.clear("server");
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
+      lookAtAddress(this.settings.model, [this.alerts, this.interpreter.alerts]);
     } catch (error) {
-      if (error.code === "invalid_api_key") return this.askForKey(storedKey() ? "That key does not open this server." : "");
+      if (error.code === "invalid_api_key") return this.askForKey();
       this.linkText("Not connected", "refused");
       const again = () => this.findServer(Math.min(15_000, retryMs * 2));
+      clearTimeout(this.looking);
+      this.looking = setTimeout(again, retryMs);
       const alert = { ...serverTrouble(error), until: performance.now() + retryMs, action: ["Try now", again] };
-      this.alerts.show("server", { ...alert, whenDue: again });
-      this.interpreter.alerts.show("server", alert);
+      for (const { alerts } of [this, this.interpreter]) alerts.show("server", alert);
     }
     return undefined;
   }
@@ -129,13 +138,9 @@ class Page {
     this.voices.serve(this.settings.pipeline);
   }
 
-  askForKey(why) {
-    if (why) {
-      byId("key-why").textContent = why;
-      byId("key").value = "";
-    }
+  askForKey() {
     this.linkText("Locked", "refused");
-    if (!byId("key-box").open) byId("key-box").showModal();
+    this.keyBox.ask({ wrong: storedKey() !== "" });
   }
 
   connect() {
@@ -147,7 +152,7 @@ class Page {
       case "open":
         this.showWay();
         this.alerts.clear("server");
-        return this.linkText(this.connectedTo, "open");
+        return this.linkText("Connected", "open", this.connectedTo);
       case "connecting":
         return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
       case "waiting": {
@@ -157,7 +162,7 @@ class Page {
         return this.linkText(state.again ? "Reconnecting" : "Waiting for the server", "waiting");
       }
       case "refused":
-        if (state.error.code === "invalid_api_key") return this.askForKey("That key does not open this server.");
+        if (state.error.code === "invalid_api_key") return this.askForKey();
         this.alerts.show("server", { ...serverTrouble(state.error), action: ["Try again", () => this.talk.connect(this.settings.model)] });
         return this.linkText("Not connected", "refused");
       default:
@@ -172,27 +177,24 @@ class Page {
     byId("connection-note").textContent = fallback ? `${fallback} The WebSocket is used.` : CONNECTION_NOTE;
   }
 
-  /** The pipeline and the voice that speak. */
+  /** The assistant and the voice that speak. */
   get connectedTo() {
     const { session } = this.talk;
     const model = session?.model || this.settings.model || "the server";
     const voice = session?.audio?.output?.voice;
-    return `Connected to ${model}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
+    return `to ${model}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
   }
 
-  linkText(text, state) {
-    this.status = { text, state };
+  /** `more` is shown where there is room for it. */
+  linkText(text, state, more = "") {
+    this.status = { text, state, more };
     this.showStatus();
   }
 
   /** The link of the view that is shown; where the server was not found yet, that of the page. */
   showStatus() {
-    const { text, state } = this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status;
-    byId("link").dataset.state = state;
     byId("anew").hidden = this.view !== this || this.talk.transcript.entries.size === 0;
-    if (byId("link-text").textContent === text) return;
-    byId("link-text").textContent = text;
-    byId("status").textContent = text;
+    showStatusLine(this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status);
   }
 
   // --- talking ------------------------------------------------------------------------------------------------------------------------
@@ -223,7 +225,7 @@ class Page {
   microphoneLost(reason) {
     this.talk.setMicrophone(null);
     this.talk.setListening(false);
-    this.alerts.show("microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
+    this.alerts.show(reason === "insecure" ? "address" : "microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
     this.draw();
   }
 
@@ -251,6 +253,7 @@ class Page {
   }
 
   async say(text) {
+    this.alerts.clear("microphone"); // The conversation goes on without it.
     this.connect();
     this.loudspeaker.open();
     this.talk.type(text);
@@ -290,7 +293,7 @@ class Page {
       this.draw();
     });
     talk.addEventListener("phase", () => this.draw());
-    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "The server objects", text: detail.message, forMs: 9000 }));
+    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "Something went wrong", text: detail.message, forMs: 9000 }));
     talk.addEventListener("level", ({ detail }) => {
       if (detail.input !== undefined && talk.listening && (!this.hold || talk.hold)) dial.heard(detail.input);
       if (detail.output !== undefined) dial.sounded(detail.output);
@@ -350,7 +353,7 @@ class Page {
     });
     this.voices.addEventListener("chosen", ({ detail }) => settings.chooseVoice(detail));
     this.voices.addEventListener("changed", () => this.findVoices());
-    byId("help").addEventListener("click", () => byId("shortcuts-box").showModal());
+    for (const id of ["help", "show-keys"]) byId(id).addEventListener("click", () => byId("shortcuts-box").showModal());
     this.watchHeart();
     this.watchForms();
   }
@@ -377,6 +380,7 @@ class Page {
   }
 
   watchForms() {
+    const { talk } = this;
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       const text = byId("message").value.trim();
@@ -385,14 +389,10 @@ class Page {
       this.say(text);
     });
     for (const suggestion of document.querySelectorAll(".try")) suggestion.addEventListener("click", () => this.say(suggestion.textContent));
-    byId("key-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      storeKey(byId("key").value.trim());
-      byId("key-box").close();
-      if (this.talk.link.state.name === "refused") this.talk.disconnect();
+    this.keyBox.addEventListener("given", () => {
+      if (talk.link.state.name === "refused") talk.disconnect();
       this.findServer(FIRST_LOOK_MS);
     });
-    byId("key-box").addEventListener("cancel", (event) => event.preventDefault());
   }
 
   // --- the picture --------------------------------------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ class Page {
   draw() {
     const { talk, hold, starting } = this;
     const { phase, listening, muted } = talk;
-    const [state, hint] = dialWords({ phase, listening, hold, muted: muted && !hold, held: Boolean(talk.hold), starting, connected: talk.connected });
+    const [state, hint] = dialWords({ phase, listening, hold, muted: muted && !hold, held: Boolean(talk.hold), starting, connected: talk.connected, deaf: !canHear });
     byId("heart-state").textContent = state;
     byId("heart-hint").textContent = hint;
     const heart = byId("heart");
@@ -412,7 +412,8 @@ class Page {
     this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
     byId("mute").disabled = !listening || hold;
     byId("mute").setAttribute("aria-pressed", String(muted));
-    byId("mute").setAttribute("aria-label", muted ? "Unmute the microphone" : "Mute the microphone");
+    byId("mute").title = muted ? "Unmute the microphone" : "Mute the microphone";
+    byId("mute").setAttribute("aria-label", byId("mute").title);
     byId("quiet").disabled = phase !== "speaking" && talk.response === null;
     for (const radio of document.getElementsByName("mode")) radio.checked = (radio.value === "hold") === hold;
   }

@@ -7,13 +7,25 @@ import { element } from "./dom.js";
 
 const NAMES = {
   pause: "Sure you were done",
-  transcript: "Your words",
-  model: "First token",
+  transcript: "Writing down your words",
+  model: "Finding the first word",
   call: "Asking for the tool",
   tool: "Tool",
-  voice: "First sound made",
+  voice: "Making the first sound",
   wait: "Held until sure",
   playback: "Reaching your ear",
+};
+
+// What they are called by those who build such servers.
+const TERMS = {
+  pause: "endpointing: from your last sound to the end of the turn",
+  transcript: "speech to text",
+  model: "time to first token of the language model",
+  call: "arguments of the function call",
+  tool: "function call",
+  voice: "text to speech: time to first audio",
+  wait: "speculative reply, held until the turn was over",
+  playback: "network, jitter buffer and output latency",
 };
 
 const TITLES = {
@@ -57,7 +69,7 @@ export function waterfall(turn, { titled = false } = {}) {
     bar.style.left = `${(100 * Math.max(0, from)) / span}%`;
     bar.style.width = `${(100 * Math.max(0, to - Math.max(0, from))) / span}%`;
     body.append(
-      element("tr", {}, element("th", { scope: "row" }, NAMES[name], ...(tool ? [" ", element("code", {}, tool)] : [])), element("td", { class: "track" }, bar), element("td", { class: "ms" }, seconds(to - from))),
+      element("tr", {}, element("th", { scope: "row", title: TERMS[name] }, NAMES[name], ...(tool ? [" ", element("code", {}, tool)] : [])), element("td", { class: "track" }, bar), element("td", { class: "ms" }, seconds(to - from))),
     );
   }
   table.append(body);
@@ -68,7 +80,7 @@ export function waterfall(turn, { titled = false } = {}) {
 }
 
 function speculation({ won, lost }) {
-  const dropped = lost === 1 ? "One speculative reply was dropped." : `${lost} speculative replies were dropped.`;
+  const dropped = lost === 1 ? "One early attempt was dropped." : `${lost} early attempts were dropped.`;
   const text = won ? "The reply was begun in your pause, before the turn was surely over." : "The reply was begun too soon and made again.";
   return element("p", { class: "speculation", "data-outcome": won ? "won" : "lost" }, won && !lost ? text : `${text} ${dropped}`);
 }
