@@ -35,6 +35,7 @@ from parley.web import TYPES, page_files
 from parley.wire.dialects import GA, TRANSLATIONS
 
 ENTRANCE = "index.html"
+FAVICON = "icons/favicon.ico"
 
 GUARD = {
     "content-security-policy": (
@@ -74,6 +75,7 @@ class Page:
     def routes(self) -> list[Route]:
         return [
             Route("/", self.entrance, methods=["GET"]),
+            Route("/favicon.ico", self.favicon, methods=["GET"]),
             Route("/assets/{name:path}", self.asset, methods=["GET"]),
         ]
 
@@ -84,6 +86,18 @@ class Page:
     )
     async def entrance(self, request: Request) -> Response:
         return _served(self._files[ENTRANCE], request)
+
+    @described(
+        "The page's icon",
+        demand=None,
+        answers={
+            200: AnswerDescription("The icon.", {TYPES[".ico"]: {"type": "string", "format": "binary"}}),
+            304: UNCHANGED,
+        },
+        text="Where browsers look for one that no page names.",
+    )
+    async def favicon(self, request: Request) -> Response:
+        return _served(self._files[FAVICON], request)
 
     @described(
         "A file of the page",
