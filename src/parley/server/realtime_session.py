@@ -50,7 +50,8 @@ MARK_BYTES = 16
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
     """What a client asks for, on any link. `kind` None and `model` "": as the client secret says, else a conversation with the default
-    pipeline. `client` is its address, for the log. `wishes`: how the handshake wants the session to begin."""
+    pipeline. `client` is its address, for the log. `wishes`: how the handshake wants the session to begin. `shown`: the notices that the
+    link takes, all of them where it is None; no others are encoded."""
 
     grant: Grant
     dialect: Dialect
@@ -58,6 +59,7 @@ class SessionRequest:
     kind: SessionKind | None = None
     client: str = ""
     wishes: SettingsPatch = field(default_factory=SettingsPatch)
+    shown: Collection[type[Notice]] | None = None
 
 
 class Attached(Listener, Protocol):
@@ -91,6 +93,7 @@ class RealtimeSession:
         self._running = running
         self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
         self._dialect = request.dialect
+        self._shown = request.shown
         self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: Link
@@ -214,6 +217,8 @@ class RealtimeSession:
         self.on_notice(OutputAudioDelta(PartAt(ResponseId(""), ItemId(""), 0, 0, elapsed_ms), audio))
 
     def on_notice(self, notice: Notice) -> None:
+        if self._shown is not None and type(notice) not in self._shown:
+            return
         frame = self._encoder.encode(notice)
         if frame is not None:
             self._link.send(frame)

@@ -17,7 +17,6 @@ import { microphoneOptions, prefer, preferences } from "./preferences.js";
 import { interpreterWords, microphoneTrouble, serverTrouble } from "./states.js";
 import { showWay } from "./way.js";
 
-const MEASURING = "bench"; // Built in, and of no use to a listener.
 const HINT_MS = 6000;
 const KEPT = "What was translated stays here. A session cannot be resumed: going on opens a new one.";
 
@@ -57,7 +56,7 @@ export class Interpreter extends EventTarget {
 
   /** The pipelines that the server serves, the default first. */
   serve(pipelines) {
-    this.pipelines = pipelines.filter(({ name, translates_into: targets }) => targets.length > 0 && name !== MEASURING);
+    this.pipelines = pipelines.filter(({ translates_into: targets, hears }) => targets.length > 0 && hears);
     this.draw();
   }
 
