@@ -111,8 +111,8 @@ export class BufferedPlayback {
         this.report({ started: item.id, at: begun });
       }
       const over = (item.pieces.at(-1)?.to ?? 0) <= now;
-      if (item.started && !over) {
-        this.report({ playing: item.id, played: this.played(item, now), level: this.level(item, now), at: now });
+      if (!over) {
+        if (item.started) this.report({ playing: item.id, played: this.played(item, now), level: this.level(item, now), at: now });
         return;
       }
       if (item.left > 0 || !item.ended) {
