@@ -101,7 +101,10 @@ async def test_timed_buffers_play_without_a_gap_and_count_to_the_sample(
     (first, last), (again, cut) = found["runs"]
     scale = rate // 24_000
     assert abs((last - first + 1) - 18_001 * scale) <= 8 * scale, "two pushes, one stretch of sound"
-    kinds = {next(key for key in ("started", "playing", "finished", "silent", "stopped") if key in one): one for one in found["reports"]}
+    kinds = {
+        next(key for key in ("started", "playing", "finished", "silent", "stopped") if key in one): one
+        for one in found["reports"]
+    }
     assert kinds["finished"] == {**kinds["finished"], "finished": "a", "played": 18_001}
     stopped = kinds["stopped"]
     assert stopped["stopped"] == "token"
@@ -185,7 +188,9 @@ async def test_a_browser_at_a_wrong_path_is_led_to_the_page(server: Server, tmp_
         tab.errors.clear()
         await tab.click("a.solid")
         await tab.until("globalThis.parley")
-        answer = await tab.js("fetch('/voice/').then(async (answer) => [answer.status, (await answer.json()).error.code])")
+        answer = await tab.js(
+            "fetch('/voice/').then(async (answer) => [answer.status, (await answer.json()).error.code])"
+        )
         assert answer == [404, "not_found"], "and programs get JSON"
 
 
@@ -209,7 +214,9 @@ async def test_the_page_can_be_installed_and_has_its_icons(server: Server, tmp_p
         icons = await installed_icons(tab)
         assert icons == [["192x192", "192x192", ""], ["512x512", "512x512", ""], ["512x512", "512x512", "maskable"]]
         for address in ("/favicon.ico", "/assets/icons/apple-touch-icon.png"):
-            assert await tab.js(f"new Promise((resolve) => {{ const image = new Image(); image.onload = () => resolve(image.naturalWidth); image.src = '{address}' }})") in (32, 180)
+            assert await tab.js(
+                f"new Promise((resolve) => {{ const image = new Image(); image.onload = () => resolve(image.naturalWidth); image.src = '{address}' }})"
+            ) in (32, 180)
         light = await tab.js("document.querySelector('#theme-color').content")
         await tab.press("t")
         await tab.press("t")

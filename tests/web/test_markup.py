@@ -54,7 +54,10 @@ def whole(inside: str) -> str:
         ("Run `parley serve` now.", "Run <code>parley serve</code> now."),
         ("It is **very** *good*.", "It is <strong>very</strong> <em>good</em>."),
         ("__Both__ _ways_.", "<strong>Both</strong> <em>ways</em>."),
-        ("**Bold with *slant* in it**", "<strong>Bold with </strong><strong><em>slant</em></strong><strong> in it</strong>"),
+        (
+            "**Bold with *slant* in it**",
+            "<strong>Bold with </strong><strong><em>slant</em></strong><strong> in it</strong>",
+        ),
         ("**`code` in bold**", "<strong><code>code</code></strong><strong> in bold</strong>"),
         ("`**not bold**`", "<code>**not bold**</code>"),
         ("2 * 3 * 4 = 24 and 2*3*4", "2 * 3 * 4 = 24 and 2*3*4"),

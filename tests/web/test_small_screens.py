@@ -138,7 +138,12 @@ async def test_nothing_is_wider_than_the_screen_and_the_conversation_has_room(
     for name in ("heart", "message", "header"):
         assert 0 <= before[name]["top"] < before[name]["bottom"] <= height, f"{name} is on the screen"
     assert before["stage"]["bottom"] <= height + 1
-    assert await tab.js("(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.querySelector('.stage'))") <= 1
+    assert (
+        await tab.js(
+            "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.querySelector('.stage'))"
+        )
+        <= 1
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -205,9 +210,7 @@ async def test_every_sheet_fits_on_the_smallest_phone(tab: Tab, sheet: str) -> N
     "status", ["Ready", "Not connected", "Reconnecting", "Waiting for the server", "Locked", "Connected"]
 )
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (390, 844), (568, 320), (844, 390)])
-async def test_the_header_has_two_rows_at_most_and_whole_words(
-    tab: Tab, status: str, width: int, height: int
-) -> None:
+async def test_the_header_has_two_rows_at_most_and_whole_words(tab: Tab, status: str, width: int, height: int) -> None:
     await sized(tab, width, height)
     text, state, more = await tab.js("[parley.status.text, parley.status.state, parley.status.more]")
     await tab.js(f"parley.linkText({status!r}, 'refused', 'to a server with quite a long name, voice alloy')")
@@ -240,7 +243,9 @@ async def reached(tab: Tab) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("width", "height", "first"), [(390, 844, "scroll"), (844, 390, "heart"), (1280, 800, "heart")])
+@pytest.mark.parametrize(
+    ("width", "height", "first"), [(390, 844, "scroll"), (844, 390, "heart"), (1280, 800, "heart")]
+)
 async def test_the_keyboard_goes_through_the_page_as_the_eye_does(
     tab: Tab, width: int, height: int, first: str
 ) -> None:
@@ -252,7 +257,11 @@ async def test_the_keyboard_goes_through_the_page_as_the_eye_does(
         f"{json.dumps([name for name in order if name not in ('skip', 'mode')])}.map((id) => document.getElementById(id)"
         ".getBoundingClientRect()).map(({ left, top }) => [left, top])"
     )
-    header = [place for name, place in zip([n for n in order if n not in ("skip", "mode")], seen, strict=True) if place[1] < 100 and name.startswith(("to-", "anew", "theme", "help", "settings"))]
+    header = [
+        place
+        for name, place in zip([n for n in order if n not in ("skip", "mode")], seen, strict=True)
+        if place[1] < 100 and name.startswith(("to-", "anew", "theme", "help", "settings"))
+    ]
     assert header == sorted(header, key=lambda place: (round(place[1] / 40), place[0]))
 
 

@@ -71,7 +71,7 @@ export class Alerts {
       actions.append(button);
     }
     if (until) actions.append(element("span", { class: "figure", "aria-hidden": "true" }));
-    return [words, dismiss, actions];
+    return [words, actions, dismiss];
   }
 
   count({ until }) {
