@@ -47,7 +47,8 @@ def drawn(side: int, share: float) -> Pixels:
         across = np.abs(x - left - width / 2) - (width / 2 - radius)
         down = np.abs(y - top - height / 2) - (height / 2 - radius)
         picture[np.hypot(np.maximum(across, 0), np.maximum(down, 0)) <= radius] = colour
-    return np.rint(picture.reshape(side, FINE, side, FINE, 3).mean((1, 3))).astype(np.uint8)
+    smooth: Pixels = np.rint(picture.reshape(side, FINE, side, FINE, 3).mean((1, 3))).astype(np.uint8)
+    return smooth
 
 
 def png(pixels: Pixels) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ FLAGS = (f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1, MAP {NAME} 127.0.0.1
 
 
 @pytest.fixture(scope="module")
-def exposed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on every address, without a key."""
     running = Server(*OFFLINE, "--host", "0.0.0.0", "--insecure", cwd=tmp_path_factory.mktemp("exposed"))
     yield running
@@ -81,13 +81,18 @@ BUFFERED = """(async () => {
   const player = new BufferedPlayback(context, context.destination, (report) => reports.push({ now: context.currentTime, ...report }));
   const pcm = (samples) => new Int16Array(samples).fill(16384);
   const step = async (time, act) => { await context.suspend(time); act(); context.resume(); };
-  const steps = [[0.1, () => { player.postMessage({ push: "a", pcm: pcm(12000) }); player.postMessage({ push: "a", pcm: pcm(6001) }); player.postMessage({ end: "a" }); }],
-    [0.6, () => player.look()], [1.0, () => { player.postMessage({ push: "b", pcm: pcm(24000) }); player.postMessage({ end: "b" }); }],
-    [1.4, () => player.postMessage({ stop: "token" })]].map(([time, act]) => step(time, act));
+  const take = (...messages) => () => messages.forEach((message) => player.postMessage(message));
+  const steps = [[0.1, take({ push: "a", pcm: pcm(12000) }, { push: "a", pcm: pcm(6001) }, { end: "a" })],
+    [0.6, () => player.look()], [1.0, take({ push: "b", pcm: pcm(24000) }, { end: "b" })],
+    [1.4, take({ stop: "token" })]].map(([time, act]) => step(time, act));
   const rendered = (await context.startRendering()).getChannelData(0);
   await Promise.all(steps);
   const runs = [];
-  rendered.forEach((sample, index) => { if (Math.abs(sample) > 1e-6) { if (runs.at(-1)?.[1] === index - 1) runs.at(-1)[1] = index; else runs.push([index, index]) } });
+  rendered.forEach((sample, index) => {
+    if (Math.abs(sample) <= 1e-6) return;
+    if (runs.at(-1)?.[1] === index - 1) runs.at(-1)[1] = index;
+    else runs.push([index, index]);
+  });
   return { reports, runs };
 })()"""
 
@@ -194,14 +199,24 @@ async def test_a_browser_at_a_wrong_path_is_led_to_the_page(server: Server, tmp_
         assert answer == [404, "not_found"], "and programs get JSON"
 
 
-async def installed_icons(tab: Tab) -> list[list[object]]:
-    """[URL, its width, its height, whether it is maskable] of each PNG of the manifest."""
-    found: list[list[object]] = await tab.js(
-        "(async () => { const place = document.querySelector('link[rel=manifest]').href; const { icons } = await (await fetch(place)).json(); "
-        "return Promise.all(icons.filter(({ type }) => type === 'image/png').map(async ({ src, sizes, purpose }) => { const image = new Image(); "
-        "image.src = new URL(src, place); await image.decode(); return [sizes, `${image.naturalWidth}x${image.naturalHeight}`, purpose ?? ''] })) })()"
-    )
-    return found
+ICONS = """(async () => {
+  const place = document.querySelector("link[rel=manifest]").href;
+  const { icons } = await (await fetch(place)).json();
+  return Promise.all(icons.filter(({ type }) => type === "image/png").map(async ({ src, sizes, purpose }) => {
+    const image = new Image();
+    image.src = new URL(src, place);
+    await image.decode();
+    return [sizes, `${image.naturalWidth}x${image.naturalHeight}`, purpose ?? ""];
+  }));
+})()"""
+"""[size as the manifest has it, size as it is, purpose] of each PNG."""
+
+WIDTH = """(async () => {
+  const image = new Image();
+  image.src = ADDRESS;
+  await image.decode();
+  return image.naturalWidth;
+})()"""
 
 
 async def test_the_page_can_be_installed_and_has_its_icons(server: Server, tmp_path: Path) -> None:
@@ -211,12 +226,10 @@ async def test_the_page_can_be_installed_and_has_its_icons(server: Server, tmp_p
         assert json.loads(manifest["data"])["display"] == "standalone"
         errors = (await tab.call("Page.getInstallabilityErrors"))["installabilityErrors"]
         assert [one["errorId"] for one in errors if one["errorId"] != "in-incognito"] == []
-        icons = await installed_icons(tab)
+        icons = await tab.js(ICONS)
         assert icons == [["192x192", "192x192", ""], ["512x512", "512x512", ""], ["512x512", "512x512", "maskable"]]
-        for address in ("/favicon.ico", "/assets/icons/apple-touch-icon.png"):
-            assert await tab.js(
-                f"new Promise((resolve) => {{ const image = new Image(); image.onload = () => resolve(image.naturalWidth); image.src = '{address}' }})"
-            ) in (32, 180)
+        for address, width in (("/favicon.ico", 32), ("/assets/icons/apple-touch-icon.png", 180)):
+            assert await tab.js(WIDTH.replace("ADDRESS", json.dumps(address))) == width
         light = await tab.js("document.querySelector('#theme-color').content")
         await tab.press("t")
         await tab.press("t")

@@ -187,7 +187,8 @@ async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation
             assert await tab.js("[document.documentElement.scrollWidth, innerWidth]") == [width, width]
             outside = await tab.js(
                 "[...document.querySelectorAll('#interpreter *, header *')].filter((at) => at.getClientRects().length > 0 && "
-                "!at.closest('.hidden') && !at.closest('.more') && (at.getBoundingClientRect().right > innerWidth + 1 || at.getBoundingClientRect().left < -1))"
+                "!at.closest('.hidden, .more') && (at.getBoundingClientRect().right > innerWidth + 1 || "
+                "at.getBoundingClientRect().left < -1))"
                 ".map((at) => at.outerHTML)"
             )
             assert outside == []

@@ -112,7 +112,8 @@ async def test_a_reply_is_cut_at_any_place_of_its_markup(
 ) -> None:
     html = await reply(tab, text, heard=heard)
     parts = await tab.js(
-        "['.heard', 'del'].map((one) => [...document.querySelectorAll(`.entry.assistant .words ${one}`)].map((at) => at.textContent).join(''))"
+        "['.heard', 'del'].map((one) => [...document.querySelectorAll(`.entry.assistant .words ${one}`)]"
+        ".map((at) => at.textContent).join(''))"
     )
     assert parts == [kept, struck], html
 
@@ -126,8 +127,10 @@ async def test_what_is_read_aloud_has_no_markers(tab: Tab) -> None:
 
 async def test_commands_in_alerts_are_code_and_have_no_backticks(tab: Tab) -> None:
     shown = await tab.js(
-        "import('/assets/js/states.js').then(({ serverTrouble }) => { parley.alerts.show('server', serverTrouble({ code: 'unreachable' })); "
-        "const { innerText, innerHTML } = document.querySelector('#alert p'); parley.alerts.clear('server'); return [innerText, innerHTML] })"
+        "import('/assets/js/states.js').then(({ serverTrouble }) => { "
+        "parley.alerts.show('server', serverTrouble({ code: 'unreachable' })); "
+        "const { innerText, innerHTML } = document.querySelector('#alert p'); "
+        "parley.alerts.clear('server'); return [innerText, innerHTML] })"
     )
     assert "`" not in shown[0]
     assert "<code>parley serve</code>" in shown[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +28,9 @@ SHOW = f"parley.view.alerts.show('server', {{ ...{json.dumps(ALERT)}, action: ['
 OUTSIDE = """(() => {
   const clipped = (one) => { for (let at = one; at; at = at.parentElement) { const style = getComputedStyle(at);
     if (style.clipPath !== "none" || at.classList.contains("skip")) return true } return false };
-  const shown = [...document.querySelectorAll("header.top *, main *, dialog[open] *")].filter((one) => one.getClientRects().length > 0 && one.checkVisibility());
-  return shown.filter((one) => !clipped(one)).filter((one) => { const { left, right } = one.getBoundingClientRect(); return right > WIDTH + 1 || left < -1 })
+  const shown = (one) => one.getClientRects().length > 0 && one.checkVisibility() && !clipped(one);
+  const out = (one) => { const { left, right } = one.getBoundingClientRect(); return right > WIDTH + 1 || left < -1 };
+  return [...document.querySelectorAll("header.top *, main *, dialog[open] *")].filter((one) => shown(one) && out(one))
     .map((one) => one.outerHTML.slice(0, 120));
 })()"""
 
@@ -112,7 +112,7 @@ async def talked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> As
 
 RESET = """(() => {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("given");
-  for (const view of [parley, parley.interpreter]) for (const kind of ["server", "microphone", "fault", "hint", "address"]) view.alerts.clear(kind);
+  for (const { alerts } of [parley, parley.interpreter]) [...alerts.current.keys()].forEach((kind) => alerts.clear(kind));
   document.activeElement.blur();
   location.hash = "#conversation";
 })()"""
@@ -286,7 +286,8 @@ async def test_what_one_touches_is_large_enough(tab: Tab) -> None:
 
 async def test_every_icon_says_what_it_is(tab: Tab) -> None:
     silent = await tab.js(
-        "[...document.querySelectorAll('button')].filter((one) => one.querySelector('svg') && (!one.title || !one.getAttribute('aria-label')))"
+        "[...document.querySelectorAll('button')].filter((one) => one.querySelector('svg'))"
+        ".filter((one) => !one.title || !one.getAttribute('aria-label'))"
         ".map((one) => one.id || one.className)"
     )
     assert silent == []

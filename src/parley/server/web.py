@@ -40,7 +40,8 @@ FAVICON = "icons/favicon.ico"
 GUARD = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
-        "media-src 'self' blob: mediastream:; manifest-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "media-src 'self' blob: mediastream:; manifest-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "permissions-policy": "microphone=(self), speaker-selection=(self), camera=(), geolocation=()",
     "referrer-policy": "no-referrer",
