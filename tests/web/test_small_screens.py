@@ -213,7 +213,7 @@ async def test_every_sheet_fits_on_the_smallest_phone(tab: Tab, sheet: str) -> N
 async def test_the_header_has_two_rows_at_most_and_whole_words(tab: Tab, status: str, width: int, height: int) -> None:
     await sized(tab, width, height)
     text, state, more = await tab.js("[parley.status.text, parley.status.state, parley.status.more]")
-    await tab.js(f"parley.linkText({status!r}, 'refused', 'to a server with quite a long name, voice alloy')")
+    await tab.js(f"parley.linkText({status!r}, 'refused', ' to a server with quite a long name, voice alloy')")
     assert await tab.js("document.querySelector('#anew').hidden") is False, "with all of its buttons"
     assert (await places(tab, {"header": ".top"}))["header"]["height"] <= 105
     await fits(tab, width)

@@ -26,7 +26,7 @@ const ECHO = {
 };
 
 // One who speaks without a pause, and the translation that follows.
-const REST = [[4, 74, "you"], [22, 92, "me"], [84, 150, "you"], [106, 168, "me"], [158, 222, "you"], [180, 238, "me"]];
+const REST = { turns: [[4, 74, "you"], [22, 92, "me"], [84, 150, "you"], [106, 168, "me"], [158, 222, "you"], [180, 238, "me"]] };
 
 export class Interpreter extends EventTarget {
   // Events: "status" {text, state}, "locked" (the key opens nothing).
@@ -198,7 +198,7 @@ export class Interpreter extends EventTarget {
       this.alerts.show("server", { ...serverTrouble(state.error), until: state.until, action: ["Try now", () => this.session.link.open(name)] });
     } else if (state.name === "open") this.alerts.clear("server");
     const texts = { open: "Translating", connecting: "Connecting", waiting: "Waiting for the server", refused: "Not connected", closed: "Ready" };
-    this.status = { text: texts[state.name], state: state.name, more: state.name === "open" ? `with ${name}` : "" };
+    this.status = { text: texts[state.name], state: state.name, more: state.name === "open" ? ` with ${name}` : "" };
     this.dispatchEvent(new CustomEvent("status", { detail: this.status }));
   }
 

@@ -39,18 +39,29 @@ export function serverTrouble(error) {
   return { title, text: text || (error.code === "lost" || error.code === "restarting" ? "" : error.message) };
 }
 
-/** What the dial says: [state, hint], by phase and mode. */
-export function dialWords({ phase, listening, hold, muted, held, starting, connected, deaf }) {
+/**
+ * What the dial says: [state, hint], by phase and mode. `paused`: the microphone was open before and is not now; `deaf`: there can be none. What
+ * goes on is said whether or not it listens; how to take part in it, only as it can be done.
+ */
+export function dialWords({ phase, listening, paused, hold, muted, held, starting, connected, deaf }) {
   if (deaf && phase === "idle") return ["Type", "this address has no microphone"];
   if (starting) return ["One moment", ""];
   if (held) return ["Listening", "let go when you are done"];
   if (phase === "hearing") return ["Listening", "go on"];
   if (phase === "thinking") return ["Thinking", ""];
-  if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : "cut in any time"];
+  if (phase === "speaking" && !listening) return ["Speaking", "press to talk"];
+  if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : muted ? "press M to be heard" : "cut in any time"];
   if (listening && !connected) return ["Waiting", "for the server"];
+  if (!listening && paused) return ["Resume", hold ? "then hold to talk" : "the microphone is off"];
   if (!listening) return hold ? ["Start", "then hold to talk"] : ["Start", "and just speak"];
   if (muted) return ["Muted", "press M to be heard"];
   return hold ? ["Hold", "to talk"] : ["Your turn", "just speak"];
+}
+
+/** What the header says of an open connection: {text, more}, of which `more` is shown where there is room. */
+export function connectedWords({ model, voice, paused }) {
+  const what = `${model || "the server"}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
+  return paused ? { text: "Paused", more: `, connected to ${what}` } : { text: "Connected", more: ` to ${what}` };
 }
 
 /** What the interpreter's dial says: [state, hint], by its phase. */

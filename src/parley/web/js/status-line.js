@@ -5,11 +5,11 @@
 import { byId, element } from "./dom.js";
 
 export function showStatusLine({ text, state, more = "" }) {
-  const whole = [text, more].filter(Boolean).join(" ");
+  const whole = text + more;
   const link = byId("link");
   link.dataset.state = state;
   if (link.title === whole) return;
   link.title = whole;
-  byId("link-text").replaceChildren(text, ...(more ? [element("span", { class: "more" }, ` ${more}`)] : []));
+  byId("link-text").replaceChildren(text, ...(more ? [element("span", { class: "more" }, more)] : []));
   byId("status").textContent = whole;
 }
