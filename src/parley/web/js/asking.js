@@ -25,10 +25,10 @@ export class Asking {
     return this.talk.transcript.waiting().some(({ retry }) => retry !== "send");
   }
 
-  /** A typed message. */
-  type(text) {
+  /** A typed message; `at`: when it was. */
+  type(text, at = performance.now()) {
     const { talk } = this;
-    talk.transcript.user(`item_${newId()}`, { text, partial: false, typed: true, sending: "waiting", askedAt: performance.now() });
+    talk.transcript.user(`item_${newId()}`, { text, partial: false, typed: true, sending: "waiting", askedAt: at });
     if (talk.askable) this.deliver();
   }
 

@@ -87,9 +87,7 @@ export class ConversationActions {
     page.talk.disconnect(); // What it was saying is cut to what was heard, before it can be taken back.
     page.talk.link.tryCalls();
     conversation.clear();
-    page.labelled.clear();
-    page.dial.clear();
-    byId("last").replaceChildren();
+    page.turns.clear();
     if (page.talk.listening) page.connect();
     page.draw();
     if (empty) return;

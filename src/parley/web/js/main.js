@@ -10,18 +10,23 @@ import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
 import { Interpreter } from "./interpreter.js";
+import { KeyBox } from "./key-box.js";
 import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
-import { pipelines, storedKey, storeKey } from "./server.js";
+import { canHear, lookAtAddress } from "./page-address.js";
+import { keepReadingOrder } from "./reading-order.js";
+import { pipelines, storedKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
-import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
+import { showStatusLine } from "./status-line.js";
+import { drawLegend, drawStage } from "./stage.js";
+import { connectedWords, microphoneTrouble, serverTrouble } from "./states.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
+import { TurnFigures } from "./turn-figures.js";
 import { Views } from "./views.js";
 import { VoicesPanel } from "./voices-panel.js";
-import { waterfall } from "./waterfall.js";
 import { showWay } from "./way.js";
 
 const CONNECTION_NOTE = byId("connection-note").textContent;
@@ -44,15 +49,17 @@ class Page {
     });
     this.interpreter = new Interpreter();
     this.views = new Views();
+    this.keyBox = new KeyBox([this.alerts, this.interpreter.alerts]);
     this.status = { text: "Ready", state: "closed" };
     this.starting = false;
-    this.labelled = new Set();
+    this.turns = new TurnFigures({ transcript: this.talk.transcript, captions: this.captions, dial: this.dial });
     this.watchTalk();
     this.actions = new ConversationActions(this);
     this.watchViews();
     this.watchControls();
     new Keys(this);
     byId("host").textContent = location.host;
+    keepReadingOrder();
     this.showTheme();
     this.conversation.restore();
     this.draw();
@@ -85,7 +92,7 @@ class Page {
       this.showStatus();
       this.showWay();
     });
-    interpreter.addEventListener("locked", () => this.askForKey("That key does not open this server."));
+    interpreter.addEventListener("locked", () => this.askForKey());
     views.follow();
   }
 
@@ -110,6 +117,7 @@ class Page {
   // --- the server ---------------------------------------------------------------------------------------------------------------------
 
   async findServer(retryMs) {
+    clearTimeout(this.looking);
     try {
       const served = await pipelines();
       this.settings.serve(served);
@@ -117,14 +125,16 @@ class Page {
       this.alerts.clear("server");
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
+      lookAtAddress(this.settings.model, [this.alerts, this.interpreter.alerts]);
       if (this.talk.listening || this.talk.asking.waits) this.connect();
     } catch (error) {
-      if (error.code === "invalid_api_key") return this.askForKey(storedKey() ? "That key does not open this server." : "");
+      if (error.code === "invalid_api_key") return this.askForKey();
       this.linkText("Not connected", "refused");
       const again = () => this.findServer(Math.min(15_000, retryMs * 2));
+      clearTimeout(this.looking);
+      this.looking = setTimeout(again, retryMs);
       const alert = { ...serverTrouble(error), until: performance.now() + retryMs, action: ["Try now", again] };
-      this.alerts.show("server", { ...alert, whenDue: again });
-      this.interpreter.alerts.show("server", alert);
+      for (const { alerts } of [this, this.interpreter]) alerts.show("server", alert);
     }
     return undefined;
   }
@@ -135,13 +145,9 @@ class Page {
     this.voices.serve(this.settings.pipeline);
   }
 
-  askForKey(why) {
-    if (why) {
-      byId("key-why").textContent = why;
-      byId("key").value = "";
-    }
+  askForKey() {
     this.linkText("Locked", "refused");
-    if (!byId("key-box").open) byId("key-box").showModal();
+    this.keyBox.ask({ wrong: storedKey() !== "" });
   }
 
   connect() {
@@ -153,7 +159,7 @@ class Page {
       case "open":
         this.showWay();
         this.alerts.clear("server");
-        return this.linkText(this.connectedTo, "open");
+        return this.showConnected();
       case "connecting":
         return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
       case "waiting": {
@@ -163,7 +169,7 @@ class Page {
         return this.linkText(state.again ? "Reconnecting" : "Waiting for the server", "waiting");
       }
       case "refused":
-        if (state.error.code === "invalid_api_key") return this.askForKey("That key does not open this server.");
+        if (state.error.code === "invalid_api_key") return this.askForKey();
         this.alerts.show("server", { ...serverTrouble(state.error), action: ["Try again", () => this.talk.connect(this.settings.model)] });
         return this.linkText("Not connected", "refused");
       default:
@@ -178,26 +184,22 @@ class Page {
     byId("connection-note").textContent = fallback ? `${fallback} The WebSocket is used.` : CONNECTION_NOTE;
   }
 
-  /** The pipeline and the voice that speak. */
-  get connectedTo() {
-    const { session } = this.talk;
-    const model = session?.model || this.settings.model || "the server";
-    const voice = session?.audio?.output?.voice;
-    return `Connected to ${model}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
+  /** What speaks, in which voice, and whether one listens. */
+  showConnected() {
+    const { session, paused } = this.talk;
+    const { text, more } = connectedWords({ model: session?.model || this.settings.model, voice: session?.audio?.output?.voice, paused });
+    this.linkText(text, paused ? "paused" : "open", more);
   }
 
-  linkText(text, state) {
-    this.status = { text, state };
+  /** `more` is shown where there is room for it. */
+  linkText(text, state, more = "") {
+    this.status = { text, state, more };
     this.showStatus();
   }
 
   /** The link of the view that is shown; where the server was not found yet, that of the page. */
   showStatus() {
-    const { text, state } = this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status;
-    byId("link").dataset.state = state;
-    if (byId("link-text").textContent === text) return;
-    byId("link-text").textContent = text;
-    byId("status").textContent = text;
+    showStatusLine(this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status);
   }
 
   // --- talking ------------------------------------------------------------------------------------------------------------------------
@@ -228,7 +230,7 @@ class Page {
   microphoneLost(reason) {
     this.talk.setMicrophone(null);
     this.talk.setListening(false);
-    this.alerts.show("microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
+    this.alerts.show(reason === "insecure" ? "address" : "microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
     this.draw();
   }
 
@@ -256,9 +258,11 @@ class Page {
   }
 
   async say(text) {
+    const at = performance.now(); // Connecting counts, too.
+    this.alerts.clear("microphone"); // The conversation goes on without it.
     this.connect();
     this.loudspeaker.open();
-    this.talk.asking.type(text);
+    this.talk.asking.type(text, at);
   }
 
   setMuted(muted) {
@@ -285,31 +289,17 @@ class Page {
       this.draw();
     });
     talk.addEventListener("phase", () => this.draw());
-    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "The server objects", text: detail.message, forMs: 9000 }));
+    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "Something went wrong", text: detail.message, forMs: 9000 }));
     talk.addEventListener("level", ({ detail }) => {
       if (detail.input !== undefined && talk.listening && (!this.hold || talk.hold)) dial.heard(detail.input);
       if (detail.output !== undefined) dial.sounded(detail.output);
     });
-    talk.addEventListener("turn", ({ detail }) => this.showTurn(detail));
+    talk.addEventListener("turn", ({ detail }) => this.turns.show(detail));
     talk.transcript.addEventListener("entry", ({ detail }) => {
       captions.show(detail);
       if (detail.restored && detail.figures) captions.figures(detail, detail.figures);
     });
     talk.transcript.addEventListener("gone", ({ detail }) => captions.remove(detail));
-  }
-
-  showTurn(turn) {
-    const reply = this.talk.transcript.repliesOf(turn.responseId).at(-1);
-    if (reply) {
-      this.captions.figures(reply, turn);
-      this.talk.transcript.changed(Object.assign(reply, { figures: turn }));
-    }
-    const last = byId("last");
-    last.replaceChildren(waterfall(turn, { titled: true }));
-    last.hidden = false;
-    if (this.labelled.has(turn.responseId)) return;
-    this.labelled.add(turn.responseId);
-    this.dial.answered(turn.totalMs);
   }
 
   watchControls() {
@@ -336,6 +326,7 @@ class Page {
       this.view.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
     }));
     for (const radio of document.getElementsByName("mode")) radio.addEventListener("change", () => this.setMode(radio.value));
+    byId("pause").addEventListener("click", () => this.rest());
     byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
     byId("quiet").addEventListener("click", () => this.interrupt());
     byId("theme").addEventListener("click", () => nextTheme());
@@ -347,7 +338,7 @@ class Page {
     });
     this.voices.addEventListener("chosen", ({ detail }) => settings.chooseVoice(detail));
     this.voices.addEventListener("changed", () => this.findVoices());
-    byId("help").addEventListener("click", () => byId("shortcuts-box").showModal());
+    for (const id of ["help", "show-keys"]) byId(id).addEventListener("click", () => byId("shortcuts-box").showModal());
     this.watchHeart();
     this.watchForms();
   }
@@ -374,6 +365,7 @@ class Page {
   }
 
   watchForms() {
+    const { talk } = this;
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       const text = byId("message").value.trim();
@@ -382,36 +374,22 @@ class Page {
       this.say(text);
     });
     for (const suggestion of document.querySelectorAll(".try")) suggestion.addEventListener("click", () => this.say(suggestion.textContent));
-    byId("key-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      storeKey(byId("key").value.trim());
-      byId("key-box").close();
-      if (this.talk.link.state.name === "refused") this.talk.disconnect();
+    this.keyBox.addEventListener("given", () => {
+      if (talk.link.state.name === "refused") talk.disconnect();
       this.findServer(FIRST_LOOK_MS);
     });
-    byId("key-box").addEventListener("cancel", (event) => event.preventDefault());
   }
 
   // --- the picture --------------------------------------------------------------------------------------------------------------------
 
   draw() {
     const { talk, hold, starting } = this;
-    const { phase, listening, muted } = talk;
-    const [state, hint] = dialWords({ phase, listening, hold, muted: muted && !hold, held: Boolean(talk.hold), starting, connected: talk.connected });
-    byId("heart-state").textContent = state;
-    byId("heart-hint").textContent = hint;
-    const heart = byId("heart");
-    const label = hold && listening ? "Hold to talk" : listening ? "Stop listening" : "Start talking";
-    heart.setAttribute("aria-label", `${label}. ${state}`);
-    if (hold && listening) heart.setAttribute("aria-pressed", String(Boolean(talk.hold)));
-    else heart.removeAttribute("aria-pressed");
-    byId("dial").dataset.phase = phase;
+    const { phase, listening, paused, muted, connected } = talk;
+    const responding = phase === "speaking" || talk.response !== null;
+    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear });
     this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
-    byId("mute").disabled = !listening || hold;
-    byId("mute").setAttribute("aria-pressed", String(muted));
-    byId("mute").setAttribute("aria-label", muted ? "Unmute the microphone" : "Mute the microphone");
-    byId("quiet").disabled = phase !== "speaking" && talk.response === null;
-    for (const radio of document.getElementsByName("mode")) radio.checked = (radio.value === "hold") === hold;
+    drawLegend(this.dial.used);
+    if (talk.link.state.name === "open") this.showConnected();
   }
 
   showTheme() {

@@ -10,7 +10,7 @@ let context = null;
 export async function runningContext() {
   if (context === null) {
     context = makeContext();
-    await Promise.all([module("capture"), module("playback")]);
+    if (context.audioWorklet) await Promise.all([module("capture"), module("playback")]); // Only https and localhost have it.
   }
   if (context.state !== "running") await context.resume();
   return context;

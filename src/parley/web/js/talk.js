@@ -57,6 +57,7 @@ export class Talk extends EventTarget {
     this.phase = "idle";
     this.muted = false;
     this.listening = false;
+    this.listened = false; // in this conversation
     this.early = []; // said before there was one
     this.reset();
   }
@@ -99,6 +100,11 @@ export class Talk extends EventTarget {
     return this.connected && this.configured;
   }
 
+  /** Whether the user has talked before, and is not listened to now. */
+  get paused() {
+    return !this.listening && (this.listened || [...this.transcript.entries.values()].some(({ kind, typed }) => kind === "user" && !typed));
+  }
+
   /** Whether the audio goes by a call: as media, played and counted by the server. */
   get byCall() {
     return this.link.call !== null;
@@ -111,6 +117,7 @@ export class Talk extends EventTarget {
 
   /** Ends the session; the next one has nothing to go on from but the transcript. */
   disconnect() {
+    this.listened = this.listening;
     this.heard.clear();
     this.link.close();
     this.continuation.forget();
@@ -224,6 +231,7 @@ export class Talk extends EventTarget {
   }
 
   setListening(listening) {
+    this.listened ||= listening;
     this.listening = listening;
     this.preroll = [];
     this.early = [];
