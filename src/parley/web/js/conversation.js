@@ -4,6 +4,7 @@
 // Laws: this tab alone keeps it, without its sound and without any key, the newest part that fits; *New conversation* erases it there at once, and
 // for a few seconds it can be taken back from memory. Does not know the page, nor the server.
 
+import { preferences } from "./preferences.js";
 import { entryOf, recordOf } from "./records.js";
 import { Recording } from "./recording.js";
 import { Transcript } from "./transcript.js";
@@ -34,6 +35,11 @@ export class Conversation extends EventTarget {
     this.cleared = null;
     this.timer ??= setTimeout(() => this.save(), SAVE_AFTER_MS);
     this.dispatchEvent(new Event("changed"));
+  }
+
+  /** Sound of a side ("user", "assistant") that ended at that performance time; kept where the user lets the page keep it. */
+  record(side, pcm, endMs) {
+    if (preferences.recording) this.recording.add(side, pcm, endMs);
   }
 
   /** Forgets all of it. Until something new is said, `takeBack` undoes it. */

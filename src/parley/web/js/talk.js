@@ -35,7 +35,7 @@ export class Talk extends EventTarget {
     this.transcript = conversation.transcript;
     this.continuation = new Continuation(this);
     this.asking = new Asking(this);
-    this.heard = new HeardSound((pcm, at) => this.record("assistant", pcm, at));
+    this.heard = new HeardSound((pcm, at) => this.conversation.record("assistant", pcm, at));
     this.figures = new Figures((turn) => this.emit("turn", turn));
     this.link = new Link({ way: () => preferences.connection });
     this.link.addEventListener("stream", ({ detail }) => this.voice.attach(detail.stream, detail.receiver));
@@ -48,7 +48,7 @@ export class Talk extends EventTarget {
     this.voice = new RemoteVoice();
     this.voice.addEventListener("started", ({ detail }) => this.figures.played(detail.response, detail.at));
     this.voice.addEventListener("sounding", ({ detail }) => this.sounding(detail));
-    this.voice.addEventListener("heard", ({ detail }) => this.record("assistant", detail.pcm, detail.at));
+    this.voice.addEventListener("heard", ({ detail }) => this.conversation.record("assistant", detail.pcm, detail.at));
     this.voice.addEventListener("finished", ({ detail }) => this.spoken.finished(detail.response, detail.samples));
     this.voice.addEventListener("silent", () => this.silent());
     this.spoken = new SpokenText(this.transcript);
@@ -176,7 +176,7 @@ export class Talk extends EventTarget {
   hear({ pcm, level, at }) {
     this.emit("level", { input: this.muted ? 0 : level });
     if (!this.listening) return;
-    if (preferences.turns === "hold" ? this.hold : !this.muted) this.record("user", pcm, at);
+    if (preferences.turns === "hold" ? this.hold : !this.muted) this.conversation.record("user", pcm, at);
     if (!this.configured) {
       if (!this.muted && this.early.push({ pcm, at }) > EARLY_FRAMES) this.early.shift();
       return;
@@ -329,11 +329,6 @@ export class Talk extends EventTarget {
     const played = await this.loudspeaker.stop();
     for (const [item, samples] of Object.entries(played)) this.heard.finished(item, samples);
     return played;
-  }
-
-  /** Sound of a side of the conversation, for its recording. */
-  record(side, pcm, at) {
-    if (preferences.recording) this.conversation.recording.add(side, pcm, at);
   }
 
   // --- the server's events ------------------------------------------------------------------------------------------------------------
