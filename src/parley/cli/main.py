@@ -20,6 +20,8 @@ from parley.errors import ParleyError
 COMMANDS = {
     "serve": "Start the server.",
     "talk": "Talk to an assistant through this machine's microphone and loudspeaker.",
+    "chat": "Hold a conversation in text, line by line.",
+    "ask": "Ask one question: the answer as text, and spoken if wanted.",
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",

@@ -43,10 +43,14 @@ class _Running:
 
 @contextmanager
 def own_server(
-    config: Config, trace_dir: Path | None, pipelines: Mapping[str, PipelineConfig] | None = None
+    config: Config,
+    trace_dir: Path | None,
+    pipelines: Mapping[str, PipelineConfig] | None = None,
+    *,
+    quiet: bool = False,
 ) -> Iterator[Server]:
     """The server for the configuration, while the context lasts, with `pipelines` (the first is the default one) or the default pipeline
-    alone. Raises `EngineUnavailable` when its default pipeline cannot be served."""
+    alone. `quiet`: it reports only what its engines want said. Raises `EngineUnavailable` when its default pipeline cannot be served."""
     key = secrets.token_urlsafe(24)
     server = replace(
         config.server,
@@ -65,7 +69,7 @@ def own_server(
     running = _Running()
     thread = threading.Thread(
         target=_serve,
-        args=(replace(config, server=server, pipelines=served, default_pipeline=default), running),
+        args=(replace(config, server=server, pipelines=served, default_pipeline=default), running, quiet),
         name="server",
         daemon=True,
     )
@@ -80,10 +84,10 @@ def own_server(
         thread.join(END_S)
 
 
-def _serve(config: Config, running: _Running) -> None:
+def _serve(config: Config, running: _Running, quiet: bool) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_main(config, running))
+            runner.run(_main(config, running, quiet))
     except asyncio.CancelledError:
         pass
     except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits for it
@@ -92,13 +96,14 @@ def _serve(config: Config, running: _Running) -> None:
         running.ready.set()
 
 
-async def _main(config: Config, running: _Running) -> None:
+async def _main(config: Config, running: _Running, quiet: bool) -> None:
     from parley.server.app import create_app, opened
-    from parley.server.startup import Startup
+    from parley.server.startup import QuietStartup, Startup
 
     running.loop = asyncio.get_running_loop()
     running.task = asyncio.current_task()
-    async with opened(config, Startup(config), "used") as (listener, engines):
+    startup = QuietStartup(config) if quiet else Startup(config)
+    async with opened(config, startup, "used") as (listener, engines):
         running.port = listener.getsockname()[1]
         running.server = create_app(config, engines).server(running.ready.set)
         await running.server.serve_on(listener)

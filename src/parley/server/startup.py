@@ -134,5 +134,21 @@ class Startup:
         self._console.print("Parley has stopped.")
 
 
+class QuietStartup(Startup):
+    """A start that nobody watches: it prints what the engines want said, and no progress."""
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        yield
+
+    def report(self, report: EngineReport) -> None:
+        if report.state == "ready" and report.message:
+            self._explain(f"[dim]{escape(report.message)}[/]", indent=0)
+
+    def reasons(self, engines: LoadedEngines) -> str:
+        failures = engines.failures[self._config.default_pipeline]
+        return " ".join(f"{one.stage} {one.name}: {one.message} {one.remedy}".strip() for one in failures)
+
+
 def _chain(pipeline: LoadedPipeline) -> str:
     return " > ".join(engine.info.name for stage, engine in pipeline.engines.items() if stage.summary)

@@ -52,6 +52,9 @@ SETTLED_S = 10.0
 DEVICE_RETRY_S = 2.0
 """Between looks for a device to replace one that vanished."""
 
+UNSAID_CHARS = 64 * 1024
+"""Of what was typed while there was no session: a line of the terminal's most."""
+
 LAST_WORDS_S = 2.0
 """How long the end of a conversation waits for the server's last answers (a cut's exact words, figures)."""
 
@@ -87,6 +90,7 @@ class Talk:
         self._recording: TalkRecording | None = None
         self._status = Status()
         self._key = TalkKey()
+        self._unsaid = ""
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -203,6 +207,9 @@ class Talk:
             match update:
                 case SessionStarted():
                     self.began = update
+                    if self._unsaid:
+                        self.say(self._unsaid)
+                        self._unsaid = ""
                 case UserTurnStarted(over_reply=True):
                     self._silence()
                 case ResponseAudio(item_id=item_id, content_index=index, audio=audio):
@@ -323,7 +330,10 @@ class Talk:
         self._show()
 
     def say(self, text: str) -> None:
-        """A typed message."""
+        """A typed message; it waits for a session where there is none."""
+        if self._connection is None or not self._session.session_id:
+            self._unsaid = f"{self._unsaid}\n{text}".strip()[-UNSAID_CHARS:]
+            return
         now_s = time.monotonic()
         self._apply(self._session.say(text), now_s)
         self._send()
