@@ -55,27 +55,29 @@ class TypedConversation:
         raise self._lost()
 
     async def reply(self, text: str) -> AsyncGenerator[ClientUpdate, None]:
-        """The reply to a message, as it comes; the last update is its `ResponseEnded`, or the server's refusal. Raises `ServerUnavailable`
+        """The reply to a message, as it comes; it ends with its `ResponseEnded`, or with the server's refusal. Raises `ServerUnavailable`
         where the connection is lost."""
         self._session.say(text)
         self._send()
-        begun = goes_on = False
+        begun = goes_on = over = False
         async with aclosing(self._received()) as coming:
             async for updates in coming:
                 self._send()
                 for update in updates:
-                    yield update
                     match update:
                         case ResponseStarted():
                             begun, goes_on = True, False
                         case ServerToolCalled():
                             goes_on = True
-                        case ResponseEnded() if not goes_on:
-                            return
+                        case ResponseEnded():
+                            over = not goes_on
                         case StatusMessage() if not begun:
-                            return
+                            over = True
                         case _:
                             pass
+                    yield update
+                if over:
+                    return
         raise self._lost()
 
     async def stop_reply(self) -> None:
