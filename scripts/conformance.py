@@ -55,8 +55,8 @@ TRANSLATIONS_INTRODUCTION = """# The translations dialect
 
 For clients of `/v1/realtime/translations` ([translation-sessions.md](translation-sessions.md)). Its own beyond the types: `include` with
 `parley.clauses` and `parley.unstable_words`, `audio.input.transcription.language`,
-`audio.output.voice`, and for a client that asked for them the events `parley.translation.clause` and
-`parley.input_transcript.unstable`. Each line is proved by a test of what it does.
+`audio.output.voice`, and for a client that asked for them the events `parley.translation.clause`,
+`parley.translation.playing` and `parley.input_transcript.unstable`. Each line is proved by a test of what it does.
 """
 EFFECTS = frozenset({"translations"})
 """Dialects of which each line needs a test of what it does, beside the wire's tests of how it is read and shown."""

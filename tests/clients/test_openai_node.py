@@ -146,3 +146,12 @@ async def test_text_is_spoken_a_recording_translated_and_a_voice_refused(secure:
     assert seen["bytes"] > 24_000
     assert "weather" in seen["text"].lower()
     assert seen["refused"] == {"status": 400, "param": "voice"}
+
+
+async def test_a_recording_is_transcribed_as_json_words_subtitles_and_events(secure: Secure, recording: Path) -> None:
+    seen = await secure.saw("transcription", audio=str(recording))
+    assert "weather" in seen["text"]
+    assert seen["words"] == seen["text"].split()
+    assert " --> " in seen["subtitles"]
+    assert seen["last"] == {"type": "transcript.text.done", "text": seen["text"]}
+    assert seen["refused"] == {"status": 404, "param": "model"}

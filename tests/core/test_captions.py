@@ -28,6 +28,14 @@ def test_unstable_words_go_on_the_speakers_text_until_more_of_it_is_added() -> N
     assert captions.change_unstable("") is None
 
 
+def test_what_is_played_is_a_change_once() -> None:
+    captions = Captions()
+    assert not captions.change_playing(None)
+    assert captions.change_playing(800)
+    assert not captions.change_playing(800)
+    assert captions.change_playing(None)
+
+
 def test_clauses_are_numbered_from_one() -> None:
     captions = Captions()
     assert [captions.next_clause() for _ in range(3)] == [1, 2, 3]

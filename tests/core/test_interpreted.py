@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from parley.core.spec import PlaybackKind
 from parley.core.words.effects import CloseLink, Play
 from parley.core.words.events import (
     AudioArrived,
@@ -21,7 +24,9 @@ from parley.core.words.notices import (
     ErrorRaised,
     TranslationClosed,
 )
-from tests.core.interpreting import opened, shown, sources, translates, words
+from parley.core.words.settings import Settings
+from parley.core.words.translation_notices import TranslationPlaying
+from tests.core.interpreting import SETTINGS, opened, shown, sources, translates, words
 from tests.core.scene import MS, Scene
 
 
@@ -129,3 +134,40 @@ def test_another_session_that_winds_down_is_not_closed_like_one() -> None:
     scene.happens(WindDownRequested())
     assert scene.session.closed
     assert not scene.notices(TranslationClosed)
+
+
+def test_where_the_server_plays_its_client_is_told_which_clause_is_being_played() -> None:
+    scene = opened(playback="paced")
+    words(scene, "We leave at nine. Bring")
+    first = scene.position // 24
+    translates(scene, "Saímos às nove.", ms=500)
+    words(scene, "We leave at nine. Bring your coat. And")
+    second = scene.position // 24
+    translates(scene, "Traga o casaco.", ms=500)
+    assert [(one.end_ms, one.input_ms) for one in scene.notices(TranslationPlaying)] == [(first, first)]
+    scene.happens(AudioPlayed(24 * 499))
+    assert len(scene.notices(TranslationPlaying)) == 1
+    scene.happens(AudioPlayed(24 * 20))
+    assert [(one.end_ms, one.input_ms) for one in scene.notices(TranslationPlaying)][1:] == [(second, second)]
+    scene.happens(AudioPlayed(24 * 481))
+    assert scene.notices(TranslationPlaying)[-1].end_ms is None
+    assert len(scene.notices(TranslationPlaying)) == 3
+
+
+@pytest.mark.parametrize(("settings", "playback"), [(SETTINGS, "remote"), (replace(SETTINGS, include=()), "paced")])
+def test_a_client_that_plays_by_itself_or_did_not_ask_is_not_told_what_is_being_played(
+    settings: Settings, playback: PlaybackKind
+) -> None:
+    scene = opened(settings, playback=playback)
+    words(scene, "We leave at nine. Bring")
+    translates(scene, "Saímos às nove.", ms=500)
+    scene.happens(AudioPlayed(24 * 500))
+    assert scene.notices(TranslationPlaying) == []
+
+
+def test_a_session_says_when_its_end_was_asked_for() -> None:
+    scene = opened()
+    scene.hears(640, 0.9)
+    before = scene.session.ending
+    scene.happens(SessionCloseRequested())
+    assert (before, scene.session.ending, scene.session.closed) == (False, True, False)

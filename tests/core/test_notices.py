@@ -7,14 +7,20 @@ from typing import get_args
 from parley.core.words import notices
 from parley.core.words.notices import Notice, PartAt, RateLimit, ResponseError, ResponseView, Usage
 from parley.core.words.shell_notices import KeypadPressed
-from parley.core.words.translation_notices import ClauseTranslated, TranslationClosed, UnstableWordsChanged
+from parley.core.words.translation_notices import (
+    ClauseTranslated,
+    TranslationClosed,
+    TranslationPlaying,
+    UnstableWordsChanged,
+)
 from parley.core.words.turn_measured import TurnMeasured
 from tests.core.values import can_change, values_of
 
 
 def test_every_notice_of_the_module_is_encoded_by_the_dialects() -> None:
     parts = {Usage, ResponseError, ResponseView, PartAt, RateLimit}
-    elsewhere = {KeypadPressed, TurnMeasured, ClauseTranslated, TranslationClosed, UnstableWordsChanged}
+    translation = {ClauseTranslated, TranslationPlaying, TranslationClosed, UnstableWordsChanged}
+    elsewhere = {KeypadPressed, TurnMeasured, *translation}
     assert (set(values_of(notices)) - parts) | elsewhere == set(get_args(Notice))
 
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parley.engines import registry
+from parley.engines.common_info import common_info
 from parley.engines.llm import bench as llm_bench
 from parley.engines.mt import bench as mt_bench
 from parley.engines.ports import (
@@ -30,6 +32,7 @@ from parley.engines.speech import bench as speech_bench
 from parley.engines.stt import bench as stt_bench
 from parley.engines.tts import bench as tts_bench
 from parley.engines.vc import bench as vc_bench
+from parley.testing.fakes import FakeRecognizer
 
 TOLERANCE_S = 0.06
 """What a busy test machine may be late by; never early."""
@@ -135,3 +138,12 @@ async def test_the_speech_model_answers_with_a_tone_for_each_word_as_loud_as_the
     rms = float(np.sqrt(np.mean((4 * said) ** 2)))
     np.testing.assert_allclose(loud[1].audio, speech_bench.tone("bench", 50, rms), atol=1e-6)
     np.testing.assert_allclose(loud[0].audio, 4 * quiet[0].audio, atol=1e-4)
+
+
+def test_these_and_no_others_say_that_they_only_measure() -> None:
+    measuring = {(info.stage, info.name) for info in registry.available() if info.measuring}
+    assert measuring == {(stage, "bench") for stage in ("llm", "mt", "speech", "stt", "tts", "vc")}
+    bench, other = stt_bench.create("", {}).info, FakeRecognizer().info
+    assert common_info(bench, other).measuring
+    assert common_info(other, bench).measuring
+    assert not common_info(other, other).measuring

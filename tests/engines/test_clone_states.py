@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from parley.audio.files import Recording
+from parley.engines import kept_files
 from parley.engines.voices import clone_states
 from parley.engines.voices.clone_states import CloneStates
 from parley.engines.voices.store import VoiceStore
@@ -209,7 +210,7 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_read(states: CloneStates
     assert left.suffix == ".part"
     assert not kept(states, made_with="model")
     assert left.exists(), "it may be another process's that still writes"
-    long_ago = time.time() - 2 * clone_states.STALE_S
+    long_ago = time.time() - 2 * kept_files.STALE_S
     os.utime(left, (long_ago, long_ago))
     assert not kept(states, CLIPS[1])
     assert not left.exists()

@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import wave
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def test_what_a_crash_left_behind_is_not_found_and_goes_with_the_next_writer(sto
     assert store.sample(voice).sample_rate == 24_000
 
 
-@pytest.mark.parametrize("fails_at", [1, 2])
+@pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
 def test_a_full_disk_leaves_the_folder_as_it_was(
     store: VoiceStore, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
@@ -151,6 +152,28 @@ def test_a_full_disk_leaves_the_folder_as_it_was(
     with pytest.raises(OSError, match="space"):
         store.add_clip("carol", tone(150))
     assert {path.name: path.read_bytes() for path in store.folder.iterdir()} == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names are POSIX's")
+def test_a_voice_that_is_removed_while_it_is_read_is_said_to_be_removed(store: VoiceStore) -> None:
+    """The file is a pipe, which gives the recording once and is gone before its end has been read."""
+    voice = store.add_clip("carol", tone(150))
+    path = store.folder / f"{voice.id}.wav"
+    sound = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+
+    def removed() -> None:
+        with path.open("wb") as pipe:
+            pipe.write(sound)
+            path.unlink()
+
+    writer = threading.Thread(target=removed)
+    writer.start()
+    with pytest.raises(VoiceRefused, match="was removed") as caught:
+        store.sample(voice)
+    writer.join()
+    assert caught.value.code == "voice_not_found"
 
 
 def test_processes_that_add_at_the_same_time_stay_within_the_limit_and_lose_nothing(store: VoiceStore) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parley.engines.kept_files import STALE_S
 from parley.engines.ports import EngineSpec, SpeechRequest
 from parley.runtime.generation.streams import closing
 from parley.runtime.speech_cache import CLAIM_WAIT_S, PREPARING, CachedSynthesizer, SpeechCache, spoken
 from parley.runtime.speech_claims import SpeechClaim, claim
-from parley.runtime.speech_files import LOCK, STALE_S, SpeechFiles, StoredSpeech
+from parley.runtime.speech_files import LOCK, SpeechFiles, StoredSpeech
 from tests.runtime.rig import WAIT_S
 from tests.runtime.test_speech_cache import Kitchen, Voice, kitchen, stored
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from parley.audio.private_files import NotPrivate
+from parley.engines import kept_files
 from parley.engines.ports import Word
 from parley.runtime import speech_files
 from parley.runtime.speech_files import SpeechFiles, StoredSpeech
@@ -172,7 +173,7 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_played(files: SpeechFile
     assert left.suffix == ".part"
     assert files.load(KEYS[0]) is None
     assert files.trim().files == 1, "it may be another process's that still writes"
-    long_ago = time.time() - 2 * speech_files.STALE_S
+    long_ago = time.time() - 2 * kept_files.STALE_S
     os.utime(left, (long_ago, long_ago))
     assert files.trim() == speech_files.FolderUsage(0, 0, 1)
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from openai import APIStatusError, AsyncOpenAI
@@ -417,6 +418,29 @@ async def test_keys_and_pages_are_checked_as_for_every_recording(weights: Path, 
         async with server.client(secret.value) as guest:
             assert (await refused(guest.audio.voice_consents.list()))[0] == 403
     assert json.loads((rig.store.folder / f"{made.id}.json").read_text())["name"] == "carol"
+
+
+async def test_a_voice_is_deleted_while_it_speaks_and_its_reply_is_heard_to_the_end(rig: Rig) -> None:
+    async with rig.serving() as server, server.client() as client, httpx.AsyncClient() as http:
+        made = await rig.voice(client)
+        whole = await with_voice(server, {"id": made.id})
+        async with talking(server) as talk:
+            voice = {"type": "realtime", "audio": {"output": {"voice": {"id": made.id}}}}
+            await talk.send(type="session.update", session=voice)
+            await talk.until("session.updated")
+            await write(talk, "Hello.")
+            await talk.send(type="response.create")
+            await talk.until("response.output_audio.delta")
+            url = f"{server.http}/v1/audio/voices/{made.id}"
+            assert (await http.delete(url)).json()["deleted"] is True
+            assert (await talk.until("response.done")).response.status == "completed"
+            audio = b"".join(base64.b64decode(event.delta) for event in talk.of("response.output_audio.delta"))
+            assert not differ(np.frombuffer(audio, "<i2").astype(np.float32), whole)
+            again = await http.delete(url)
+            assert again.status_code == 404
+            assert "GET /v1/audio/voices" in again.json()["error"]["message"]
+            assert "parley voices" not in again.text, "a client is told nothing of the server's commands and folders"
+        assert not [path for path in rig.store.folder.iterdir() if path.name.startswith("voice_")]
 
 
 async def test_of_two_clients_that_want_one_name_at_the_same_time_one_gets_it(rig: Rig) -> None:

@@ -123,6 +123,17 @@ async def test_which_events_come_is_the_devices_choice() -> None:
     assert not any(kind.endswith("audio.delta") for kind in kinds["all"])
 
 
+async def test_what_a_device_does_not_take_is_not_even_written() -> None:
+    async with (
+        running(engines=talkative("Half past nine.")) as server,
+        streaming(server, rate=16_000, events="basic") as client,
+    ):
+        await ask(client, PCM16K)
+        await client.until("output_audio_buffer.stopped")
+    numbers = [int(event["event_id"][-9:]) for event in client.events if "event_id" in event]
+    assert numbers == list(range(1, len(numbers) + 1)), "the encoder counts what it writes"
+
+
 async def test_any_event_may_be_sent_as_text_and_tools_are_called_and_answered() -> None:
     engines = talkative("unused")
     engines.llm.replies = [[ToolCallDelta(0, "call_1", "get_time", "{}")], ["It is nine."]]

@@ -25,11 +25,7 @@ FRAME = PACKET_SAMPLES * 2
 
 def encoded(audio: bytes) -> list[bytes]:
     encoder = VoiceEncoder()
-    return [
-        packet
-        for at in range(0, len(audio), FRAME)
-        if (packet := encoder.encode(audio[at : at + FRAME], PACKET_SAMPLES))
-    ]
+    return [packet for at in range(0, len(audio), FRAME) if (packet := encoder.encode(audio[at : at + FRAME]))]
 
 
 PACKETS = encoded(TONE)
@@ -76,12 +72,12 @@ def test_a_tone_goes_through_opus_and_back() -> None:
 def test_silence_costs_no_encoding_and_stays_silent() -> None:
     encoder, decoder = VoiceEncoder(), VoiceDecoder()
     for at in range(0, 9_600, FRAME):
-        decoder.decode(encoder.encode(TONE[at : at + FRAME], PACKET_SAMPLES))
-    packets = [encoder.encode(bytes(FRAME), 0) for _ in range(200)]
+        decoder.decode(encoder.encode(TONE[at : at + FRAME]))
+    packets = [encoder.encode(bytes(FRAME)) for _ in range(200)]
     heard = [np.abs(pcm.to_float(decoder.decode(packet)[0])).max(initial=0.0) for packet in packets]
     assert len(set(packets[12:])) == 1, "one packet, over and over"
     assert max(heard[10:]) < 0.003
-    again = [encoder.encode(TONE[at : at + FRAME], PACKET_SAMPLES) for at in range(0, 9_600, FRAME)]
+    again = [encoder.encode(TONE[at : at + FRAME]) for at in range(0, 9_600, FRAME)]
     back = np.concatenate([pcm.to_float(decoder.decode(packet)[0]) for packet in again])
     assert np.abs(back[2_400:]).max() > 0.25
 

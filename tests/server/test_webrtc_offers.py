@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parley.server.access import key_file
 from parley.server.links.webrtc import calls_http
 from parley.server.links.webrtc.answer import LocalAudio, LocalCandidate, LocalTransport, written_answer
 from parley.server.links.webrtc.offer import MAX_CANDIDATES, MAX_OFFER_BYTES, CallOffer, read_offer
@@ -271,26 +274,57 @@ async def test_a_call_is_admitted_before_anything_of_it_is_made() -> None:
 
 
 async def test_calls_that_nobody_comes_to_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls_http, "MAX_CONNECTING", 3)
+    monkeypatch.setattr(calls_http, "MOST_WAITING", 6)
     async with running() as server:
         answers = [await post(server, an_offer()) for _ in range(4)]
         assert [one.status_code for one in answers] == [201, 201, 201, 503]
         assert error(answers[-1], 503)["code"] == "too_many_calls"
 
 
-async def test_a_caller_whose_clients_never_come_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls_http, "MAX_CONNECTING_OF_ONE", 2)
-    monkeypatch.setattr(calls_http, "MAX_CONNECTING_OF_SECRET", 1)
-    right = {"authorization": "Bearer right"}
-    async with running(configured(api_keys=("right",))) as server, httpx.AsyncClient() as http:
-        for _ in range(2):
-            made = await http.post(f"{server.http}/v1/realtime/client_secrets", json={}, headers=right)
-            visitor = {"authorization": f"Bearer {made.json()['value']}"}
-            assert (await post(server, an_offer(), **visitor)).status_code == 201
+async def test_a_caller_whose_clients_never_come_leaves_room_for_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(calls_http, "MOST_WAITING", 32)
+    keys = tmp_path / "keys.json"
+    tokens = [key_file.add(keys, name)[1] for name in ("one", "two", "three")]
+    one, two, three = ({"authorization": f"Bearer {token}"} for token in tokens)
+    async with running(configured(keys_file=keys)) as server, httpx.AsyncClient() as http:
+        visitors = []
+        for _ in range(3):
+            made = await http.post(f"{server.http}/v1/realtime/client_secrets", json={}, headers=one)
+            visitors.append({"authorization": f"Bearer {made.json()['value']}"})
+        for visitor, most in zip(visitors, (8, 8, 0), strict=True):
+            for _ in range(most):
+                assert (await post(server, an_offer(), **visitor)).status_code == 201
             assert error(await post(server, an_offer(), **visitor), 503)["code"] == "too_many_calls"
-        for _ in range(2):
-            assert (await post_form(server, form({"type": "realtime"}), **right)).status_code == 201
-        assert error(await post_form(server, form({"type": "realtime"}), **right), 503)["code"] == "too_many_calls"
+        assert error(await post_form(server, form({"type": "realtime"}), **one), 503)["code"] == "too_many_calls"
+        for _ in range(8):
+            assert (await post_form(server, form({"type": "realtime"}), **two)).status_code == 201
+        assert error(await post(server, an_offer(), **two), 503)["code"] == "too_many_calls"
+        for _ in range(4):
+            assert (await post(server, an_offer(), **three)).status_code == 201
+        assert error(await post(server, an_offer(), **three), 503)["code"] == "too_many_calls"
+
+
+async def test_a_flood_of_bad_offers_is_answered_and_writes_one_line_for_each_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "parley.server")
+    async with running() as server:
+        for _ in range(20):
+            assert error(await post(server, b"not an offer"), 400)["code"] == "invalid_offer"
+            assert error(await post(server, b"x" * (MAX_OFFER_BYTES + 1)), 413)["code"] == "request_too_large"
+        async with httpx.AsyncClient() as http:
+            metrics = (await http.get(f"{server.http}/metrics")).text
+    assert 'parley_refusals_total{code="invalid_offer"} 20.0' in metrics
+    lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert len(lines) == 2, lines
+    assert "400 invalid_offer" in lines[0]
+    assert "413 request_too_large" in lines[1]
+
+
+async def test_without_keys_an_address_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_http, "MOST_WAITING", 4)
     async with running() as server:
         assert [(await post(server, an_offer())).status_code for _ in range(3)] == [201, 201, 503]
 

@@ -26,6 +26,7 @@ from parley.core.words.settings import (
     Truncation,
 )
 from parley.core.words.shell_notices import KeypadPressed
+from parley.core.words.translation_notices import TranslationPlaying
 from parley.core.words.turn_measured import TurnMeasured
 
 SESSION = SessionId("sess_ABCDEFGHIJKLMNOPQRSTU")
@@ -174,7 +175,7 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
 )
 
-TRANSLATING = (n.ClauseTranslated, n.UnstableWordsChanged, n.TranslationClosed)
+TRANSLATING = (n.ClauseTranslated, n.UnstableWordsChanged, TranslationPlaying, n.TranslationClosed)
 """Notices that only translation sessions have."""
 
 NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind not in (TurnMeasured, *TRANSLATING))

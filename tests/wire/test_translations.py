@@ -24,6 +24,7 @@ from parley.core.words.settings import (
     SettingsPatch,
     Transcription,
 )
+from parley.core.words.translation_notices import TranslationPlaying
 from parley.wire.dialects import DIALECTS, GA
 from tests.wire import samples
 from tests.wire.samples import AT, ITEM, SESSION
@@ -56,6 +57,7 @@ SPOKEN: dict[str, n.Notice] = {
 }
 OWN = {
     "parley.translation.clause": CLAUSE,
+    "parley.translation.playing": TranslationPlaying(1_399, 5_230),
     "parley.input_transcript.unstable": n.UnstableWordsChanged(" my frie", 1_399),
 }
 
@@ -154,6 +156,13 @@ def test_words_that_may_still_change_are_told_with_their_place() -> None:
     event = encoded(n.UnstableWordsChanged(" my frie", 1_399))
     assert event.pop("event_id")
     assert event == {"type": "parley.input_transcript.unstable", "text": " my frie", "elapsed_ms": 1_200}
+
+
+def test_what_is_being_played_is_told_with_the_place_of_its_words_and_of_the_speaker() -> None:
+    for end_ms in (1_399, None):
+        event = encoded(TranslationPlaying(end_ms, 5_230))
+        assert event.pop("event_id")
+        assert event == {"type": "parley.translation.playing", "end_ms": end_ms, "input_ms": 5_230}
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from parley.cables.folders import runtime_folder, write_private
+from parley.cables.folders import replace_text, runtime_folder
 from parley.cables.pulse import read_sound_server
 from parley.cables.sound_server import SoundDevice, SoundServer, SoundServerUnavailable
 from parley.errors import ParleyError
@@ -83,7 +83,7 @@ def expose_devices(server: SoundServer | None = None) -> list[ExposedDevice]:
         _name_new(found.devices)
         path = _file()
         try:
-            write_private(path, _configuration())
+            replace_text(path, _configuration())
         except OSError as error:
             raise SoundServerUnavailable(f"{path} cannot be written: {error.strerror}.", "Is the disk full?") from error
         os.environ[VARIABLE] = _search_path(path)

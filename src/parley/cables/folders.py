@@ -6,10 +6,9 @@ Laws: a folder that others may use, or that belongs to another user, is refused.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
-from parley.audio.private_files import NotPrivate, make_private_folder, private_runtime_folder
+from parley.audio.private_files import FILE_MODE, NotPrivate, make_private_folder, private_runtime_folder, replace_file
 from parley.errors import ParleyError
 
 
@@ -40,22 +39,7 @@ def config_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file by a new one for this user only (0600), whole or not at all. Raises `OSError`."""
-    replace(path, text, 0o600)
-
-
-def replace(path: Path, text: str, mode: int) -> None:
+def replace_text(path: Path, text: str, mode: int = FILE_MODE) -> None:
     """Replace a file by a new one with this mode, whole or not at all. Raises `OSError`."""
     make_private_folder(path.parent)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    replace_file(path, text.encode("utf-8", "surrogateescape"), mode=mode)

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from parley.cables.folders import config_folder, replace
+from parley.cables.folders import config_folder, replace_text
 from parley.cables.own import CABLES, CALL, MARK, MICROPHONE, RATE
 from parley.errors import ParleyError
 
@@ -171,7 +171,7 @@ def _write(file: Path, text: str) -> None:
     real = Path(os.path.realpath(file))
     try:
         mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o644
-        replace(real, text, mode)
+        replace_text(real, text, mode)
     except OSError as error:
         raise _failed(file, error) from error
 

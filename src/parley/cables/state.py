@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from parley.cables.folders import write_private
+from parley.cables.folders import replace_text
 from parley.cables.sound_server import ServerModule
 from parley.errors import ParleyError
 from parley.models.store import data_folder
@@ -61,7 +61,7 @@ def remember(modules: list[RememberedModule]) -> None:
     file = path()
     try:
         if modules:
-            write_private(
+            replace_text(
                 file, json.dumps({"version": VERSION, "modules": [asdict(each) for each in modules]}, indent=2) + "\n"
             )
         else:

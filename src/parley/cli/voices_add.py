@@ -224,11 +224,13 @@ def _speakers(config: Config, *stages: Stage[Any]) -> Iterator[tuple[str, Engine
 
     for name, pipeline in config.pipelines.items():
         for stage in stages:
-            if stage in pipeline.engines and pipeline.engines[stage].name != "bench":
+            if stage in pipeline.engines:
                 try:
-                    yield name, registry.create(stage, pipeline.engines[stage])
+                    engine = registry.create(stage, pipeline.engines[stage])
                 except EngineUnavailable:
                     continue
+                if not engine.info.measuring:
+                    yield name, engine
 
 
 def _why_not(engine: Any, voice: OwnVoice, config: Config) -> str:

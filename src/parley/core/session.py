@@ -82,7 +82,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import Minter, SessionId
 from parley.core.words.items import Item
-from parley.core.words.limits import SAMPLES_PER_MS, STALLED_MICROPHONE_NS
+from parley.core.words.limits import STALLED_MICROPHONE_NS
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import ServerVad, Settings
@@ -155,17 +155,18 @@ class Session:
         return tuple(entry.view(played.get(entry.item.id)) for entry in self._st.conversation.entries())
 
     @property
+    def ending(self) -> bool:
+        """Whether its client has asked for its end, or the server: no more input is taken."""
+        return self._st.closing != "no"
+
+    @property
     def speaking(self) -> bool:
         """Whether the listener hears a reply."""
         return self._st.playback.audible(self._st.now)
 
     def turn_audio(self, longest_ms: int) -> bytes:
         """The end of the turn now being spoken, up to what was scored last, in the input's format; b"" without a turn."""
-        st = self._st
-        turn, end = st.turns.turn, st.turns.scored_to
-        if turn is None:
-            return b""
-        return st.input.span(max(turn.start_sample, end - longest_ms * SAMPLES_PER_MS), end)
+        return self._st.turn_audio(longest_ms)
 
     @property
     def late_events(self) -> int:
@@ -204,10 +205,9 @@ class Session:
             self._route(event)
         except PeerError as error:
             st.tell(ErrorRaised(error.code, error.message, error.field, error.kind, getattr(event, "event_id", None)))
-        if isinstance(event, AudioArrived):
-            return self._taken()  # audio alone changes no other region; what follows from it comes with its score
-        self._settle()
-        check(st)
+        if not isinstance(event, AudioArrived):  # audio alone changes nothing else; what follows comes with its score
+            self._settle()
+            check(st)
         return self._taken()
 
     def _taken(self) -> list[Effect]:

@@ -29,6 +29,7 @@ from parley.core.regions.work_queue import WorkQueue
 from parley.core.words.effects import Effect, Tell
 from parley.core.words.events import SessionUpdateRequested
 from parley.core.words.ids import ItemId, Minter, SessionId, TurnId
+from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.notices import Notice
 from parley.core.words.rights import Asker, Rights, rights_of
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
@@ -124,6 +125,13 @@ class State:
 
     def do_all(self, effects: list[Effect]) -> None:
         self.out.extend(effects)
+
+    def turn_audio(self, longest_ms: int) -> bytes:
+        """The end of the turn now being spoken, up to what was scored last, in the input's format; b"" without a turn."""
+        turn, end = self.turns.turn, self.turns.scored_to
+        if turn is None:
+            return b""
+        return self.input.span(max(turn.start_sample, end - longest_ms * SAMPLES_PER_MS), end)
 
     @property
     def audio_exchanged(self) -> bool:

@@ -22,9 +22,13 @@ def common_info(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         logprobs=one.logprobs and other.logprobs,
         glossary=one.glossary and other.glossary,
         promises=one.promises and other.promises,
+        prompts=one.prompts and other.prompts,
+        keywords=one.keywords and other.keywords,
+        temperature=one.temperature and other.temperature,
         timings=one.timings and other.timings,
         normalizes=one.normalizes and other.normalizes,
         mixes=one.mixes and other.mixes,
         conversational=one.conversational or other.conversational,  # the other one does not look at it
         deterministic=False,
+        measuring=one.measuring or other.measuring,
     )

@@ -62,6 +62,11 @@ class LoadedPipeline:
         object.__setattr__(self, "targets", () if voiceless else self.languages.targets())
 
     @property
+    def hears(self) -> bool:
+        """Whether its recogniser hears what is said; one that measures does not."""
+        return not self.engines[STT].info.measuring
+
+    @property
     def languages(self) -> LanguageChain:
         """The languages of its recogniser, its translator and its voice."""
         tts = self.engines.find(TTS)
@@ -108,6 +113,8 @@ class LoadedPipeline:
             noise_reduction=processing.available(),
             recognizer=heard_by.name,
             recognizers=tuple(recognizers),
+            prompts=heard_by.prompts,
+            keywords=heard_by.keywords,
             languages=tuple(map(primary_tag, heard_by.languages)),
             targets=self.targets,
         )

@@ -17,9 +17,6 @@ import hashlib
 import json
 import os
 import re
-import stat
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +25,9 @@ from typing import Final
 import numpy as np
 
 from parley.audio import pcm
-from parley.audio.private_files import check_private, make_private_folder
+from parley.audio.private_files import check_private, make_private_folder, replace_file
 from parley.audio.types import Samples
+from parley.engines.kept_files import KeptFiles, remove_file
 from parley.engines.ports import SpeechChunk, Word
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.speech_claims import SpeechClaim, claim
@@ -42,9 +40,6 @@ _OWN: Final = re.compile(rf"[0-9a-f]{{64}}({SUFFIX}|{LOCK}|\.[0-9a-z_]+{PART})")
 
 MAX_FILE_BYTES: Final = 8 << 20
 """Nearly three minutes at 24 kHz: a clause lasts seconds."""
-
-STALE_S: Final = 60.0
-"""A file is written within milliseconds; one that is unfinished for so long was left by a process that ended."""
 
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 _LENGTH_BYTES: Final = 4
@@ -81,28 +76,13 @@ class FolderUsage:
     removed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    path: Path
-    used_s: float
-    size: int
-
-    @property
-    def passing(self) -> bool:
-        """Whether it is there only while a clause is spoken or written."""
-        return self.path.suffix in (PART, LOCK)
-
-    @property
-    def lock(self) -> bool:
-        return self.path.suffix == LOCK
-
-
 class SpeechFiles:
     """The files of one folder. Call `open()` first."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self._max_bytes = max_bytes
+        self._files = KeptFiles(folder, _OWN, SUFFIX)
 
     def open(self) -> FolderUsage:
         """Create the folder where it is missing, and remove what was left unfinished.
@@ -151,70 +131,30 @@ class SpeechFiles:
         """Keep the speech, and remove what was used least recently where there is too much. Raises `OSError`."""
         data = _written(key, speech)
         if len(data) <= min(MAX_FILE_BYTES, self._max_bytes):
-            descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f"{key}.", suffix=PART)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                os.replace(name, self._path(key))
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            replace_file(self._path(key), data, durable=False, prefix=f"{key}.", suffix=PART)
         return self.trim()
 
     def trim(self) -> FolderUsage:
         """Remove what is stale, and the least recently used files beyond the bound. Raises `OSError`."""
-        kept, removed = [], 0
-        for found in self._own_files():
-            if found.passing and time.time() - found.used_s > STALE_S:
-                removed += _remove(found)
-            elif not found.lock:
-                kept.append(found)
-        size, count = sum(found.size for found in kept), len(kept)
-        for found in sorted(kept, key=lambda one: one.used_s):
-            if size <= self._max_bytes:
-                break
-            removed += _remove(found)
-            size, count = size - found.size, count - 1
-        return FolderUsage(count, size, removed)
+        stay, removed = self._files.trim(self._max_bytes)
+        sizes = [file.size for file in stay if file.path.suffix != LOCK]
+        return FolderUsage(len(sizes), sum(sizes), removed)
 
     def usage(self) -> FolderUsage:
         """What is there; nothing where there is no folder. Raises `OSError`."""
-        sizes = [found.size for found in self._own_files() if not found.lock]
+        sizes = [file.size for file in self._files if file.path.suffix != LOCK]
         return FolderUsage(len(sizes), sum(sizes))
 
     def clear(self) -> FolderUsage:
         """Remove every file of the cache. Returns what was there. Raises `OSError`."""
-        there = list(self._own_files())
-        removed = [found for found in there if _remove(found)]
-        return FolderUsage(len(there), sum(found.size for found in there), sum(not found.lock for found in removed))
+        there = list(self._files)
+        removed = [file for file in there if remove_file(file.path)]
+        return FolderUsage(
+            len(there), sum(file.size for file in there), sum(file.path.suffix != LOCK for file in removed)
+        )
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{SUFFIX}"
-
-    def _own_files(self) -> Iterator[_Found]:
-        try:
-            entries = os.scandir(self.folder)
-        except FileNotFoundError:
-            return
-        with entries:
-            for entry in entries:
-                if not _OWN.fullmatch(entry.name):
-                    continue
-                try:
-                    found = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # another process has removed it meanwhile
-                if stat.S_ISREG(found.st_mode):
-                    yield _Found(Path(entry.path), found.st_mtime, found.st_size)
-
-
-def _remove(found: _Found) -> int:
-    """How many files were removed."""
-    try:
-        found.path.unlink()
-    except FileNotFoundError:
-        return 0
-    return 1
 
 
 def _written(key: str, speech: StoredSpeech) -> bytes:

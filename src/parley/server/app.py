@@ -53,6 +53,7 @@ from parley.server.links.websocket.by_path import GateByPath
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.paths import RAW_AUDIO_PATH, TWILIO_PATH
+from parley.server.refusal_log import RefusalLog
 from parley.server.rest import rest_app, rest_routes
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
@@ -84,8 +85,8 @@ class Application:
         metrics.registry.register(ChainMetrics(engines.chains()))
         metrics.registry.register(GuardMetrics(engines.guarded()))
         metrics.registry.register(CacheMetrics(engines.caches))
-        refused = _refusal_counter(metrics)
-        self._checks = HandshakeChecks(self.access, hosts, origins, refused)
+        refusals = RefusalLog(_refusal_counter(metrics))
+        self._checks = HandshakeChecks(self.access, hosts, origins, refusals)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
@@ -102,7 +103,7 @@ class Application:
         self.telephone = CallFactory(config.telephony, self.factory, self.calls)
         self.gate = self._gates()
         self.webrtc = CallsHttp(
-            config, self.calls, access=self.access, origins=origins, sessions=self.factory, refused=refused
+            config, self.calls, access=self.access, origins=origins, sessions=self.factory, refusals=refusals
         )
         self.audio = AudioRequests(self.access, origins, self.sessions)
         self.text = TextRest(config, engines, self.access, origins, self.sessions)

@@ -15,21 +15,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from parley.engines.voices.store import is_full_disk
+from parley.audio.private_files import is_full_disk
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.incoming_audio import UploadedAudio, incoming_audio
 from parley.server.refusals import Refusal, Refused
+from parley.server.request_body import body_pieces
 from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
 
 T = TypeVar("T")
@@ -181,12 +182,9 @@ async def _read_form(request: Request, shape: FormShape) -> Parts:
         others = "model" if "model" in shape.fields else ", ".join(shape.fields)
         message = f"Send the recording as multipart/form-data, with the fields {shape.file} and {others}."
         raise Refused(Refusal(400, "invalid_content_type", message))
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > shape.max_bytes:
-        raise Refused(_too_large(shape))
     parser = WholeForm(
         request.headers,
-        _bounded(request, shape),
+        body_pieces(request, shape.max_bytes, _too_large(shape)),
         max_files=1,
         max_fields=shape.max_fields,
         max_part_size=MAX_FIELD_BYTES,
@@ -195,8 +193,6 @@ async def _read_form(request: Request, shape: FormShape) -> Parts:
         form = await parser.parse()
     except MultiPartException as error:
         raise Refused(Refusal(400, "invalid_form", f"The form cannot be read: {error.message}")) from error
-    except ClientDisconnect:
-        raise Refused(GONE) from None
     file: UploadFile | None = None
     fields: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
@@ -270,13 +266,3 @@ class WholeForm(MultiPartParser):
         for file in self._files_to_close_on_error:
             with suppress(OSError):  # what it still holds finds no room, either
                 file.close()
-
-
-async def _bounded(request: Request, shape: FormShape) -> AsyncGenerator[bytes, None]:
-    """The body. Raises `Refused` beyond the limit."""
-    received = 0
-    async for piece in request.stream():
-        received += len(piece)
-        if received > shape.max_bytes:
-            raise Refused(_too_large(shape))
-        yield piece

@@ -34,6 +34,7 @@ from parley.server.access.origins import OriginRule
 from parley.server.openapi.operation import described, json_answer, json_body
 from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import BETA_REFUSED, Refusal, Refused
+from parley.server.request_body import read_body
 from parley.server.sessions import SessionFactory
 from parley.wire.dialect import Dialect
 
@@ -96,7 +97,7 @@ class ClientSecretsRest:
     )
     async def create(self, request: Request) -> Response:
         grant = self._grant(request)
-        body = _decoded(await _read(request), ClientSecretBody)
+        body = await _decoded(request, ClientSecretBody)
         session = {"type": "realtime"} if body.session is None else body.session
         value, secret, shown = self._made(grant, session, "ga", body.expires_after, path="session")
         return _answer({"value": value, "expires_at": secret.expires_at, "session": shown})
@@ -110,7 +111,7 @@ class ClientSecretsRest:
     )
     async def create_for_translation(self, request: Request) -> Response:
         grant = self._grant(request)
-        body = _decoded(await _read(request), ClientSecretBody)
+        body = await _decoded(request, ClientSecretBody)
         value, secret, shown = self._made(grant, body.session or {}, "translations", body.expires_after, path="session")
         return _answer({"value": value, "expires_at": secret.expires_at, "session": shown})
 
@@ -138,7 +139,7 @@ class ClientSecretsRest:
         grant = self._grant(request)
         if "beta" not in self._dialects:
             raise Refused(BETA_OFF)
-        session = _decoded(await _read(request), dict[str, Any])
+        session = await _decoded(request, dict[str, Any])
         wanted = _converted(session.pop("client_secret", None), _BetaSecret | None, "client_secret") or _BetaSecret()
         expires_after = wanted.expires_after or wanted.expires_at
         value, secret, shown = self._made(grant, session, "beta", expires_after, kind=kind)
@@ -178,19 +179,10 @@ class ClientSecretsRest:
         return token, secret, self._factory.shown(plan, grant, self._dialects[dialect], time.time())
 
 
-async def _read(request: Request) -> bytes:
-    """The body; `{}` where there is none."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise Refused(Refusal(413, "request_too_large", f"The body may have {MAX_BODY} bytes."))
-    return bytes(body) or b"{}"
-
-
-def _decoded(body: bytes, kind: type[Any]) -> Any:
+async def _decoded(request: Request, kind: type[Any]) -> Any:
+    """The body as a `kind`; an empty object where there is none."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(await read_body(request, MAX_BODY) or b"{}", type=kind)
     except msgspec.ValidationError as error:
         raise Refused(_invalid(error, "")) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

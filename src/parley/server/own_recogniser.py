@@ -35,9 +35,7 @@ class OwnRecogniser:
         first = [name for name in (self._config.default_pipeline,) if name in served]
         for name in dict.fromkeys((*first, *served)):
             known = served[name].engines[STT].info.languages
-            if served[name].config.engines[STT].name == "bench":
-                continue  # it hears nothing
-            if not known or primary_tag(language) in map(primary_tag, known):
+            if served[name].hears and (not known or primary_tag(language) in map(primary_tag, known)):
                 return replace(served[name], config=replace(served[name].config, language=language))
         return None
 

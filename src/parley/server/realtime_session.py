@@ -25,6 +25,7 @@ from parley.core.words.shell_notices import KeypadPressed
 from parley.runtime.driver import Driver
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
+from parley.runtime.original_bed import OriginalBed
 from parley.runtime.original_mix import OriginalMix
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import LoadedPipeline
@@ -49,7 +50,8 @@ MARK_BYTES = 16
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
     """What a client asks for, on any link. `kind` None and `model` "": as the client secret says, else a conversation with the default
-    pipeline. `client` is its address, for the log. `wishes`: how the handshake wants the session to begin."""
+    pipeline. `client` is its address, for the log. `wishes`: how the handshake wants the session to begin. `shown`: the notices that the
+    link takes, all of them where it is None; no others are encoded."""
 
     grant: Grant
     dialect: Dialect
@@ -57,6 +59,7 @@ class SessionRequest:
     kind: SessionKind | None = None
     client: str = ""
     wishes: SettingsPatch = field(default_factory=SettingsPatch)
+    shown: Collection[type[Notice]] | None = None
 
 
 class Attached(Listener, Protocol):
@@ -69,7 +72,8 @@ class Attached(Listener, Protocol):
 
 
 class RealtimeSession:
-    """One conversation on one link: the link's `Peer`. `paced`: the link plays the output audio."""
+    """One conversation on one link: the link's `Peer`. `paced`: the link plays the output audio. `original`: the listener of a translation
+    hears the speaker too."""
 
     def __init__(
         self,
@@ -82,13 +86,14 @@ class RealtimeSession:
         running: Sessions,
         metrics: Metrics,
         loudspeaker: Loudspeaker | None,
-        mix: OriginalMix | None = None,
+        original: OriginalMix | OriginalBed | None = None,
     ) -> None:
         self.grant = request.grant
-        self.paced = loudspeaker is not None
+        self.paced = loudspeaker is not None and loudspeaker is not original
         self._running = running
         self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
         self._dialect = request.dialect
+        self._shown = request.shown
         self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: Link
@@ -100,12 +105,12 @@ class RealtimeSession:
             session,
             pipeline,
             listeners,
-            watchers=[trace, measured] if mix is None else [trace, measured, mix],
+            watchers=[trace, measured] if original is None else [trace, measured, original],
             pipelines=pipelines,
-            loudspeaker=loudspeaker if mix is None else mix,
+            loudspeaker=loudspeaker,
         )
-        if mix is not None:
-            mix.connect(self._mixed, self.played)
+        if isinstance(original, OriginalMix):
+            original.connect(self._mixed, self.played)
 
     # --- for the link --------------------------------------------------------------------------------------------------
 
@@ -133,7 +138,10 @@ class RealtimeSession:
 
     def hear(self, audio: bytes) -> None:
         """Input audio, where the link carries it beside the messages; see `links/media_input.py`."""
-        self._driver.post(AudioArrived(audio), self)
+        if (
+            not self._driver.session.ending
+        ):  # what a client says while it asks for the end is on its way already, and no fault of its own
+            self._driver.post(AudioArrived(audio), self)
 
     def played(self, samples: int) -> None:
         """That many samples of output audio (24 kHz) have been played, where the link has a loudspeaker."""
@@ -209,6 +217,8 @@ class RealtimeSession:
         self.on_notice(OutputAudioDelta(PartAt(ResponseId(""), ItemId(""), 0, 0, elapsed_ms), audio))
 
     def on_notice(self, notice: Notice) -> None:
+        if self._shown is not None and type(notice) not in self._shown:
+            return
         frame = self._encoder.encode(notice)
         if frame is not None:
             self._link.send(frame)

@@ -30,6 +30,7 @@ from parley.engines.ports import TTS
 from parley.invocation import command
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
+from parley.runtime.original_bed import MixingLoudspeaker, OriginalBed
 from parley.runtime.original_mix import OriginalMix
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import LoadedPipeline
@@ -61,6 +62,11 @@ class PlannedSession:
     pipeline: LoadedPipeline
     settings: Settings
     pinned: PinnedSettings
+
+    @property
+    def original_volume(self) -> float | None:
+        """The factor, 0..1, by which the speaker is softened under the translation; None: the listener does not hear the speaker."""
+        return self.pipeline.config.original_volume if self.settings.kind == "translation" else None
 
 
 class SessionFactory:
@@ -157,6 +163,8 @@ class SessionFactory:
         plan = self.plan(request)
         if isinstance(plan, Refusal):
             return plan
+        if plan.original_volume is not None and not isinstance(loudspeaker, MixingLoudspeaker | None):
+            return _no_mixing(plan.pipeline)
         refusal = self._running.refusal(request.grant)
         secret = request.grant.secret
         if refusal is None and secret is not None and self._secrets.full:
@@ -169,10 +177,13 @@ class SessionFactory:
         return self._build(request, plan, loudspeaker)
 
     def _build(self, request: SessionRequest, plan: PlannedSession, loudspeaker: Loudspeaker | None) -> RealtimeSession:
-        mix, under = None, plan.pipeline.config.original_volume
-        if plan.settings.kind == "translation" and under is not None and loudspeaker is None:
-            mix = OriginalMix(under, asyncio.get_running_loop())
-        spec = self._spec(plan, request.grant, "remote" if loudspeaker is None and mix is None else "paced")
+        original: OriginalMix | OriginalBed | None = None
+        if plan.original_volume is not None and loudspeaker is None:
+            loudspeaker = original = OriginalMix(plan.original_volume, asyncio.get_running_loop())
+        elif plan.original_volume is not None and isinstance(loudspeaker, MixingLoudspeaker):
+            original = OriginalBed(plan.original_volume)
+            loudspeaker.play_over(original)
+        spec = self._spec(plan, request.grant, "remote" if loudspeaker is None else "paced")
         return RealtimeSession(
             *traced(spec, self._config.server.trace_dir),
             plan.pipeline,
@@ -181,7 +192,7 @@ class SessionFactory:
             running=self._running,
             metrics=self._metrics,
             loudspeaker=loudspeaker,
-            mix=mix,
+            original=original,
         )
 
     def _served(self, pinned: PinnedSettings, grant: Grant) -> ServedPipelines:
@@ -242,6 +253,15 @@ def _no_translator(pipeline: LoadedPipeline) -> Refusal:
         "docs/translation.md lists the ways."
     )
     return Refusal(400, "translation_not_available", message, param="model")
+
+
+def _no_mixing(pipeline: LoadedPipeline) -> Refusal:
+    """The refusal of a pipeline whose listener hears the speaker too, on a link that cannot play two voices at once."""
+    message = (
+        f"The pipeline {pipeline.name!r} has original_volume, and this connection cannot play the speaker under the translation. Open the "
+        "session over a WebSocket or WebRTC, or, on the server, remove original_volume from the pipeline."
+    )
+    return Refusal(400, "original_volume_not_available", message, param="model")
 
 
 def _pinned(settings: Settings, patch: SettingsPatch) -> PinnedSettings:

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Final, Literal
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -36,6 +36,7 @@ from parley.server.audio_upload import STOPPING, AudioRequests, until_gone
 from parley.server.openapi.operation import AUDIO, EVENTS, SSE, AnswerDescription, described, json_body
 from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, Refused
+from parley.server.request_body import read_body
 from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer, event, failure
 from parley.text.clauses import ClauseCutter
 from parley.text.language_tags import primary_tag
@@ -47,6 +48,13 @@ MAX_CHARACTERS: Final = 4096
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """Of the JSON: four bytes a character, each of them written as an escape, and the rest."""
+
+TOO_LARGE: Final = Refusal(
+    413,
+    "request_too_large",
+    f"The request is larger than {MAX_BODY_BYTES // 1024} kB; the input may have {MAX_CHARACTERS} characters.",
+    "input",
+)
 
 RATE: Final = 24_000
 
@@ -129,17 +137,9 @@ def _media_type(body: SpeechBody) -> str:
 
 
 async def _body(request: Request) -> SpeechBody:
-    data = bytearray()
+    data = await read_body(request, MAX_BODY_BYTES, TOO_LARGE)
     try:
-        async for part in request.stream():
-            data += part
-            if len(data) > MAX_BODY_BYTES:
-                message = f"The request is larger than {MAX_BODY_BYTES // 1024} kB; the input may have {MAX_CHARACTERS} characters."
-                raise Refused(Refusal(413, "request_too_large", message, "input"))
-    except ClientDisconnect:
-        raise Refused(Refusal(499, "client_closed_request", "The client has gone.")) from None
-    try:
-        value = msgspec.json.decode(bytes(data))
+        value = msgspec.json.decode(data)
         if isinstance(value, dict):  # some clients write null for what they leave out
             value = {name: given for name, given in value.items() if given is not None}
         return msgspec.convert(value, SpeechBody)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from parley.engines.ports import TextApi
-from parley.server.audio_upload import GONE
 from parley.server.refusals import Refusal, Refused
+from parley.server.request_body import read_body
 
 MAX_BODY: Final = 8 * 1024 * 1024
 """A few pictures in base64, or ten novels."""
@@ -58,21 +58,13 @@ class TextBody:
     stream: bool
 
 
-async def read_body(request: Request, api: TextApi) -> TextBody:
+async def read_text_body(request: Request, api: TextApi) -> TextBody:
     """The body of a request. Raises `Refused`."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refused(
             Refusal(400, "invalid_content_type", "Send the request as JSON, with the content type application/json.")
         )
-    data = bytearray()
-    try:
-        async for piece in request.stream():
-            data += piece
-            if len(data) > MAX_BODY:
-                raise Refused(Refusal(413, "request_too_large", f"The request is larger than {MAX_BODY >> 20} MiB."))
-    except ClientDisconnect:
-        raise Refused(GONE) from None
-    return checked(bytes(data), api)
+    return checked(await read_body(request, MAX_BODY), api)
 
 
 def checked(data: bytes, api: TextApi) -> TextBody:

@@ -49,7 +49,7 @@ from parley.server.pipelines import pipeline_with
 from parley.server.refusals import Refusal, RefusalType, Refused
 from parley.server.rest_places import BUSY_RETRY_S, RestPlaces
 from parley.server.streamed_answer import EVENT_STREAM, StreamedAnswer
-from parley.server.text_body import read_body
+from parley.server.text_body import read_text_body
 
 log = logging.getLogger("parley.server")
 
@@ -142,7 +142,7 @@ class TextRest:
             await stack.enter_async_context(self._places.admitted(request))
             if not self._config.server.text_api:
                 raise Refused(OFF)
-            body = await read_body(request, api)
+            body = await read_text_body(request, api)
             engine = self._engine(body.model, api)
             forwarded = _forwarded(engine, ForwardRequest(api, body.fields, body.stream))
             pieces = await stack.enter_async_context(aclosing(forwarded))
@@ -194,7 +194,9 @@ class TextRest:
         if able:
             return f"These pipelines can be used as `model`: {', '.join(able)}."
         other = (
-            "openai and ollama" if api == "chat" else "responses, openai (with OpenAI itself) and ollama (from 0.13.3)"
+            "openai, ollama and llama"
+            if api == "chat"
+            else "responses, openai (with OpenAI itself) and ollama (from 0.13.3)"
         )
         return f"No pipeline of this server can be used; the engines that can are {other}."
 

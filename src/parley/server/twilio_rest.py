@@ -19,6 +19,7 @@ from parley.server.links.twilio.signature import Signatures
 from parley.server.openapi.operation import PLAIN, AnswerDescription, Body, QueryField, described
 from parley.server.paths import TWILIO_PATH
 from parley.server.refusals import Refusal, Refused
+from parley.server.request_body import read_body
 
 MOST_BYTES: Final = 64 * 1024
 """Twilio's forms have some forty parameters of a few words."""
@@ -52,7 +53,7 @@ class TwilioRest:
         """TwiML that connects the call to this server. The query says how it is to begin: `pipeline`, `voice` and the like."""
         if not self._signatures.checked:
             raise Refused(NOT_CONFIGURED)
-        form = parse_qsl((await _body(request)).decode("utf-8", "replace"), keep_blank_values=True)
+        form = parse_qsl((await read_body(request, MOST_BYTES)).decode("utf-8", "replace"), keep_blank_values=True)
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         refusal = self._signatures.refusal(target, request.headers, form)
         if refusal is not None:
@@ -74,12 +75,3 @@ class TwilioRest:
         )
         stream = f"<Stream url={quoteattr(url)}>{named}</Stream>"
         return f'<?xml version="1.0" encoding="UTF-8"?><Response><Connect>{stream}</Connect></Response>'
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise Refused(Refusal(413, "request_too_large", f"The form is larger than {MOST_BYTES} bytes."))
-    return bytes(body)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
+from parley.audio.private_files import is_full_disk
 from parley.engines.voices.records import OwnConsent, OwnVoice, VoiceRefused
-from parley.engines.voices.store import is_full_disk
-from parley.server.audio_upload import GONE
 from parley.server.openapi.operation import QueryField
 from parley.server.refusals import Refusal, Refused
+from parley.server.request_body import read_body, too_large
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,6 +38,12 @@ PAGE_FIELDS: Final = (
         {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": USUAL_PAGE},
     ),
 )
+
+_REMEDIES: Final = {
+    "voice_not_found": "GET /v1/audio/voices lists those that there are.",
+    "name_taken": "Choose another name, or delete that voice first.",
+}
+"""In place of the commands that the server's owner is told."""
 
 _STATUS: Final = {"voice_not_found": 404, "consent_not_found": 404, "name_taken": 409, "clip_too_large": 413}
 
@@ -66,21 +72,15 @@ async def stored(fields: Mapping[str, str], function: Callable[P, T], *args: P.a
 
 def refusal_of(error: VoiceRefused, fields: Mapping[str, str]) -> Refusal:
     """The refusal for what the store refuses."""
-    return Refusal(_STATUS.get(error.code, 400), error.code, str(error), fields.get(error.field, error.field))
+    message = f"{error.message} {_REMEDIES.get(error.code, error.remedy)}".strip()
+    return Refusal(_STATUS.get(error.code, 400), error.code, message, fields.get(error.field, error.field))
 
 
 async def new_name(request: Request) -> str:
     """The name in a body `{"name": ...}`. Raises `Refused`."""
-    received = bytearray()
+    received = await read_body(request, MAX_BODY, too_large(MAX_BODY, "name"))
     try:
-        async for piece in request.stream():
-            received += piece
-            if len(received) > MAX_BODY:
-                raise Refused(Refusal(413, "request_too_large", f"The body is larger than {MAX_BODY} bytes.", "name"))
-    except ClientDisconnect:
-        raise Refused(GONE) from None
-    try:
-        return msgspec.json.decode(bytes(received), type=Renamed).name
+        return msgspec.json.decode(received, type=Renamed).name
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         message = f'The body must be JSON, {{"name": "..."}} and nothing else: {error}.'
         raise Refused(Refusal(400, "invalid_value", message, "name")) from None

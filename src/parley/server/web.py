@@ -260,6 +260,7 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         "language": config.language,
         "understands": list(can.languages),
         "translates_into": list(can.targets),
+        "hears": pipeline.hears,
         "speculation": config.speculation,
         "barge_in": config.barge_in,
     }

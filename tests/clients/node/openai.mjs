@@ -104,6 +104,17 @@ const SCENARIOS = {
     const refused = await client.audio.speech.create({ model: 'tts-1', voice: 'nobody', input: 'Good morning.' }).catch((error) => error);
     return { bytes: (await spoken.arrayBuffer()).byteLength, text, refused: { status: refused.status, param: refused.param } };
   },
+  async transcription() {
+    const create = (fields) => client.audio.transcriptions.create({ model: 'whisper-1', file: createReadStream(audio), ...fields });
+    const { text } = await create({});
+    const { words } = await create({ response_format: 'verbose_json', timestamp_granularities: ['word'] });
+    const subtitles = await create({ response_format: 'srt' });
+    const events = [];
+    for await (const event of await create({ model: 'gpt-4o-transcribe', stream: true })) events.push(event);
+    const refused = await create({ model: 'nobody' }).catch((error) => error);
+    const last = { type: events.at(-1).type, text: events.at(-1).text };
+    return { text, words: words.map(({ word }) => word), subtitles, last, refused: { status: refused.status, param: refused.param } };
+  },
 };
 
 console.log(JSON.stringify(await SCENARIOS[scenario]()));

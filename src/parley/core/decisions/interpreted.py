@@ -11,8 +11,10 @@ from parley.core.regions.turn_taking import FRAME
 from parley.core.state import State
 from parley.core.words.effects import CloseLink
 from parley.core.words.errors import PeerError
-from parley.core.words.limits import INTERPRETED_ITEMS
+from parley.core.words.limits import INTERPRETED_ITEMS, SAMPLES_PER_MS
 from parley.core.words.notices import TranslationClosed
+from parley.core.words.settings import CLAUSES
+from parley.core.words.translation_notices import TranslationPlaying
 
 
 class InterpretedSession:
@@ -58,11 +60,22 @@ class InterpretedSession:
         if st.settings.kind != "translation":
             return False
         self._forget_old_items()
+        self._tell_playing()
         if st.closing != "output" or self._busy():
             return False
         st.tell(TranslationClosed())
         st.do(CloseLink("server_shutting_down" if st.winding_down else "session_closed"))
         return True
+
+    def _tell_playing(self) -> None:
+        """Tell a client that asked for the records of clauses what it is about to hear, where it cannot know that by itself."""
+        st = self.st
+        if not st.playback.holds_buffer or CLAUSES not in st.settings.include:
+            return
+        unheard = st.playback.unheard(st.now)
+        end_ms = unheard[0][0].elapsed_ms if unheard else None
+        if st.captions.change_playing(end_ms):
+            st.tell(TranslationPlaying(end_ms, st.input.received // SAMPLES_PER_MS))
 
     def _busy(self) -> bool:
         """Whether anything is still to come of what was received."""

@@ -18,6 +18,7 @@ class Captions:
         self._source_end = ""
         self._target_end = ""
         self._unstable = ""
+        self._playing: int | None = None
 
     def next_clause(self) -> int:
         """The number of a new clause."""
@@ -38,6 +39,11 @@ class Captions:
             return None
         self._unstable = shown
         return shown
+
+    def change_playing(self, end_ms: int | None) -> bool:
+        """The translation whose words end there in the input is being played now, or none; returns whether that is a change."""
+        changed, self._playing = end_ms != self._playing, end_ms
+        return changed
 
     def add_target(self, text: str) -> str:
         """More of the translation; returns what is added to the running text."""

@@ -74,7 +74,7 @@ class Playback(ABC):
             if sound.response not in self.sounding:
                 self.sounding[sound.response] = None
                 effects += self._started(sound.response)
-            self.queue(sound.item, sound.response, sound.start, sound.samples, now)
+            self.queue(sound.item, sound.response, sound.start, sound.samples, now, sound.elapsed_ms)
         return effects + self._delivered(sound, audio, format, deltas, heard=heard)
 
     def drain(self, making: ResponseId | None, now: int) -> tuple[bool, list[Notice]]:
@@ -104,7 +104,9 @@ class Playback(ABC):
 
     # --- what has been heard -------------------------------------------------------------------------------------------------
 
-    def queue(self, item: ItemId, response: ResponseId, start: int, samples: int, now: int) -> None:
+    def queue(
+        self, item: ItemId, response: ResponseId, start: int, samples: int, now: int, elapsed_ms: int = 0
+    ) -> None:
         """More audio of `item`, beginning at sample `start` of it, is on its way to the listener."""
         if not self._unheard(now):
             self._sounds.clear()
@@ -113,7 +115,7 @@ class Playback(ABC):
         if last is not None and last.item == item and last.start + last.samples == start:
             last.samples += samples
         else:
-            self._sounds.append(Sound(item, response, start, samples))
+            self._sounds.append(Sound(item, response, start, samples, elapsed_ms))
 
     def audible(self, now: int) -> bool:
         return self._unheard(now) > 0

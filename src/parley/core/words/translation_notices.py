@@ -40,8 +40,17 @@ class UnstableWordsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TranslationPlaying:
+    """Where the server plays the translation: what goes out from now on, until the next one. `end_ms` is where its words end in the input
+    audio, as in `ClauseTranslated`; None: nothing goes out. `input_ms` is how much input audio has been received by now."""
+
+    end_ms: int | None
+    input_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TranslationClosed:
     """The client's `session.close` has been carried out: nothing follows. Only translation sessions have it."""
 
 
-TranslationNotice = ClauseTranslated | UnstableWordsChanged | TranslationClosed
+TranslationNotice = ClauseTranslated | UnstableWordsChanged | TranslationPlaying | TranslationClosed

@@ -44,6 +44,7 @@ class BenchModel:
         return EngineInfo(
             stage="llm",
             name="bench",
+            measuring=True,
             summary=f"A fixed sentence of fixed latency, for benchmarks (first token after {self._first_s * 1000:g} ms).",
             deterministic=True,
         )

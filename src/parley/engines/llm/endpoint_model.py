@@ -11,15 +11,18 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, Generic, Protocol, TypeVar
 
+from parley.engines.llm.reply_stream import ReplyReader, TimeLimits, read_reply
 from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import failure_of, model_not_found
 from parley.engines.openai_api.forwarding import PATHS, WHOLE_S, body_of, forwarded
 from parley.engines.openai_api.models import is_chat_model
 from parley.engines.openai_api.retries import retried
+from parley.engines.openai_api.server_events import ServerEvent
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -35,6 +38,16 @@ from parley.engines.ports import (
 )
 
 logger = logging.getLogger(__name__)
+
+
+class ReportingReader(ReplyReader[ServerEvent], Protocol):
+    """A reader that says what of a reply it did not understand."""
+
+    @property
+    def unread(self) -> tuple[str, ...]: ...
+
+
+R = TypeVar("R", bound=ReportingReader)
 
 MAX_REPORTED: Final = 100
 """Kinds of things in the server's streams that are named in the log."""
@@ -72,7 +85,7 @@ def read_config(model: str, reader: OptionReader, service: Service) -> OpenAICon
     )
 
 
-class EndpointModel(ABC):
+class EndpointModel(ABC, Generic[R]):
     """One model at one endpoint, shared by all sessions. A subclass streams the replies."""
 
     probe_tokens = 1
@@ -143,8 +156,27 @@ class EndpointModel(ABC):
         )
 
     @abstractmethod
-    def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+    def _reader(self, request: ChatRequest) -> R:
+        """What reads the events of one reply."""
+
+    @abstractmethod
+    async def _send(self, request: ChatRequest, stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
+        """Begin the stream of one reply, which `stack` closes; raises anything."""
+
+    def _learn(self, event: ChatEvent, reader: R) -> None:
+        """What an event of a reply tells about the next reply."""
+
+    async def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """One HTTP request for one reply; raises anything."""
+        reader = self._reader(request)
+        limits = TimeLimits(self._config.timeout_s, self._config.token_timeout_s)
+        try:
+            async with aclosing(read_reply(partial(self._send, request), reader, limits)) as events:
+                async for event in events:
+                    self._learn(event, reader)
+                    yield event
+        finally:
+            self._report(reader.unread)
 
     def _report(self, unread: Iterable[str]) -> None:
         """Log what of a reply was not understood; each kind once, as every reply may hold it."""

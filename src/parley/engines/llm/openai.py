@@ -7,14 +7,13 @@ once.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
 from parley.engines.llm.endpoint_model import EndpointModel, OpenAIConfig, read_config
 from parley.engines.llm.openai_request import ChatDialect, request_body
 from parley.engines.llm.openai_stream import StreamReader
-from parley.engines.llm.reply_stream import TimeLimits, read_reply
 from parley.engines.openai_api.errors import StatusError
 from parley.engines.openai_api.server_events import ServerEvent
 from parley.engines.openai_api.service import Service
@@ -50,7 +49,7 @@ def read_chat_config(model: str, reader: OptionReader) -> OpenAIConfig:
     return replace(read_config(model, reader, CHAT), audio=reader.flag("audio", False))
 
 
-class OpenAIModel(EndpointModel):
+class OpenAIModel(EndpointModel[StreamReader]):
     """A model that answers `POST /chat/completions`."""
 
     api = "chat"
@@ -73,22 +72,10 @@ class OpenAIModel(EndpointModel):
             audio=self._config.audio,
         )
 
-    async def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        reader = StreamReader(request, self._reasoning_opened)
-        limits = TimeLimits(self._config.timeout_s, self._config.token_timeout_s)
+    def _reader(self, request: ChatRequest) -> StreamReader:
+        return StreamReader(request, self._reasoning_opened)
 
-        async def begin(stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
-            return await self._send(request, stack)
-
-        try:
-            async with aclosing(read_reply(begin, reader, limits)) as events:
-                async for event in events:
-                    self._learn_reasoning(event, reader)
-                    yield event
-        finally:
-            self._report(reader.unread)
-
-    def _learn_reasoning(self, event: ChatEvent, reader: StreamReader) -> None:
+    def _learn(self, event: ChatEvent, reader: StreamReader) -> None:
         """Whether the next reply is to be taken for reasoning until a closing tag comes."""
         if reader.reasoning_unopened:
             self._reasoning_opened = self._reasoning_seen = True
@@ -96,7 +83,7 @@ class OpenAIModel(EndpointModel):
             self._reasoning_opened = False  # unlike other models of its name
 
     async def _send(self, request: ChatRequest, stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
-        """Begin the stream, which `stack` closes; repeats the request in another form where the server refuses a field."""
+        """As the base says; repeats the request in another form where the server refuses a field."""
         client = self._connection.client
         dialect = self._dialect
         tried = {dialect}

@@ -6,27 +6,20 @@ what they do not know).
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Literal
 
 from parley.engines.llm.message_parts import has_parts, parts_of, wav_of
+from parley.engines.llm.request_parts import json_of, refuses
 from parley.engines.ports import (
     AudioPart,
     ChatMessage,
     ChatRequest,
-    EngineRefused,
     ForceTool,
     ImagePart,
     Tool,
     ToolChoice,
 )
-
-_UNKNOWN: Final = re.compile(
-    r"unsupported|not support|unrecogni|unknown|unexpected|extra|not permitted|instead", re.IGNORECASE
-)
-"""How servers say that they do not know a parameter, and not that its value is too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +34,9 @@ class ChatDialect:
         """The dialect to try after a 400 or 422 that says `refusal`; None when it names nothing that could be said otherwise."""
         if self.stream_options and ("stream_options" in refusal or "include_usage" in refusal):
             return replace(self, stream_options=False)
-        if self.temperature and "temperature" in refusal and _UNKNOWN.search(refusal):
+        if self.temperature and refuses(refusal, "temperature"):
             return replace(self, temperature=False)
-        if self.max_tokens in refusal and _UNKNOWN.search(refusal):
+        if refuses(refusal, self.max_tokens):
             other: Literal["max_tokens", "max_completion_tokens"] = (
                 "max_tokens" if self.max_tokens == "max_completion_tokens" else "max_completion_tokens"
             )
@@ -69,7 +62,7 @@ def request_body(request: ChatRequest, model: str, dialect: ChatDialect, *, hear
     if request.reasoning_effort:
         body["reasoning_effort"] = request.reasoning_effort
     if request.json_schema:
-        schema = _json(request.json_schema, "the reply's JSON Schema")
+        schema = json_of(request.json_schema, "the reply's JSON Schema")
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
     if dialect.stream_options:
         body["stream_options"] = {"include_usage": True}
@@ -103,7 +96,7 @@ def _part(part: str | ImagePart | AudioPart) -> dict[str, object]:
 
 
 def _tool(tool: Tool) -> dict[str, object]:
-    parameters = _json(tool.parameters, f"the parameters of the tool {tool.name!r}")
+    parameters = json_of(tool.parameters, f"the parameters of the tool {tool.name!r}")
     return {
         "type": "function",
         "function": {"name": tool.name, "description": tool.description, "parameters": parameters},
@@ -114,10 +107,3 @@ def _tool_choice(choice: ToolChoice) -> object:
     if isinstance(choice, ForceTool):
         return {"type": "function", "function": {"name": choice.name}}
     return choice
-
-
-def _json(text: str, what: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise EngineRefused(f"JSON was expected in {what}: {error}.", code="invalid_value") from None

@@ -6,19 +6,19 @@ Laws (beside those of `endpoint_model`): the server stores nothing; that a model
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
 from parley.engines.llm.endpoint_model import EndpointModel, OpenAIConfig, read_config
-from parley.engines.llm.reply_stream import TimeLimits, read_reply
-from parley.engines.llm.responses_request import refuses_temperature, request_body
+from parley.engines.llm.request_parts import refuses
+from parley.engines.llm.responses_request import request_body
 from parley.engines.llm.responses_stream import ResponsesReader
 from parley.engines.openai_api.errors import StatusError
 from parley.engines.openai_api.server_events import ServerEvent
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
-from parley.engines.ports import ChatEvent, ChatRequest, EngineInfo
+from parley.engines.ports import ChatRequest, EngineInfo
 
 RESPONSES: Final = Service(
     stage="llm",
@@ -42,7 +42,7 @@ def create(model: str, options: Mapping[str, object]) -> ResponsesModel:
     return ResponsesModel(config)
 
 
-class ResponsesModel(EndpointModel):
+class ResponsesModel(EndpointModel[ResponsesReader]):
     """A model that answers `POST /responses`."""
 
     api = "responses"
@@ -64,22 +64,11 @@ class ResponsesModel(EndpointModel):
             images=self._config.images,
         )
 
-    async def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        reader = ResponsesReader(request)
-        limits = TimeLimits(self._config.timeout_s, self._config.token_timeout_s)
-
-        async def begin(stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
-            return await self._send(request, stack)
-
-        try:
-            async with aclosing(read_reply(begin, reader, limits)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            self._report(reader.unread)
+    def _reader(self, request: ChatRequest) -> ResponsesReader:
+        return ResponsesReader(request)
 
     async def _send(self, request: ChatRequest, stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
-        """Begin the stream, which `stack` closes; repeats the request without a temperature where the model takes none."""
+        """As the base says; repeats the request without a temperature where the model takes none."""
         config = self._config
         while True:
             body = request_body(request, self.model, config.reasoning_effort)
@@ -91,6 +80,6 @@ class ResponsesModel(EndpointModel):
             try:
                 return await stack.enter_async_context(self._connection.client.stream("/responses", body))
             except StatusError as error:
-                if error.status != 400 or not self._takes_temperature or not refuses_temperature(str(error.body)):
+                if error.status != 400 or not self._takes_temperature or not refuses(str(error.body), "temperature"):
                     raise
                 self._takes_temperature = False

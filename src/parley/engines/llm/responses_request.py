@@ -8,24 +8,19 @@ Source: the parameter types of the package `openai` 3.57 (`types/responses/respo
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from typing import Final
 
 from parley.engines.llm.message_parts import parts_of
+from parley.engines.llm.request_parts import json_of
 from parley.engines.ports import (
     AudioPart,
     ChatMessage,
     ChatRequest,
-    EngineRefused,
     ForceTool,
     ImagePart,
     Tool,
     ToolChoice,
 )
-
-_UNKNOWN: Final = re.compile(r"unsupported|not support|unrecogni|unknown|unexpected|not permitted", re.IGNORECASE)
 
 
 def request_body(request: ChatRequest, model: str, effort: str = "") -> dict[str, object]:
@@ -51,14 +46,9 @@ def request_body(request: ChatRequest, model: str, effort: str = "") -> dict[str
     if request.reasoning_effort or effort:
         body["reasoning"] = {"effort": request.reasoning_effort or effort}
     if request.json_schema:
-        schema = _json(request.json_schema, "the reply's JSON Schema")
+        schema = json_of(request.json_schema, "the reply's JSON Schema")
         body["text"] = {"format": {"type": "json_schema", "name": "reply", "schema": schema}}
     return body
-
-
-def refuses_temperature(refusal: str) -> bool:
-    """Whether a 400 says that the model takes no temperature, as reasoning models do not."""
-    return "temperature" in refusal and _UNKNOWN.search(refusal) is not None
 
 
 def _items(message: ChatMessage) -> Iterator[dict[str, object]]:
@@ -85,7 +75,7 @@ def _part(part: str | ImagePart | AudioPart) -> dict[str, object]:
 
 def _tool(tool: Tool) -> dict[str, object]:
     """`strict` is said, as the server would else take it to be true, and refuse most schemas."""
-    parameters = _json(tool.parameters, f"the parameters of the tool {tool.name!r}")
+    parameters = json_of(tool.parameters, f"the parameters of the tool {tool.name!r}")
     named = {"type": "function", "name": tool.name, "description": tool.description}
     return {**named, "parameters": parameters, "strict": False}
 
@@ -94,10 +84,3 @@ def _tool_choice(choice: ToolChoice) -> object:
     if isinstance(choice, ForceTool):
         return {"type": "function", "name": choice.name}
     return choice
-
-
-def _json(text: str, what: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise EngineRefused(f"JSON was expected in {what}: {error}.", code="invalid_value") from None

@@ -45,6 +45,7 @@ class BenchTranslator:
         return EngineInfo(
             stage="mt",
             name="bench",
+            measuring=True,
             summary=f"Words with their letters reversed, for benchmarks (first word after {self._first_s * 1000:g} ms).",
             languages=LANGUAGES,
             glossary=True,

@@ -60,6 +60,7 @@ class BenchSpeechModel:
         return EngineInfo(
             stage="speech",
             name="bench",
+            measuring=True,
             summary=f"A tone for each word, for benchmarks (first audio after {self._first_s * 1000:g} ms).",
             sample_rate=INPUT_RATE,
             voices=(VOICE,),

@@ -35,6 +35,7 @@ class BenchRecognizer:
         return EngineInfo(
             stage="stt",
             name="bench",
+            measuring=True,
             summary=f"A fixed word of fixed latency, for benchmarks (final after {self._final_s * 1000:g} ms).",
             sample_rate=SAMPLE_RATE,
             streams=False,

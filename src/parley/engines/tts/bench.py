@@ -50,6 +50,7 @@ class BenchSynthesizer:
         return EngineInfo(
             stage="tts",
             name="bench",
+            measuring=True,
             summary=f"A tone of fixed latency, for benchmarks (first audio after {self._first_s * 1000:g} ms).",
             sample_rate=SAMPLE_RATE,
             voices=("tone",),

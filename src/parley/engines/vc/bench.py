@@ -48,6 +48,7 @@ class BenchConverter:
         return EngineInfo(
             stage="vc",
             name="bench",
+            measuring=True,
             summary=f"A filter that holds back {self.latency_ms:g} ms of audio, for benchmarks.",
             sample_rate=SAMPLE_RATE,
             voices=(VOICE,),

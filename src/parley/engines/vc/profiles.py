@@ -15,7 +15,6 @@ import hashlib
 import math
 import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,7 @@ import msgspec
 import numpy as np
 
 from parley.audio.mel_scale import Floats
-from parley.audio.private_files import make_private_folder
+from parley.audio.private_files import make_private_folder, replace_file
 from parley.audio.resampling import resample
 from parley.engines.ports import EngineRefused, EngineUnavailable, Samples
 from parley.engines.vc.envelope import (
@@ -190,17 +189,7 @@ def save(profile: VoiceProfile) -> Path:
     path = _path(profile.name)
     make_private_folder(path.parent)
     whole = {"format": FORMAT, "version": VERSION, "profile": asdict(profile)}
-    # `mkstemp` makes a file of mode 0600.
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{profile.name}.", suffix=".unfinished")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
+    replace_file(path, msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
     return path
 
 

@@ -20,17 +20,15 @@ import io
 import logging
 import os
 import re
-import stat
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.audio.private_files import NotPrivate, check_private, make_private_folder
+from parley.audio.private_files import NotPrivate, check_private, make_private_folder, replace_file
+from parley.engines.kept_files import KeptFiles, remove_file
 from parley.models import store
 
 log = logging.getLogger(__name__)
@@ -43,9 +41,6 @@ _OWN: Final = re.compile(rf"[0-9a-f]{{64}}({SUFFIX}|\.[0-9a-z_]+{PART})")
 MAX_BYTES: Final = 64 << 20
 MAX_FILE_BYTES: Final = 4 << 20
 """Half a minute of speech has 100 KB of codes."""
-
-STALE_S: Final = 60.0
-"""A file that is unfinished for so long was left by a process that ended."""
 
 _HALF: Final = 32
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
@@ -64,6 +59,7 @@ class CloneStates:
     def __init__(self, where: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
         self.folder = folder() if where is None else where
         self._max_bytes = max_bytes
+        self._files = KeptFiles(self.folder, _OWN, SUFFIX)
 
     def get_or_compute(
         self, clip: str, made_with: str, compute: Callable[[], State], source: Path | None = None
@@ -92,65 +88,22 @@ class CloneStates:
     def forget(self, clip: str) -> int:
         """Remove what was computed of a recording, whatever it was computed with. Returns how many files. Raises `OSError`."""
         mine = _clip_part(clip)
-        return sum(_remove(path) for path, _ in self._files() if path.name.startswith(mine))
+        return sum(remove_file(file.path) for file in self._files if file.path.name.startswith(mine))
 
     def _keep(self, path: Path, data: bytes, source: Path | None) -> None:
         if len(data) > min(MAX_FILE_BYTES, self._max_bytes) or _is_gone(source):
             return
         make_private_folder(self.folder)
         check_private(self.folder)
-        # `mkstemp` makes a file of mode 0600.
-        descriptor, unfinished = tempfile.mkstemp(dir=self.folder, prefix=f"{path.stem}.", suffix=PART)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile
-                os.replace(unfinished, path)
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
+        with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile
+            replace_file(path, data, durable=False, prefix=f"{path.stem}.", suffix=PART)
         if _is_gone(source):  # removed meanwhile: `forget` may have come before this file
-            _remove(path)
-        self._trim()
-
-    def _trim(self) -> None:
-        """Remove what is stale, and the least recently used files beyond the bound."""
-        kept = []
-        for path, found in self._files():
-            if path.suffix == PART and time.time() - found.st_mtime > STALE_S:
-                _remove(path)
-            else:
-                kept.append((found.st_mtime, found.st_size, path))
-        size = sum(one for _, one, _ in kept)
-        for _, one, path in sorted(kept):
-            if size <= self._max_bytes:
-                return
-            if path.suffix == SUFFIX:
-                _remove(path)
-                size -= one
-
-    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        try:
-            entries = list(os.scandir(self.folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for entry in entries:
-            if _OWN.fullmatch(entry.name):
-                with contextlib.suppress(FileNotFoundError):  # another process has removed it meanwhile
-                    found = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(found.st_mode):
-                        yield Path(entry.path), found
+            remove_file(path)
+        self._files.trim(self._max_bytes)
 
 
 def _is_gone(source: Path | None) -> bool:
     return source is not None and not source.exists()
-
-
-def _remove(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-        return True
-    return False
 
 
 def _key(clip: str, made_with: str) -> str:

@@ -13,11 +13,9 @@ Laws:
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -30,7 +28,7 @@ import numpy as np
 
 from parley.audio import files
 from parley.audio.files import Recording
-from parley.audio.private_files import make_private_folder, private_opener
+from parley.audio.private_files import UNFINISHED, make_private_folder, private_opener, replace_file
 from parley.engines.ports import ConsentRecording, VoiceSample, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import Style
@@ -60,7 +58,6 @@ USUAL_LIMIT: Final = 20
 
 MAX_RECORD: Final = 16 << 10
 _LOCK: Final = ".lock"
-_UNFINISHED: Final = ".unfinished"
 _SUFFIXES: Final = {"clip": ".wav", "tensor": ".bin"}
 
 R = TypeVar("R", OwnVoice, OwnConsent)
@@ -123,8 +120,9 @@ class VoiceStore:
 
     def sample(self, voice: OwnVoice) -> VoiceSample:
         """The recording of a clip. Raises `VoiceRefused` (`voice_not_found`, `voice_damaged`) where its file is gone or another."""
-        file = self._whole(voice)
-        recording = files.read(file)
+        with _unless_removed(voice):
+            file = self._whole(voice)
+            recording = files.read(file)
         consent = self._consent_of(voice)
         return VoiceSample(recording.audio, recording.sample_rate, voice.sha256, voice.text, file, consent)
 
@@ -134,7 +132,10 @@ class VoiceStore:
         if consent is None:
             return None
         path = self.folder / f"{consent.id}.wav"
-        wav = path.read_bytes() if path.exists() else b""
+        try:
+            wav = path.read_bytes()
+        except FileNotFoundError:
+            wav = b""
         if hashlib.sha256(wav).hexdigest() != consent.sha256:
             log.warning("the recording of the consent to the voice %r is damaged: %s", voice.name, path)
             return None
@@ -142,17 +143,12 @@ class VoiceStore:
 
     def tensor(self, voice: OwnVoice) -> VoiceTensor:
         """The style of a tensor. Raises as `sample()`."""
-        return VoiceTensor(voice.name, kokoro_tensors.read(self._whole(voice), voice.id), voice.sha256)
+        with _unless_removed(voice):
+            return VoiceTensor(voice.name, kokoro_tensors.read(self._whole(voice), voice.id), voice.sha256)
 
     def _whole(self, voice: OwnVoice) -> Path:
         path = self.folder / (voice.id + _SUFFIXES[voice.kind])
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except FileNotFoundError:
-            raise VoiceRefused(
-                f"The voice {voice.name!r} was removed.", "Choose another.", code="voice_not_found", field="id"
-            ) from None
-        if digest != voice.sha256:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != voice.sha256:
             raise VoiceRefused(
                 f"The file of the voice {voice.name!r} is damaged: {path}.",
                 f"Remove the voice and add it again: {command('voices', 'remove', voice.name)}",
@@ -345,40 +341,37 @@ class VoiceStore:
         for path in self.folder.iterdir():
             owned = is_id(path.stem, VOICE_PREFIX) or is_id(path.stem, CONSENT_PREFIX)
             orphan = owned and path.suffix in _SUFFIXES.values() and not path.with_suffix(".json").exists()
-            if orphan or (path.name.startswith(".") and path.suffix == _UNFINISHED):
+            if orphan or (path.name.startswith(".") and path.suffix == UNFINISHED):
                 path.unlink(missing_ok=True)
 
     def _keep(self, record: OwnVoice | OwnConsent, sound: bytes, suffix: str) -> None:
-        if suffix:
-            self._write(record.id + suffix, sound)
         try:
-            self._write(f"{record.id}.json", _encoded(record))
-        except BaseException:
             if suffix:
-                (self.folder / (record.id + suffix)).unlink(missing_ok=True)
+                replace_file(self.folder / (record.id + suffix), sound)
+            replace_file(self.folder / f"{record.id}.json", _encoded(record))
+        except BaseException:
+            self._delete(record.id)
             raise
 
     def _rewritten(self, record: R) -> R:
-        self._write(f"{record.id}.json", _encoded(record))
+        replace_file(self.folder / f"{record.id}.json", _encoded(record))
         return record
-
-    def _write(self, name: str, data: bytes) -> None:
-        # `mkstemp` makes a file of mode 0600.
-        descriptor, unfinished = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=_UNFINISHED)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, self.folder / name)
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
 
     def _delete(self, identity: str) -> None:
         # The record first: from then on the voice is not there.
         for suffix in (".json", *_SUFFIXES.values()):
             (self.folder / (identity + suffix)).unlink(missing_ok=True)
+
+
+@contextmanager
+def _unless_removed(voice: OwnVoice) -> Iterator[None]:
+    """Its file may go at any moment while it is read: another client, or another process, removes the voice."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise VoiceRefused(
+            f"The voice {voice.name!r} was removed.", "Choose another.", code="voice_not_found", field="id"
+        ) from None
 
 
 def _encoded(record: OwnVoice | OwnConsent) -> bytes:
@@ -393,8 +386,3 @@ def _refuse_taken(name: str, voices: tuple[OwnVoice, ...] | list[OwnVoice]) -> N
             code="name_taken",
             field="name",
         )
-
-
-def is_full_disk(error: OSError) -> bool:
-    """Whether there was no room for what was to be written."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

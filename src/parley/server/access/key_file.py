@@ -10,13 +10,11 @@ Does not know: what a scope opens (`access.py`), how minutes are counted (`quota
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +24,7 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from parley.audio.private_files import make_private_folder, private_opener
+from parley.audio.private_files import is_full_disk, make_private_folder, private_opener, replace_file
 from parley.config import ConfigError
 
 Scope = Literal["realtime", "audio", "text", "admin"]
@@ -177,29 +175,17 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: tuple[Key, ...]) -> None:
-    """Replace the file as a whole. (`mkstemp` makes files of mode 0600.)"""
-    data = msgspec.json.format(msgspec.json.encode(_File(1, keys)), indent=2) + b"\n"
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        replace_file(path, msgspec.json.format(msgspec.json.encode(_File(1, keys)), indent=2) + b"\n")
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return ConfigError(
         f"The key file {path} cannot be written: {error.strerror}.",
         remedy="Free space on its disk; the file is as it was."
-        if full
+        if is_full_disk(error)
         else "Name a file that this user may write to with --file, or server.keys_file (PARLEY_KEYS_FILE).",
     )
 

@@ -4,8 +4,8 @@ Laws:
 - What comes out is in one format, in the order in which it came, whatever output format the session has; audio that came in that format
   comes out as it is. A sample in is a sample out, counted at 24 kHz as everywhere; of G.711, whole bytes.
 - The queue holds what the core has let out, which is bounded (`core/words/limits.py`).
-- `take` says how many of its samples are speech. The link reports them to its session (`RealtimeSession.played`) once they have left:
-  an interruption cuts the reply to what was reported.
+- `take` says how many of its samples are speech; what lies under it (`play_over`) is not. The link reports them to its session
+  (`RealtimeSession.played`) once they have left: an interruption cuts the reply to what was reported.
 
 Does not know: clocks, the link's codec, or when anything is taken.
 """
@@ -19,6 +19,7 @@ from parley.audio.even_resampling import EvenResampler
 from parley.core.words.effects import Play
 from parley.core.words.ids import ResponseId
 from parley.core.words.settings import AudioFormat
+from parley.runtime.original_bed import OriginalBed
 from parley.runtime.sound import PCM_SCALE, decode
 from parley.server.links.media_format import NATIVE_FORMATS
 
@@ -26,13 +27,20 @@ _SILENCE: Final = {AudioFormat.PCM16: b"\0", AudioFormat.PCMU: b"\xff", AudioFor
 
 
 class OutputQueue:
-    """A `Loudspeaker`. `len()` is the samples that wait, at 24 kHz."""
+    """A `Loudspeaker`, and one that mixes where what comes out is PCM16. `len()` is the samples that wait, at 24 kHz."""
 
     def __init__(self, form: AudioFormat = AudioFormat.PCM16) -> None:
         self._form = form
         self._pieces: deque[memoryview] = deque()
         self._bytes = 0
         self._converted: _Converted | None = None
+        self._bed: OriginalBed | None = None
+
+    def play_over(self, bed: OriginalBed) -> None:
+        """From now on `bed` lies under all that is taken. Raises `ValueError` where what comes out is not PCM16."""
+        if self._form is not AudioFormat.PCM16:
+            raise ValueError(f"the original is mixed under PCM16, not {self._form.value}")
+        self._bed = bed
 
     def __len__(self) -> int:
         return self._form.samples(self._bytes)
@@ -55,7 +63,7 @@ class OutputQueue:
         self._converted = None
 
     def take(self, samples: int) -> tuple[bytes, int]:
-        """The next `samples`, filled up with silence, and how many of them are speech."""
+        """The next `samples`, filled up with silence, and how many of them, the first, are speech."""
         size = self._form.size(samples)
         speech = left = min(size, self._bytes)
         self._bytes -= speech
@@ -67,7 +75,8 @@ class OutputQueue:
                 piece = piece[:left]
             taken += piece
             left -= len(piece)
-        return bytes(taken) + _SILENCE[self._form] * (size - speech), self._form.samples(speech)
+        audio, spoken = bytes(taken) + _SILENCE[self._form] * (size - speech), self._form.samples(speech)
+        return (audio if self._bed is None else self._bed.lie_under(audio, spoken)), spoken
 
 
 class _Converted:

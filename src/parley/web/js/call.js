@@ -27,12 +27,12 @@ export class Call {
     this.lost = () => {};
   }
 
-  /** Resolves when events can be sent. Throws `ServerError` where the server refuses, `CallFault` where the call cannot be made. */
-  async place(model) {
+  /** `kind`: "conversation" or "translation". Resolves when events can be sent. Throws `ServerError` where the server refuses, `CallFault` where the call cannot be made. */
+  async place(model, kind) {
     if (!globalThis.RTCPeerConnection) throw new NoCalls("This browser has no WebRTC.");
     const { state, configuration } = await callSettings();
     if (state !== "ready") throw new NoCalls("This server has no WebRTC.");
-    const secret = await clientSecret(model);
+    const secret = await clientSecret(model, kind);
     if (this.over) return;
     const peer = new RTCPeerConnection(configuration);
     this.peer = peer;
@@ -43,7 +43,7 @@ export class Call {
     const opened = this.watch(peer.createDataChannel(CHANNEL));
     opened.catch(() => {}); // It is awaited below, where the answer was good.
     await peer.setLocalDescription();
-    const answer = await offerCall(peer.localDescription.sdp, secret);
+    const answer = await offerCall(peer.localDescription.sdp, secret, kind);
     if (this.over) return;
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
     this.timer = setTimeout(() => this.lost("Nothing came through: is UDP blocked?"), CONNECT_MS);

@@ -7,24 +7,30 @@
 // "lost" (the link broke).
 //
 // Laws: the microphone is sent without a gap while the session is open, silence where it is muted, since the server counts time in samples;
-// nothing that was received is left unplayed, unless the user wants it to be quiet. Does not know the page.
+// nothing that was received is left unplayed, unless the user wants it to be quiet. Over a call it is the server that plays, and tells which
+// clause it plays; the whole clause is then shown as heard. Does not know the page.
 
 import { Clauses } from "./clauses.js";
 import { Lag } from "./lag.js";
 import { Link } from "./link.js";
 import { fromBase64, toBase64 } from "./pcm.js";
+import { RemoteVoice } from "./remote-voice.js";
 
-const EARLY_FRAMES = 150; // 3 s: who presses Start speaks at once, while the connection is still being made.
+const EARLY_FRAMES = 400; // 8 s: who presses Start speaks at once, and a call that does not come about is given up after 5.
+const LAST_SOUND_MS = 200; // From Stop to the end of what is heard over a call: audio takes longer than the event that ends it.
+const SAMPLES_PER_MS = 24;
 const ELAPSED_STEP_MS = 200; // `elapsed_ms` is rounded down to it.
 const RECOGNISER = "whisper-1"; // Stands for the pipeline's own, whichever that is.
 
 export class Interpretation extends EventTarget {
-  constructor(loudspeaker) {
+  /** `way()`: how to connect, as for a `Link`. */
+  constructor(loudspeaker, way) {
     super();
     this.loudspeaker = loudspeaker;
     this.clauses = new Clauses();
     this.lag = new Lag();
-    this.link = new Link({ kind: "translation", reopens: false });
+    this.link = new Link({ kind: "translation", reopens: false, way });
+    this.link.addEventListener("stream", ({ detail }) => this.voice.attach(detail.stream, detail.receiver));
     this.link.addEventListener("state", ({ detail }) => this.linked(detail));
     this.link.addEventListener("event", ({ detail }) => HANDLERS[detail.type]?.call(this, detail));
     loudspeaker.addEventListener("playing", ({ detail }) => this.playing(detail));
@@ -34,6 +40,11 @@ export class Interpretation extends EventTarget {
       this.quiet();
       this.finish();
     });
+    this.voice = new RemoteVoice();
+    this.voice.addEventListener("sounding", ({ detail }) => this.playing({ item: detail.response, played: detail.samples, level: detail.level, at: performance.now() }));
+    this.voice.addEventListener("finished", ({ detail }) => this.playedOut({ item: detail.response, played: detail.samples }));
+    this.voice.addEventListener("silent", () => this.quiet());
+    this.microphone = null; // its track
     this.phase = "idle";
     this.target = "";
     this.muted = false;
@@ -50,6 +61,9 @@ export class Interpretation extends EventTarget {
     this.item = null; // the speech that is being received: {name, received, elapsedMs}
     this.unplayed = new Set();
     this.closed = false; // whether the server has said that all was sent
+    this.byCall = false; // whether the audio goes by a call: as media, played and counted by the server
+    this.spokenBy = null; // the microphone's track that a call sends
+    this.voice.detach();
   }
 
   get active() {
@@ -85,8 +99,16 @@ export class Interpretation extends EventTarget {
   stop() {
     if (this.phase === "connecting") this.quit("idle");
     if (this.phase !== "open") return;
-    this.send("session.close");
+    const { session } = this;
+    if (this.byCall) setTimeout(() => this.session === session && this.phase === "finishing" && this.heardOut(), LAST_SOUND_MS);
+    else this.send("session.close");
     this.enter("finishing");
+  }
+
+  /** All that was said before the stop has been sent in the call. */
+  heardOut() {
+    this.send("session.close");
+    this.setMicrophone(null);
   }
 
   /** Silence, at once; what is not yet translated is lost. */
@@ -96,6 +118,7 @@ export class Interpretation extends EventTarget {
     this.unplayed.clear();
     this.clauses.silenced();
     this.clauses.close(this.target);
+    this.voice.detach();
     await this.loudspeaker.stop();
   }
 
@@ -112,16 +135,33 @@ export class Interpretation extends EventTarget {
     if (this.muted) pcm.fill(0);
     if (!this.configured) {
       if (this.early.push(pcm) > EARLY_FRAMES) this.early.shift();
-    } else this.append(pcm);
+    } else if (!this.byCall) this.append(pcm);
   }
 
   append(pcm) {
-    this.lag.sent(pcm.length, performance.now());
+    if (!this.byCall) this.lag.sent(pcm.length, performance.now());
     this.send("session.input_audio_buffer.append", { audio: toBase64(pcm) });
+  }
+
+  /** The microphone's track, which a call sends; null where there is none. */
+  setMicrophone(track) {
+    this.microphone = track;
+    this.sendMicrophone();
+  }
+
+  /** Lets a call hear the microphone: what was said before the server has the settings goes first, as events. */
+  sendMicrophone() {
+    const { call } = this.link;
+    const silenced = !this.configured || this.muted;
+    if (this.spokenBy !== this.microphone) {
+      this.spokenBy = call && this.microphone;
+      call?.speak(this.microphone, silenced);
+    } else call?.mute(silenced);
   }
 
   setMuted(muted) {
     this.muted = muted;
+    this.sendMicrophone();
     this.emit("phase", this.phase);
   }
 
@@ -145,6 +185,18 @@ export class Interpretation extends EventTarget {
     }
     item.received += pcm.length;
     this.loudspeaker.play(item.name, pcm);
+  }
+
+  /** Over a call: words that end at `endMs` of the input are played from now on, or nothing (null); so much input had been received by then. */
+  plays(endMs, inputMs) {
+    this.lag.reached(inputMs * SAMPLES_PER_MS, performance.now());
+    this.voice.end({ heard: true });
+    if (endMs === null) return;
+    const item = itemOf(endMs);
+    this.unplayed.add(item);
+    this.lag.queued(item, 0, endMs);
+    this.clauses.received(item, 0);
+    this.voice.begin(item);
   }
 
   endItem() {
@@ -181,6 +233,7 @@ export class Interpretation extends EventTarget {
   // --- the end ------------------------------------------------------------------------------------------------------------------------
 
   linked(state) {
+    if (state.name === "open") this.byCall = this.link.call !== null;
     this.emit("state", state);
     if (!this.active || this.closed) return; // A server that stops breaks the link after it has said that all was sent.
     if (state.name === "closed") this.ended();
@@ -206,6 +259,11 @@ export class Interpretation extends EventTarget {
   lost(error) {
     const opened = this.session !== null;
     this.endItem();
+    if (this.byCall) {
+      this.voice.detach();
+      this.unplayed.clear();
+      this.clauses.silenced();
+    }
     this.clauses.close(this.target);
     if (opened) this.clauses.note("The session broke off here.");
     this.enter(opened ? "lost" : "idle");
@@ -222,6 +280,11 @@ export class Interpretation extends EventTarget {
   }
 }
 
+/** The speech in a call of the words that end there. */
+function itemOf(endMs) {
+  return `clause-${endMs}`;
+}
+
 /** What each event of the server does; called with the `Interpretation` as `this`. */
 const HANDLERS = {
   "session.created"({ session }) {
@@ -236,6 +299,7 @@ const HANDLERS = {
     if (!this.configured) {
       this.configured = true;
       this.early.splice(0).forEach((pcm) => this.append(pcm));
+      this.sendMicrophone();
       this.enter("open");
     }
     this.emit("session", session);
@@ -257,7 +321,17 @@ const HANDLERS = {
     this.speak(fromBase64(delta), elapsedMs ?? null);
   },
 
+  "parley.translation.playing"({ end_ms: endMs, input_ms: inputMs }) {
+    if (this.byCall) this.plays(endMs, inputMs);
+  },
+
   "parley.translation.clause"(record) {
+    if (this.byCall) {
+      const spoken = record.outcome === "translated" ? itemOf(record.end_ms) : null;
+      if (spoken) this.clauses.received(spoken, 0);
+      this.clauses.clause(record, spoken);
+      return;
+    }
     // Where the speaker is heard as well, the speech of a clause comes after its record, in one stream with the rest.
     const own = this.item?.elapsedMs === record.end_ms - (record.end_ms % ELAPSED_STEP_MS);
     const item = own ? this.item.name : null;

@@ -15,8 +15,8 @@ import { Microphone } from "./microphone.js";
 import { Parallel } from "./parallel.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
 import { interpreterWords, microphoneTrouble, serverTrouble } from "./states.js";
+import { showWay } from "./way.js";
 
-const MEASURING = "bench"; // Built in, and of no use to a listener.
 const HINT_MS = 6000;
 const KEPT = "What was translated stays here. A session cannot be resumed: going on opens a new one.";
 
@@ -34,7 +34,8 @@ export class Interpreter extends EventTarget {
     super();
     this.loudspeaker = new Loudspeaker();
     this.loudspeaker.sinkId = preferences.speaker;
-    this.session = new Interpretation(this.loudspeaker);
+    this.session = new Interpretation(this.loudspeaker, () => preferences.connection);
+    this.session.voice.sinkId = preferences.speaker;
     this.microphone = new Microphone((frame) => this.session.hear(frame), () => this.microphoneLost("lost"));
     this.alerts = new Alerts(byId("interpreter-alert"));
     this.dial = new Dial(byId("interpreter-ring"), REST);
@@ -55,7 +56,7 @@ export class Interpreter extends EventTarget {
 
   /** The pipelines that the server serves, the default first. */
   serve(pipelines) {
-    this.pipelines = pipelines.filter(({ name, translates_into: targets }) => targets.length > 0 && name !== MEASURING);
+    this.pipelines = pipelines.filter(({ translates_into: targets, hears }) => targets.length > 0 && hears);
     this.draw();
   }
 
@@ -96,6 +97,7 @@ export class Interpreter extends EventTarget {
     await this.microphone.start(microphoneOptions());
     this.alerts.clear("microphone");
     if (!this.listens) this.microphone.stop(); // It was stopped while the browser was asking for the permission.
+    this.session.setMicrophone(this.microphone.track);
   }
 
   get listens() {
@@ -104,6 +106,7 @@ export class Interpreter extends EventTarget {
 
   /** The session goes on without it, as a speaker who is silent does. */
   microphoneLost(reason) {
+    this.session.setMicrophone(null);
     const again = () => (this.session.active ? this.openMicrophone().catch((error) => this.microphoneLost(error.reason)) : this.start());
     this.alerts.show("microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", again] }) });
     this.draw();
@@ -182,7 +185,14 @@ export class Interpreter extends EventTarget {
     this.alerts.show("server", { ...shown, action: [opened ? "Go on" : "Try again", () => this.start()] });
   }
 
+  /** Calls are tried again from the next session on: one that is open goes on as it is. */
+  tryCalls() {
+    this.session.link.tryCalls();
+    this.showLink(this.session.link.state);
+  }
+
   showLink(state) {
+    showWay(byId("interpreter-way"), this.session.link);
     const name = this.pipeline?.name ?? "the server";
     if (state.name === "waiting") {
       this.alerts.show("server", { ...serverTrouble(state.error), until: state.until, action: ["Try now", () => this.session.link.open(name)] });

@@ -32,6 +32,12 @@ export class Lag {
     this.sentAt = at;
   }
 
+  /** The server had received so many samples of the microphone at `at` (ms), where it counts them itself. */
+  reached(samples, at) {
+    this.sentSamples = samples;
+    this.sentAt = at;
+  }
+
   /** The item goes on, from its sample `from` on, with words that end at `elapsedMs` of the input. */
   queued(item, from, elapsedMs) {
     const spans = this.spans.get(item);

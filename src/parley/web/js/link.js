@@ -10,7 +10,7 @@
 // call is tried until the page asks for it (`tryCalls`). Does not know what the events mean.
 
 import { Call, CallFault, NoCalls } from "./call.js";
-import { askAtTheDoor, ServerError, storedKey } from "./server.js";
+import { askAtTheDoor, ServerError, socketPath, storedKey } from "./server.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
@@ -22,8 +22,6 @@ const FINAL_CODES = new Set([
 
 // Refusals of a call that say nothing about a session over the WebSocket.
 const ONLY_CALLS = new Set(["webrtc_not_available", "call_not_answered", "too_many_calls", "unreadable"]);
-
-const PATHS = { conversation: "/v1/realtime", translation: "/v1/realtime/translations" };
 
 const CLOSES = {
   1001: ["restarting", "The server is shutting down."], // A session that has expired is told so before.
@@ -50,6 +48,7 @@ export class Link extends EventTarget {
     this.timer = null;
     this.openedAt = 0;
     this.expired = false;
+    this.finished = false; // whether the server has said that the session is over as it was meant to be
     addEventListener("online", () => this.state.name === "waiting" && this.open(this.model));
   }
 
@@ -58,6 +57,7 @@ export class Link extends EventTarget {
     this.drop();
     this.model = model;
     this.expired = false;
+    this.finished = false;
     this.enter({ name: "connecting", again: this.state.again ?? false });
     const way = this.way();
     if (way === "webrtc" || (way === "automatic" && !this.fallback)) this.place(way);
@@ -74,11 +74,11 @@ export class Link extends EventTarget {
     const call = new Call({
       onEvent: (data) => this.call === call && this.receive(data),
       onStream: (stream, receiver) => this.call === call && this.dispatchEvent(new CustomEvent("stream", { detail: { stream, receiver } })),
-      onLost: () => this.call === call && this.lost({ code: 1006, reason: "" }),
+      onLost: () => this.call === call && this.lost({ code: this.finished ? 1000 : 1006, reason: "" }),
     });
     this.call = call;
     try {
-      await call.place(this.model);
+      await call.place(this.model, this.kind);
       if (this.call === call) this.opened();
     } catch (error) {
       if (this.call !== call) return;
@@ -98,7 +98,7 @@ export class Link extends EventTarget {
   dial() {
     const { model } = this;
     const key = storedKey();
-    const url = new URL(PATHS[this.kind], location.href);
+    const url = new URL(socketPath(this.kind), location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("model", model);
     const subprotocols = ["realtime", ...(key ? [`openai-insecure-api-key.${key}`] : [])];
@@ -124,6 +124,7 @@ export class Link extends EventTarget {
   receive(data) {
     const event = JSON.parse(data);
     if (event.type === "error" && event.error.code === "session_expired") this.expired = true;
+    if (event.type === "session.closed") this.finished = true;
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
   }
 

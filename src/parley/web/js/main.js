@@ -20,6 +20,7 @@ import { nextTheme, theme } from "./theme.js";
 import { Views } from "./views.js";
 import { VoicesPanel } from "./voices-panel.js";
 import { waterfall } from "./waterfall.js";
+import { showWay } from "./way.js";
 
 const CONNECTION_NOTE = byId("connection-note").textContent;
 const FIRST_LOOK_MS = 1000; // Until the server is asked again when it did not answer at first; doubled up to fifteen seconds.
@@ -75,7 +76,10 @@ class Page {
       }
       this.showStatus();
     });
-    interpreter.addEventListener("status", () => this.showStatus());
+    interpreter.addEventListener("status", () => {
+      this.showStatus();
+      this.showWay();
+    });
     interpreter.addEventListener("locked", () => this.askForKey("That key does not open this server."));
     views.follow();
   }
@@ -163,9 +167,8 @@ class Page {
 
   /** Where the page would have made a call and could not: why, and what it does instead. Where there are none, the settings say so. */
   showWay() {
-    const { fallback, failed } = this.talk.link;
-    byId("way").textContent = failed ? `Over the WebSocket, because no call could be made. ${fallback}` : "";
-    byId("way").hidden = !failed;
+    showWay(byId("way"), this.talk.link);
+    const fallback = this.talk.link.fallback || this.interpreter.session.link.fallback;
     byId("connection-note").textContent = fallback ? `${fallback} The WebSocket is used.` : CONNECTION_NOTE;
   }
 
@@ -322,6 +325,7 @@ class Page {
     settings.addEventListener("anew", () => talk.connected && talk.connect(settings.model));
     settings.addEventListener("connection", () => {
       talk.link.tryCalls();
+      this.interpreter.tryCalls();
       this.showWay();
       if (talk.link.state.name !== "closed") talk.connect(settings.model);
     });
@@ -329,7 +333,7 @@ class Page {
     settings.addEventListener("microphone", () => {
       for (const view of [this, this.interpreter]) if (view.microphone.open) view.openMicrophone().catch((error) => view.microphoneLost(error.reason));
     });
-    settings.addEventListener("speaker", () => Promise.all([this.loudspeaker, this.interpreter.loudspeaker, talk.voice].map((voice) => voice.useDevice(preferences.speaker))).catch(() => {
+    settings.addEventListener("speaker", () => Promise.all([this.loudspeaker, talk.voice, this.interpreter.loudspeaker, this.interpreter.session.voice].map((voice) => voice.useDevice(preferences.speaker))).catch(() => {
       prefer({ speaker: "" });
       this.view.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
     }));

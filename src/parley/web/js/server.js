@@ -62,16 +62,25 @@ export async function callSettings() {
   return get("/parley/webrtc");
 }
 
-/** A key for one session with this pipeline, which can do nothing else. */
-export async function clientSecret(model) {
-  const session = { type: "realtime", ...(model && { model }) };
-  const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ session }) };
-  return (await get("/v1/realtime/client_secrets", options)).value;
+// Where sessions are opened, and what the configuration of a client secret says beside the model.
+const PATHS = { conversation: "/v1/realtime", translation: "/v1/realtime/translations" };
+const CONFIGURATIONS = { conversation: { type: "realtime" }, translation: {} };
+
+/** The path of WebSockets for sessions of this kind ("conversation" or "translation"). */
+export function socketPath(kind) {
+  return PATHS[kind];
 }
 
-/** The answer (SDP) to an offer; throws the `ServerError` that the call is refused with. */
-export async function offerCall(sdp, secret) {
-  const answer = await request("/v1/realtime/calls", {
+/** A key for one session of this kind with this pipeline, which can do nothing else. */
+export async function clientSecret(model, kind) {
+  const session = { ...CONFIGURATIONS[kind], ...(model && { model }) };
+  const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ session }) };
+  return (await get(`${PATHS[kind]}/client_secrets`, options)).value;
+}
+
+/** The answer (SDP) to an offer of a call of this kind; throws the `ServerError` that the call is refused with. */
+export async function offerCall(sdp, secret, kind) {
+  const answer = await request(`${PATHS[kind]}/calls`, {
     method: "POST", headers: { "content-type": "application/sdp", authorization: `Bearer ${secret}` }, body: sdp,
   });
   if (answer.ok) return answer.text();

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from parley.core.words import notices as n
 from parley.core.words.shell_notices import KeypadPressed
+from parley.core.words.translation_notices import TranslationPlaying
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named
@@ -32,7 +33,13 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return "session.created", _session(notice, wall_s())
         case n.SessionUpdated():
             return "session.updated", _session(notice, wall_s())
-        case n.ConversationCreated() | n.ClauseTranslated() | n.UnstableWordsChanged() | n.TranslationClosed():
+        case (
+            n.ConversationCreated()
+            | n.ClauseTranslated()
+            | n.UnstableWordsChanged()
+            | TranslationPlaying()
+            | n.TranslationClosed()
+        ):
             return None
         case n.ErrorRaised():
             return common.error_event(notice, ga_path)

@@ -1,8 +1,8 @@
 """Notices as server events of a translation session: the event's type and its members.
 
 Laws:
-- The events are those of the `openai` package, and two of Parley's own for a client that asked for them
-  (`parley.translation.clause`, `parley.input_transcript.unstable`).
+- The events are those of the `openai` package, and three of Parley's own for a client that asked for them
+  (`parley.translation.clause`, `parley.translation.playing`, `parley.input_transcript.unstable`).
 - A failed translation is an `error`; its text has been shown in the speaker's words.
 - `elapsed_ms` counts whole frames of 200 ms; null: nothing in the audio is a translation. What belongs to conversations (items, responses,
   turns) is None.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from parley.core.words import notices as n
+from parley.core.words.translation_notices import TranslationPlaying
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named, base64_text
 from parley.wire.field_paths import translation_path
@@ -61,6 +62,8 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return OUTPUT_AUDIO, {**audio_members(notice.at), "delta": base64_text(notice.audio)}
         case n.ClauseTranslated():
             return "parley.translation.clause", {field.name: getattr(notice, field.name) for field in fields(notice)}
+        case TranslationPlaying():
+            return "parley.translation.playing", {"end_ms": notice.end_ms, "input_ms": notice.input_ms}
         case n.UnstableWordsChanged():
             return "parley.input_transcript.unstable", {"text": notice.text, "elapsed_ms": elapsed(notice.elapsed_ms)}
         case _:

@@ -2,7 +2,7 @@
 
 Laws: the port is taken before any engine is loaded, as that of HTTP is. AudioSocket knows no credential but the call's UUID: where
 `telephony.audiosocket_uuids` names some, only those are taken, and compared in constant time. Connections whose
-call has not begun are bounded.
+call has not begun are bounded (`waiting_calls`).
 """
 
 from __future__ import annotations
@@ -19,18 +19,12 @@ from parley.server.links.telephone.telephone_call import CallFactory
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.refusals import Refusal
 from parley.server.sockets import listen_at
+from parley.server.waiting_calls import MOST_WAITING, CallMaker, WaitingCalls
 
 UNKNOWN: Final = Refusal(
     403,
     "unknown_call",
     "The call's UUID is not in telephony.audiosocket_uuids. Use the same UUID in the dialplan and in that list.",
-)
-
-MOST_WAITING: Final = 64
-"""Connections whose call has not begun; Asterisk's begin at once."""
-
-BUSY: Final = Refusal(
-    503, "server_overloaded", f"{MOST_WAITING} calls have connected and not begun.", None, "server_error", 5
 )
 
 
@@ -51,8 +45,7 @@ class AudioSocketDoor:
         self._access = access
         self._checks = checks
         self._calls = calls
-
-        self._waiting: set[AudioSocketConnection] = set()
+        self._waiting = WaitingCalls(MOST_WAITING)
 
     def connection(self, connections: set[Any]) -> asyncio.Protocol:
         """`connections` is uvicorn's set of what it must close when it stops."""
@@ -64,14 +57,15 @@ class AudioSocketDoor:
             found |= hmac.compare_digest(known, uuid)
         return self._access.account(self._key_name) if found else UNKNOWN
 
-    def waits(self, connection: AudioSocketConnection) -> Refusal | None:
-        if len(self._waiting) >= MOST_WAITING:
-            return BUSY
-        self._waiting.add(connection)
-        return None
+    def waits(self, connection: AudioSocketConnection, client: str) -> Refusal | None:
+        maker = CallMaker.of(None, client)
+        refusal = self._waiting.refusal(maker)
+        if refusal is None:
+            self._waiting.enter(connection, maker)
+        return refusal
 
     def began(self, connection: AudioSocketConnection) -> None:
-        self._waiting.discard(connection)
+        self._waiting.leave(connection)
 
     def refuse(self, refusal: Refusal, client: str) -> None:
-        self._checks.note(refusal, client)
+        self._checks.refusals.note(refusal, client, refusal.message)

@@ -14,7 +14,7 @@ from parley.config import ServerConfig
 from parley.server.calls import Calls
 from parley.server.links.link import Peer
 from parley.server.links.raw.opening import read_raw_opening
-from parley.server.links.raw.stream import RawStream
+from parley.server.links.raw.stream import SHOWN, RawStream
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import Refusal
@@ -44,7 +44,7 @@ class RawGate:
     ) -> Peer | Refusal:
         answer = self._answer(target, headers, subprotocols, client)
         if isinstance(answer, Refusal):
-            self._checks.note(answer, client)
+            self._checks.refusals.note(answer, client)
         return answer
 
     def _answer(
@@ -59,7 +59,8 @@ class RawGate:
         if isinstance(grant, Refusal):
             return grant
         stream = RawStream(opening, self._calls)
-        request = SessionRequest(grant, GA, opening.model, client=client, wishes=opening.wishes)
+        shown = SHOWN[opening.events]
+        request = SessionRequest(grant, GA, opening.model, client=client, wishes=opening.wishes, shown=shown)
         session = self._sessions.open(request, stream.output)
         if isinstance(session, Refusal):
             return replace(session, param=PARAMETER_OF.get(session.param or "", session.param))

@@ -3,23 +3,27 @@
 Laws:
 - The audio goes out at the listener's pace, `lead_ms` ahead at the most; an interruption sends nothing more of it, and then says so
   (`output_audio_buffer.cleared`).
-- Events that carry audio do not exist here. Which others are sent is the client's choice; whatever it chose, it may send any.
+- Events that carry audio do not exist here. Which others are encoded and sent is the client's choice (`SHOWN`); whatever it chose, it may
+  send any.
 - After `session.created` comes `parley.call.created`, with the id by which others attach to the session.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from typing import Final, cast
 
 import msgspec
 
+from parley.core.words.notices import Notice
 from parley.server.calls import Calls
 from parley.server.links.link import AudioLink, EndReason, Link, LongArrival
 from parley.server.links.media_call import MediaCall
 from parley.server.links.pacing import ClockedReports, PacedOutput
 from parley.server.links.raw.opening import Events, RawOpening
 from parley.server.realtime_session import RealtimeSession
+from parley.wire.dialects import GA
 
 BASIC: Final = frozenset(
     {
@@ -41,12 +45,12 @@ BASIC: Final = frozenset(
 )
 """What a device needs to show what goes on; the others are deltas, and the conversation's items."""
 
-_BEGINS: Final = '{"type":"'
-
-
-def event_type(frame: str) -> str:
-    """The type of a server event as the encoders write it: it comes first."""
-    return frame[len(_BEGINS) : frame.index('"', len(_BEGINS))]
+SHOWN: Final[Mapping[Events, Collection[type[Notice]] | None]] = {
+    "none": (),
+    "basic": frozenset(GA.server_events[name] for name in BASIC),
+    "all": None,
+}
+"""The notices that a stream takes, by the client's choice; None: all."""
 
 
 class RawStream:
@@ -55,7 +59,6 @@ class RawStream:
     def __init__(self, opening: RawOpening, calls: Calls) -> None:
         self._opening = opening
         self._calls = calls
-        self._events: Events = opening.events
         self._link: AudioLink | None = None
         self._call: MediaCall | None = None
         self.output = PacedOutput(
@@ -77,7 +80,7 @@ class RawStream:
         self._link = cast(AudioLink, link)
         call = self._running
         call.begin(self)
-        if self._events != "none":
+        if self._opening.events != "none":
             created = {"type": "parley.call.created", "call_id": call.id}
             self._link.send(msgspec.json.encode(created).decode())
 
@@ -100,9 +103,7 @@ class RawStream:
     # --- for the session -----------------------------------------------------------------------------------------------
 
     def send(self, text: str) -> None:
-        if self._link is None or self._events == "none":
-            return
-        if self._events == "all" or event_type(text) in BASIC:
+        if self._link is not None:
             self._link.send(text)
 
     def close(self, reason: EndReason) -> None:

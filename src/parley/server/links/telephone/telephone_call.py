@@ -115,7 +115,7 @@ class CallFactory:
     ) -> TelephoneCall | Refusal:
         """The call that begins on `link` now, with `output` as the loudspeaker of its session."""
         model = wishes.pipeline or ("" if grant.secret is not None else self.config.pipeline)
-        request = SessionRequest(grant, GA, model, client=caller.address, wishes=wishes.patch(form))
+        request = SessionRequest(grant, GA, model, client=caller.address, wishes=wishes.patch(form), shown=())
         session = self._sessions.open(request, output)
         if isinstance(session, Refusal):
             return session

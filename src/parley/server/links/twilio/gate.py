@@ -3,7 +3,7 @@
 Laws:
 - Whoever calls shows a key (in the path, or as a parameter of the TwiML) or Twilio's signature; where `telephony.twilio_auth_token` is set,
   the signature is demanded from everyone. Nothing is open where sessions need a key elsewhere.
-- Connections whose call has not begun are bounded: `MOST_WAITING`.
+- Connections whose call has not begun are bounded (`waiting_calls`).
 - No key is logged, nor the path that may hold one.
 """
 
@@ -22,13 +22,7 @@ from parley.server.links.twilio.stream import TwilioStream
 from parley.server.links.websocket.checks import HandshakeChecks
 from parley.server.paths import TWILIO_PATH
 from parley.server.refusals import Refusal
-
-MOST_WAITING: Final = 64
-"""Twilio's calls wait for milliseconds."""
-
-BUSY: Final = Refusal(
-    503, "server_overloaded", f"{MOST_WAITING} calls have connected and not begun.", None, "server_error", 5
-)
+from parley.server.waiting_calls import MOST_WAITING, CallMaker, WaitingCalls
 
 NO_KEY: Final = Refusal(
     401,
@@ -55,30 +49,33 @@ class TwilioGate:
         self._access = access
         self._signatures = signatures
         self._calls = calls
-        self._waiting: set[TwilioStream] = set()
+        self._waiting = WaitingCalls(MOST_WAITING)
 
     def accept(
         self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
     ) -> Peer | Refusal:
         answer = self._answer(target, headers, client)
         if isinstance(answer, Refusal):
-            self._checks.note(answer, client)
-        else:
-            self._waiting.add(answer)
+            self._checks.refusals.note(answer, client)
         return answer
 
     def _answer(self, target: str, headers: Mapping[str, str], client: str) -> TwilioStream | Refusal:
         if (refusal := self._checks.page(headers.get("host"), headers.get("origin"))) is not None:
             return refusal
-        if len(self._waiting) >= MOST_WAITING:
-            return BUSY
         if self._signatures.checked:
             refusal = self._signatures.refusal(target, headers, schemes=("wss", "https"))
             if refusal is not None:
                 return refusal
         key = unquote(target.partition("?")[0]).removeprefix(TWILIO_PATH).strip("/")
         presented = self._checks.grant(key) if key else self._without_key()
-        return presented if isinstance(presented, Refusal) else TwilioStream(self, self._calls, client, presented)
+        if isinstance(presented, Refusal):
+            return presented
+        maker = CallMaker.of(presented, client)
+        if (refusal := self._waiting.refusal(maker)) is not None:
+            return refusal
+        stream = TwilioStream(self, self._calls, client, presented)
+        self._waiting.enter(stream, maker)
+        return stream
 
     def _without_key(self) -> Grant | Refusal | None:
         """What a handshake without a key may open; None: its `start` message must bring one."""
@@ -94,7 +91,7 @@ class TwilioGate:
         return NO_KEY if presented is None else presented
 
     def refuse(self, refusal: Refusal, client: str) -> None:
-        self._checks.note(refusal, client)
+        self._checks.refusals.note(refusal, client, refusal.message)
 
     def began(self, stream: TwilioStream) -> None:
-        self._waiting.discard(stream)
+        self._waiting.leave(stream)

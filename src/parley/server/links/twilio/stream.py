@@ -11,7 +11,6 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -23,8 +22,6 @@ from parley.server.links.twilio import messages
 from parley.server.links.twilio.marks import MarkReports
 from parley.server.links.twilio.messages import ENCODING, PCMU, StreamMessage, StreamStart
 from parley.server.refusals import Refusal
-
-log = logging.getLogger("parley.server")
 
 START_S: Final = 10.0
 """Twilio sends it at once."""
@@ -114,8 +111,7 @@ class TwilioStream:
         self._began()
         refusal = self._refusal(start)
         if refusal is not None:
-            self._door.refuse(refusal, self._client)
-            log.info("the call %s is refused: %s", _call_sid(start), " ".join(refusal.message.split()))
+            self._door.refuse(refusal, f"the call {_call_sid(start)} from {self._client}")
             self.close("call_refused")
 
     def _refusal(self, start: StreamStart) -> Refusal | None:

@@ -7,7 +7,7 @@ Laws:
   has OpenAI's shape.
 - The offer comes alone (`application/sdp`), with the session that its key, `?model=` or client secret says; or with a part `session`
   (`multipart/form-data`), which is checked and fixed as that of a client secret is.
-- At most `MAX_CONNECTING` calls wait for their clients, and fewer of one caller. aiortc is imported with the first call, in a thread.
+- Calls that wait for their clients are bounded (`waiting_calls`). aiortc is imported with the first call, in a thread.
 
 Does not know: how a call travels.
 """
@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import logging
-from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -34,35 +32,27 @@ from parley.server.access.access import OPEN, Access, Grant
 from parley.server.access.client_secrets import DEFAULT_SECONDS, MAX_CONFIGURATION
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
-from parley.server.audio_upload import GONE, WholeForm
+from parley.server.audio_upload import WholeForm
 from parley.server.calls import Calls, OpenCall
 from parley.server.links.output_queue import OutputQueue
 from parley.server.links.webrtc.offer import MAX_OFFER_BYTES, read_offer
 from parley.server.openapi.operation import FORM, AnswerDescription, Body, described
 from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.realtime_session import RealtimeSession, SessionRequest
+from parley.server.refusal_log import RefusalLog
 from parley.server.refusals import Refusal, Refused
+from parley.server.request_body import body_pieces, read_body
 from parley.server.sessions import SessionFactory
+from parley.server.waiting_calls import MOST_WAITING, CallMaker, WaitingCalls
 from parley.wire.dialects import GA, TRANSLATIONS
 
 if TYPE_CHECKING:
     from parley.server.links.webrtc.call import WebRtcCall
 
-log = logging.getLogger("parley.server")
-
 MAX_BODY: Final = MAX_OFFER_BYTES + MAX_CONFIGURATION + 4096
 """A form's boundaries and headers are the rest."""
 
-MAX_CONNECTING: Final = 64
-"""Calls whose clients have not come yet. Each has sockets and a session; a client comes within a second."""
-
-MAX_CONNECTING_OF_ONE: Final = MAX_CONNECTING // 2
-"""Of one key or, where the server asks for none, one address."""
-
-MAX_CONNECTING_OF_SECRET: Final = 8
-"""Of one client secret, which one visitor of a page has."""
-
-CONNECTING_RETRY_S: Final = 5
+ANSWER_RETRY_S: Final = 5
 
 CALL_BODY: Final = Body(
     {
@@ -90,8 +80,6 @@ CALL_ERRORS: Final = (400, 404, 413, 415, 429, 501)
 
 _INTENTS: Final[dict[str, SessionKind]] = {"realtime": "realtime", "transcription": "transcription"}
 
-Caller = tuple[Literal["secret", "key", "address"], str]
-
 OFF = Refusal(501, "webrtc_not_available", "WebRTC is switched off on this server (webrtc.calls). Use the WebSocket.")
 
 
@@ -113,17 +101,18 @@ class CallsHttp:
         access: Access,
         origins: OriginRule,
         sessions: SessionFactory,
-        refused: Callable[[str], None],
+        refusals: RefusalLog,
     ) -> None:
         self._config = config
         self._calls = calls
         self._access = access
         self._origins = origins
         self._sessions = sessions
-        self._refused = refused
+        self._refusals = refusals
         self._state = webrtc_state(config)
-        self._running: dict[WebRtcCall, Caller] = {}
-        """Each with who makes it (`_caller`)."""
+        self._running: set[WebRtcCall] = set()
+        self._waiting = WaitingCalls(MOST_WAITING)
+        """Those whose clients have not come yet."""
 
     def __len__(self) -> int:
         """The calls that have not given back their sockets."""
@@ -187,9 +176,7 @@ class CallsHttp:
         try:
             return await self._create(request, kind)
         except Refused as refused:
-            refusal = refused.refusal
-            self._refused(refusal.code)
-            log.info("%s is refused: %d %s", _address(request), refusal.status, refusal.code)
+            self._refusals.note(refused.refusal, _address(request))
             raise
 
     async def _create(self, request: Request, kind: SessionKind | None) -> Response:
@@ -199,26 +186,27 @@ class CallsHttp:
         wanted = self._request(request, grant, kind, session)
         read = read_offer(offer)
         make = await asyncio.to_thread(_library)
-        caller = _caller(grant, wanted.client)
-        self._require_room(caller)
+        maker = CallMaker.of(grant, wanted.client)
+        if (refusal := self._waiting.refusal(maker)) is not None:
+            raise Refused(refusal)
         queue = OutputQueue()
         opened = self._sessions.open(wanted, loudspeaker=queue)
         if isinstance(opened, Refusal):
             raise Refused(opened)
         per_second = self._config.server.messages_per_second
         webrtc = self._config.webrtc
-        call = make(self._calls.new_id(), read, queue, webrtc, messages_per_second=per_second, ended=self._ended)
-        self._running[call] = caller
+        call = make(
+            self._calls.new_id(),
+            read,
+            queue,
+            webrtc,
+            messages_per_second=per_second,
+            connected=self._waiting.leave,
+            ended=self._ended,
+        )
+        self._running.add(call)
+        self._waiting.enter(call, maker)
         return await self._answered(call, opened)
-
-    def _require_room(self, caller: Caller) -> None:
-        """Raises `Refused` where too many calls wait for their clients: a caller whose clients never come leaves room for others."""
-        waiting = [who for call, who in self._running.items() if not call.connected]
-        most = MAX_CONNECTING_OF_SECRET if caller[0] == "secret" else MAX_CONNECTING_OF_ONE
-        if len(waiting) < MAX_CONNECTING and waiting.count(caller) < most:
-            return
-        message = f"Too many calls wait for their clients already. Try again in {CONNECTING_RETRY_S} s."
-        raise Refused(Refusal(503, "too_many_calls", message, None, "server_error", CONNECTING_RETRY_S))
 
     async def _answered(self, call: WebRtcCall, session: RealtimeSession) -> Response:
         try:
@@ -227,9 +215,7 @@ class CallsHttp:
         except ConnectionError as fault:
             call.finish(f"it could not be answered: {fault}")
             message = f"The call cannot be answered: {fault}."
-            raise Refused(
-                Refusal(503, "call_not_answered", message, None, "server_error", CONNECTING_RETRY_S)
-            ) from fault
+            raise Refused(Refusal(503, "call_not_answered", message, None, "server_error", ANSWER_RETRY_S)) from fault
         except BaseException:
             call.finish("its request was given up")
             raise
@@ -241,7 +227,12 @@ class CallsHttp:
     def _ended(self, call: WebRtcCall) -> None:
         self._calls.leave(call.id)
         if call.closing is not None:
-            call.closing.add_done_callback(lambda _: self._running.pop(call, None))
+            call.closing.add_done_callback(lambda _: self._closed(call))
+
+    def _closed(self, call: WebRtcCall) -> None:
+        """It has given back its sockets."""
+        self._running.discard(call)
+        self._waiting.leave(call)
 
     async def end_all(self) -> None:
         """End every call that is left, and wait until it has given back its sockets."""
@@ -308,13 +299,6 @@ def _library() -> type[WebRtcCall]:
     return WebRtcCall
 
 
-def _caller(grant: Grant, address: str) -> Caller:
-    """Whom a call that waits is counted for. `grant` is that of the request, not of the session in its form."""
-    if grant.secret is not None:
-        return "secret", grant.secret.id
-    return ("address", address.rpartition(":")[0]) if grant.key is OPEN else ("key", grant.key.id)
-
-
 def _address(request: Request) -> str:
     return "unknown" if request.client is None else f"{request.client.host}:{request.client.port}"
 
@@ -323,19 +307,17 @@ async def _read(request: Request) -> tuple[bytes, bytes | None]:
     """The offer, and the session where the request is a form."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/sdp":
-        return b"".join([piece async for piece in _bounded(request, MAX_OFFER_BYTES)]), None
+        return await read_body(request, MAX_OFFER_BYTES), None
     if kind != "multipart/form-data":
         message = "Send the SDP offer as application/sdp, or as multipart/form-data with the parts sdp and session."
         raise Refused(Refusal(415, "invalid_content_type", message))
     parser = WholeForm(
-        request.headers, _bounded(request, MAX_BODY), max_files=2, max_fields=2, max_part_size=MAX_CONFIGURATION
+        request.headers, body_pieces(request, MAX_BODY), max_files=2, max_fields=2, max_part_size=MAX_CONFIGURATION
     )
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise Refused(Refusal(400, "invalid_form", f"The form cannot be read: {error.message}")) from error
-    except ClientDisconnect:
-        raise Refused(GONE) from None
     parts: dict[str, bytes] = {}
     try:
         for name, value in form.multi_items():
@@ -348,16 +330,3 @@ async def _read(request: Request) -> tuple[bytes, bytes | None]:
     if "sdp" not in parts:
         raise Refused(Refusal(400, "missing_required_parameter", "The form has no part 'sdp'.", "sdp"))
     return parts["sdp"], parts.get("session")
-
-
-async def _bounded(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body. Raises `Refused` beyond the limit, and where the client goes away."""
-    received = 0
-    try:
-        async for piece in request.stream():
-            received += len(piece)
-            if received > limit:
-                raise Refused(Refusal(413, "request_too_large", f"The body may have {limit} bytes."))
-            yield piece
-    except ClientDisconnect:
-        raise Refused(GONE) from None

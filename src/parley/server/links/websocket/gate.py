@@ -53,7 +53,7 @@ class RealtimeGate:
         answer = self._answer(opening, client)
         refusal = BETA_REFUSED if isinstance(answer, BetaRefused) else answer
         if isinstance(refusal, Refusal):
-            self._checks.note(refusal, client)
+            self._checks.refusals.note(refusal, client)
         return answer
 
     def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
