@@ -196,13 +196,9 @@ def test_no_cue_is_too_long_none_overlap_and_every_word_is_shown_once(
     )
 
 
-@given(words)
-def test_words_of_one_language_stay_in_order_and_whole(text: str) -> None:
-    shown = list(cues(3.0, 17.0, [text]))
-    assert re.sub(r"\s", "", said(shown)) == re.sub(r"\s", "", text)
-    latin = [word for word in text.split() if word.isascii() and len(word) <= LINE_COLUMNS]
-    written = said(shown).split()
-    assert [word for word in written if word in latin] == [word for word in text.split() if word in latin]
+@given(st.lists(st.text("abcdefg.,ñ", min_size=1, max_size=LINE_COLUMNS), max_size=60).map(" ".join))
+def test_words_that_are_spaced_stay_whole_and_in_order(text: str) -> None:
+    assert said(list(cues(3.0, 17.0, [text]))).split() == text.split()
 
 
 @given(words)

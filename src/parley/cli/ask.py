@@ -17,7 +17,7 @@ from parley.cli.file_inputs import STDIN
 from parley.cli.file_outputs import STDOUT
 from parley.cli.sound_devices import output_device_option
 from parley.cli.speech_output import DEVICE_RATE, check_speech_output, speech_sink
-from parley.cli.typed_session import READS, SPEAKS, ReplyText, failure_of, typed_options, typed_session
+from parley.cli.typed_session import READS, SPEAKS, ReplyWords, failure_of, typed_options, typed_session
 
 if TYPE_CHECKING:
     from parley.client.updates import ClientUpdate
@@ -106,7 +106,7 @@ class _Answer:
         self._question = question
         self._as_json = as_json
         self._out = sys.stderr if beside_sound else sys.stdout
-        self._text = ReplyText()
+        self._text = ReplyWords()
         self._began_s = time.monotonic()
         self._first_s: float | None = None
 

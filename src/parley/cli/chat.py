@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from parley.cli.failures import files_checked
-from parley.cli.typed_session import READS, ReplyText, failure_of, typed_options, typed_session
+from parley.cli.typed_session import READS, ReplyWords, failure_of, typed_options, typed_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ class _Chat:
         """One answer, printed as it comes. On a terminal Ctrl-C stops it."""
         from parley.client.connection import ServerUnavailable
 
-        shown, failure = ReplyText(), ""
+        shown, failure = ReplyWords(), ""
         try:
             with closing(self._session.reply(text)) as updates:
                 for update in updates:

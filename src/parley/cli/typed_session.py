@@ -153,7 +153,7 @@ async def _next(updates: AsyncGenerator[ClientUpdate, None]) -> ClientUpdate | N
     return await anext(updates, None)
 
 
-class ReplyText:
+class ReplyWords:
     """The words of a reply that are new. `added()` for each update; `whole` is all of them."""
 
     def __init__(self) -> None:
