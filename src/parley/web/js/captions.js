@@ -5,7 +5,8 @@
 
 import { element } from "./dom.js";
 import { Follower } from "./follower.js";
-import { heardLength, textOf } from "./transcript.js";
+import { heardLength, heardText, textOf } from "./transcript.js";
+import { drawTrouble } from "./trouble.js";
 import { strip, waterfall } from "./waterfall.js";
 
 export class Captions {
@@ -25,21 +26,16 @@ export class Captions {
       this.empty.hidden = true;
     }
     DRAW[entry.kind](node, entry);
-    this.announce(entry);
+    if (entry.kind !== "note") drawTrouble(node, entry);
+    if (!entry.restored) this.announce(entry);
     this.end.follow();
   }
 
   remove(entry) {
     this.nodes.get(entry.id)?.remove();
     this.nodes.delete(entry.id);
+    for (const known of this.announced) if (known.startsWith(entry.id)) this.announced.delete(known);
     this.empty.hidden = this.nodes.size > 0;
-  }
-
-  clear() {
-    this.list.replaceChildren();
-    this.nodes.clear();
-    this.announced.clear();
-    this.empty.hidden = false;
   }
 
   /** The figures of a reply, below it: `entry` is the last of its entries. */
@@ -69,8 +65,9 @@ export class Captions {
 }
 
 const ANNOUNCE = {
-  user: (entry) => (entry.partial ? "" : entry.typed ? "" : `You: ${entry.text || "nothing that could be made out"}`),
+  user: (entry) => (entry.partial ? "" : entry.typed ? entry.failed : `You: ${entry.text || entry.failed || "nothing that could be made out"}`),
   assistant(entry) {
+    if (entry.failed) return `Parley: ${heardText(entry)} ${entry.failed}`;
     if (entry.state === "streaming" || (entry.state === "cut" && entry.kept === null)) return "";
     if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${entry.kept}` : "Parley was cut off.";
     return `Parley: ${textOf(entry)}`;
@@ -87,13 +84,13 @@ const ANNOUNCE = {
 const DRAW = {
   user(node, entry) {
     const words = part(node, "You", entry.typed ? "typed" : "");
-    if (entry.failed) words.replaceChildren(element("span", { class: "nothing" }, entry.failed));
-    else if (entry.partial) {
+    node.dataset.sending = entry.sending;
+    if (entry.partial) {
       const text = entry.text.trimStart();
       if (text) words.replaceChildren(element("span", { class: "partial" }, text), element("span", { class: "caret", "aria-hidden": "true" }));
       else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
-    else words.replaceChildren(element("span", { class: "nothing" }, "I could not make that out."));
+    else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Something that was not understood." : "I could not make that out."));
     node.dataset.state = entry.partial ? "partial" : "final";
   },
 
@@ -102,6 +99,7 @@ const DRAW = {
     const heard = heardLength(entry);
     const drawn = `${entry.state} ${heard} ${text.length}`;
     node.dataset.state = entry.state;
+    node.dataset.withdrawn = entry.withdrawn;
     node.dataset.heard = heard;
     if (node.dataset.drawn === drawn) return;
     node.dataset.drawn = drawn;
@@ -112,7 +110,7 @@ const DRAW = {
       const unheard = rest.trimStart();
       words.replaceChildren(before, rest.slice(0, rest.length - unheard.length));
       if (unheard) words.append(element("del", { title: "Not heard, and so not remembered" }, unheard));
-      if (!text.trim()) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
+      if (!text.trim() && !entry.failed) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
     } else words.replaceChildren(before, element("span", { class: "ahead" }, rest));
   },
 
@@ -135,7 +133,7 @@ function part(node, who, remark = "") {
   let words = node.querySelector(".words");
   if (!words) {
     const name = element("span", { class: "who" }, who);
-    if (remark) name.append(" ", element("span", { class: "typed" }, remark));
+    if (remark) name.append(" ", element("span", { class: "typed" }, remark, element("span", { class: "unsent" }, ", not sent yet")));
     words = element("div", { class: "words" });
     node.prepend(name, words);
   }

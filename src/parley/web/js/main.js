@@ -5,6 +5,8 @@
 
 import { Alerts } from "./alerts.js";
 import { Captions } from "./captions.js";
+import { Conversation } from "./conversation.js";
+import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
 import { Interpreter } from "./interpreter.js";
@@ -30,7 +32,8 @@ class Page {
   constructor() {
     this.loudspeaker = new Loudspeaker();
     this.loudspeaker.sinkId = preferences.speaker;
-    this.talk = new Talk(this.loudspeaker);
+    this.conversation = new Conversation();
+    this.talk = new Talk(this.loudspeaker, this.conversation);
     this.talk.voice.sinkId = preferences.speaker;
     this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
     this.settings = new SettingsPanel(this.loudspeaker);
@@ -46,11 +49,13 @@ class Page {
     this.starting = false;
     this.turns = new TurnFigures({ transcript: this.talk.transcript, captions: this.captions, dial: this.dial });
     this.watchTalk();
+    this.actions = new ConversationActions(this);
     this.watchViews();
     this.watchControls();
     new Keys(this);
     byId("host").textContent = location.host;
     this.showTheme();
+    this.conversation.restore();
     this.draw();
     this.findServer(FIRST_LOOK_MS);
   }
@@ -98,7 +103,7 @@ class Page {
     return {
       m: () => !this.hold && talk.listening && this.setMuted(!talk.muted),
       h: () => this.setMode(this.hold ? "free" : "hold"),
-      n: () => this.startAnew(),
+      n: () => this.actions.startAnew(),
       "/": () => byId("message").focus(),
     };
   }
@@ -113,6 +118,7 @@ class Page {
       this.alerts.clear("server");
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
+      if (this.talk.listening || this.talk.asking.waits) this.connect();
     } catch (error) {
       if (error.code === "invalid_api_key") return this.askForKey(storedKey() ? "That key does not open this server." : "");
       this.linkText("Not connected", "refused");
@@ -153,7 +159,7 @@ class Page {
         return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
       case "waiting": {
         const { title, text } = serverTrouble(state.error);
-        const lost = state.again ? "Your settings are kept; the conversation will start anew." : "";
+        const lost = state.again ? "The conversation goes on as soon as it is back." : "";
         this.alerts.show("server", { title, text: [text, lost].filter(Boolean).join(" "), until: state.until, action: ["Try now", () => this.talk.connect(this.settings.model)] });
         return this.linkText(state.again ? "Reconnecting" : "Waiting for the server", "waiting");
       }
@@ -188,7 +194,6 @@ class Page {
   showStatus() {
     const { text, state } = this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status;
     byId("link").dataset.state = state;
-    byId("anew").hidden = this.view !== this || this.talk.transcript.entries.size === 0;
     if (byId("link-text").textContent === text) return;
     byId("link-text").textContent = text;
     byId("status").textContent = text;
@@ -253,17 +258,7 @@ class Page {
     const at = performance.now(); // Connecting counts, too.
     this.connect();
     this.loudspeaker.open();
-    this.talk.type(text, at);
-  }
-
-  startAnew() {
-    this.talk.disconnect();
-    this.talk.link.tryCalls();
-    this.talk.transcript.entries.clear();
-    this.captions.clear();
-    this.turns.clear();
-    if (this.talk.listening) this.connect();
-    this.draw();
+    this.talk.asking.type(text, at);
   }
 
   setMuted(muted) {
@@ -298,7 +293,7 @@ class Page {
     talk.addEventListener("turn", ({ detail }) => this.turns.show(detail));
     talk.transcript.addEventListener("entry", ({ detail }) => {
       captions.show(detail);
-      this.showStatus();
+      if (detail.restored && detail.figures) captions.figures(detail, detail.figures);
     });
     talk.transcript.addEventListener("gone", ({ detail }) => captions.remove(detail));
   }
@@ -330,7 +325,6 @@ class Page {
     byId("pause").addEventListener("click", () => this.rest());
     byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
     byId("quiet").addEventListener("click", () => this.interrupt());
-    byId("anew").addEventListener("click", () => this.startAnew());
     byId("theme").addEventListener("click", () => nextTheme());
     addEventListener("theme", () => this.showTheme());
     byId("settings-open").addEventListener("click", () => settings.open());
