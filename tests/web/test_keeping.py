@@ -1,5 +1,7 @@
-"""A conversation outlives its sessions: a reload, a restarted server, another voice or pipeline; what was typed is never lost, what failed is
-tried again, and what was cleared is gone."""
+"""A conversation outlives its sessions: a reload, a restarted server, another voice or pipeline.
+
+What was typed is never lost, what failed is tried again, and what was cleared is gone.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
-from tests.engines.audio_server import AudioServer, Request, transcribe
-from tests.engines.chat_server import Answer
+from tests.engines.audio_server import AudioServer, transcribe
+from tests.engines.chat_server import Answer, Request
 from tests.web.browser import Tab, eventually, page
 from tests.web.server import Server
 
@@ -342,6 +344,22 @@ async def test_a_failed_reply_says_why_and_is_tried_again(server: Server, chat: 
 
         chat.breaking = 1
         await say(tab, "And again")
+        await tab.until("document.querySelectorAll('.entry.assistant .trouble button').length === 1")
+        await tab.goto(f"{server.url}/?again")
+        await tab.until("document.querySelectorAll('.entry.assistant .trouble button').length === 1")
+        await tab.click(".entry.assistant .trouble button")
+        await heard_out(tab, "You said: And again.")
+        assert told(chat) == [("user", "Once more"), ("assistant", "You said: Once more."), ("user", "And again")]
+
+        await tab.js("parley.talk.transcript.user('item_unanswered', { text: 'Hello?', partial: false })")
+        await tab.goto(f"{server.url}/?once-more")
+        await tab.until("document.querySelector('.entry.user .trouble button')")
+        assert "Not answered." in await tab.text(".entry.user .trouble")
+        await tab.click(".entry.user .trouble button")
+        await heard_out(tab, "You said: Hello?.")
+
+        chat.breaking = 1
+        await say(tab, "This breaks")
         await tab.until("document.querySelectorAll('.entry.assistant .trouble button').length === 1")
         await say(tab, "Never mind")
         await heard_out(tab, "You said: Never mind.")

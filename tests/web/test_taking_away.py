@@ -22,16 +22,21 @@ Microphone = Callable[..., Path]
 RATE = 24_000
 
 
+def files_in(folder: Path) -> set[Path]:
+    """Those that are complete."""
+    folder.mkdir(exist_ok=True)
+    return {path for path in folder.iterdir() if path.suffix != ".crdownload"}
+
+
 async def downloaded(tab: Tab, folder: Path, button: str) -> Path:
     """The file that the button saves."""
-    folder.mkdir(exist_ok=True)
-    before = set(folder.iterdir())
+    before = files_in(folder)
     await tab.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     await tab.js(f"document.querySelector('{button}').click()", gesture=True)
     async with asyncio.timeout(PATIENCE_S):
-        while not (new := [path for path in folder.iterdir() if path not in before and path.suffix != ".crdownload"]):
+        while not (new := files_in(folder) - before):
             await tab.js("new Promise((resolve) => setTimeout(resolve, 30))")
-    return new[0]
+    return new.pop()
 
 
 def both_sides(path: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:

@@ -72,6 +72,8 @@ export class Conversation extends EventTarget {
   restore() {
     const entries = stored();
     if (entries.length === 0) return;
+    const last = entries.findLast(({ kind }) => kind !== "note");
+    if (last?.kind === "user" && !last.sending && !last.failed) last.retry = "answer"; // The reload came before its answer.
     this.transcript.restore(entries.filter(({ kind, text }) => kind !== "note" || text !== FROM_BEFORE));
     this.transcript.restore([{ id: "note_reload", kind: "note", text: FROM_BEFORE }]);
   }

@@ -13,9 +13,9 @@ export function recordOf(entry) {
     return { ...common, text, typed, ...(sending && { sent: false }), ...(failed && { failed }) };
   }
   if (kind === "assistant") {
-    const { failed, withdrawn, figures } = entry;
+    const { failed, retry, withdrawn, figures } = entry;
     const [text, heard] = [textOf(entry), heardText(entry)];
-    return { ...common, text, heard, ...(failed && { failed }), ...(withdrawn && { withdrawn }), ...(figures && { figures }) };
+    return { ...common, text, heard, ...(failed && { failed }), ...(retry && { retry }), ...(withdrawn && { withdrawn }), ...(figures && { figures }) };
   }
   if (kind === "tool") {
     const { callId, name, args, output, state, ms } = entry;
@@ -36,11 +36,11 @@ export function entryOf(record) {
       return { ...common, text, partial: false, typed: record.typed === true, sending: waiting ? "waiting" : "", failed, retry: waiting ? "send" : "" };
     }
     case "assistant": {
-      const { heard = "", withdrawn = false, figures = null } = record;
+      const { heard = "", retry = "", withdrawn = false, figures = null } = record;
       const cut = heard !== text;
       return {
-        ...common, pieces: [{ text, from: 0 }], received: 0, played: 0, state: cut ? "cut" : "done", kept: cut ? heard : null, responseId: id, failed, retry: "",
-        withdrawn, figures,
+        ...common, pieces: [{ text, from: 0 }], received: 0, played: 0, state: cut ? "cut" : "done", kept: cut ? heard : null, responseId: id, failed, retry, withdrawn,
+        figures,
       };
     }
     case "tool":

@@ -26,7 +26,8 @@ export function drawTrouble(node, entry) {
   else node.querySelector(".words").after(line);
 }
 
-function sayingOf({ failed = "", sending = "", retry = "", withdrawn = false }) {
+function sayingOf({ kind, failed = "", sending = "", retry = "", withdrawn = false }) {
+  if (kind === "user" && retry === "answer") return "Not answered.";
   if (failed) return withdrawn ? `${failed} Asked again.` : failed;
   if (sending === "waiting" && retry === "send") return "Not sent yet.";
   return withdrawn ? "Asked again." : "";
