@@ -102,7 +102,10 @@ async def test_the_stop_button_ends_the_reply_in_a_call_and_a_call_that_breaks_i
         first = await tab.js("parley.talk.session.id")
         await tab.js("parley.talk.link.call.channel.close()")
         await tab.until(f"parley.talk.session && parley.talk.session.id !== {first!r} && parley.talk.byCall")
-        assert "The server remembers nothing from above" in await tab.text("#entries")
+        await tab.until("document.querySelector('.entry.note')")
+        assert await tab.text(".entry.note") == "Reconnected; the conversation goes on."
+        replayed = [event["item"]["type"] for event in tab.asked("conversation.item.create") if "item" in event]
+        assert replayed.count("function_call") == 1, "what was said and heard is told again"
         assert tab.errors == []
 
 

@@ -6,7 +6,8 @@
 import { element } from "./dom.js";
 import { Follower } from "./follower.js";
 import { plain, rendered } from "./markup.js";
-import { heardLength, textOf } from "./transcript.js";
+import { heardLength, heardText, textOf } from "./transcript.js";
+import { drawTrouble } from "./trouble.js";
 import { strip, waterfall } from "./waterfall.js";
 
 export class Captions {
@@ -26,21 +27,16 @@ export class Captions {
       this.empty.hidden = true;
     }
     DRAW[entry.kind](node, entry);
-    this.announce(entry);
+    if (entry.kind !== "note") drawTrouble(node, entry);
+    if (!entry.restored) this.announce(entry);
     this.end.follow();
   }
 
   remove(entry) {
     this.nodes.get(entry.id)?.remove();
     this.nodes.delete(entry.id);
+    for (const known of this.announced) if (known.startsWith(entry.id)) this.announced.delete(known);
     this.empty.hidden = this.nodes.size > 0;
-  }
-
-  clear() {
-    this.list.replaceChildren();
-    this.nodes.clear();
-    this.announced.clear();
-    this.empty.hidden = false;
   }
 
   /** The figures of a reply, below it: `entry` is the last of its entries. */
@@ -70,8 +66,9 @@ export class Captions {
 }
 
 const ANNOUNCE = {
-  user: (entry) => (entry.partial ? "" : entry.typed ? "" : `You: ${entry.text || "nothing that could be made out"}`),
+  user: (entry) => (entry.partial ? "" : entry.typed ? entry.failed : `You: ${entry.text || entry.failed || "nothing that could be made out"}`),
   assistant(entry) {
+    if (entry.failed) return `Parley: ${heardText(entry)} ${entry.failed}`;
     if (entry.state === "streaming" || (entry.state === "cut" && entry.kept === null)) return "";
     if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${plain(entry.kept)}` : "Parley was cut off.";
     return `Parley: ${plain(textOf(entry))}`;
@@ -88,13 +85,13 @@ const ANNOUNCE = {
 const DRAW = {
   user(node, entry) {
     const words = part(node, "You", entry.typed ? "typed" : "");
-    if (entry.failed) words.replaceChildren(element("span", { class: "nothing" }, entry.failed));
-    else if (entry.partial) {
+    node.dataset.sending = entry.sending;
+    if (entry.partial) {
       const text = entry.text.trimStart();
       if (text) words.replaceChildren(element("span", { class: "partial" }, text), element("span", { class: "caret", "aria-hidden": "true" }));
       else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
-    else words.replaceChildren(element("span", { class: "nothing" }, "I could not make that out."));
+    else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Something that was not understood." : "I could not make that out."));
     node.dataset.state = entry.partial ? "partial" : "final";
   },
 
@@ -103,6 +100,7 @@ const DRAW = {
     const heard = heardLength(entry);
     const drawn = `${entry.state} ${heard} ${text.length}`;
     node.dataset.state = entry.state;
+    node.dataset.withdrawn = entry.withdrawn;
     node.dataset.heard = heard;
     if (node.dataset.drawn === drawn) return;
     node.dataset.drawn = drawn;
@@ -110,7 +108,7 @@ const DRAW = {
     const before = (nodes) => element("span", { class: "heard" }, ...nodes);
     const ahead = (nodes) => element("span", { class: "ahead" }, ...nodes);
     const struck = (nodes) => element("del", { title: "Not heard, and so not remembered" }, ...nodes);
-    if (entry.state === "cut" && !text.trim()) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
+    if (entry.state === "cut" && !text.trim()) words.replaceChildren(...(entry.failed ? [] : [element("span", { class: "nothing" }, "was cut off before the first word.")]));
     else words.replaceChildren(...rendered(text, heard, { before, after: entry.state === "cut" ? struck : ahead }));
   },
 
@@ -133,7 +131,7 @@ function part(node, who, remark = "") {
   let words = node.querySelector(".words");
   if (!words) {
     const name = element("span", { class: "who" }, who);
-    if (remark) name.append(" ", element("span", { class: "typed" }, remark));
+    if (remark) name.append(" ", element("span", { class: "typed" }, remark, element("span", { class: "unsent" }, ", not sent yet")));
     words = element("div", { class: "words" });
     node.prepend(name, words);
   }

@@ -1,6 +1,6 @@
 // Where the time of each turn went: what the server knows of it and what only this page can know, on one clock.
 //
-// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"again", away, stages (turn-stages.js), totalMs, playedAt, tools, won, lost}; milliseconds from
+// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"retry"|"again", away, stages (turn-stages.js), totalMs, playedAt, tools, won, lost}; milliseconds from
 // the end of what the user said (the last voiced sample at the microphone; the release; the key). "again": a reply without a request.
 //
 // Laws: a reply that goes on from a tool's answer belongs to the turn that made the model call the tool, so the tool's time counts; the server's

@@ -5,6 +5,7 @@
 
 import { Alerts } from "./alerts.js";
 import { plainText } from "./clauses.js";
+import { copied, save } from "./copying.js";
 import { Dial } from "./dial.js";
 import { byId, element } from "./dom.js";
 import { Interpretation } from "./interpretation.js";
@@ -222,19 +223,13 @@ export class Interpreter extends EventTarget {
   // --- the text, to take along --------------------------------------------------------------------------------------------------------
 
   async copy() {
-    try {
-      await navigator.clipboard.writeText(plainText(this.session.clauses.rows));
+    if (await copied(plainText(this.session.clauses.rows))) {
       this.alerts.show("hint", { title: "Copied", text: "Both columns are in the clipboard.", forMs: 3000 });
-    } catch {
-      this.alerts.show("hint", { title: "Not copied", text: "This browser does not let the page write to the clipboard. Save the text instead.", forMs: 6000 });
-    }
+    } else this.alerts.show("hint", { title: "Not copied", text: "This browser does not let the page write to the clipboard. Save the text instead.", forMs: 6000 });
   }
 
   save() {
-    const url = URL.createObjectURL(new Blob([`${plainText(this.session.clauses.rows)}\n`], { type: "text/plain" }));
-    const link = element("a", { href: url, download: `translation-${this.session.target}.txt` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 0);
+    save(`translation-${this.session.target}.txt`, new Blob([`${plainText(this.session.clauses.rows)}\n`], { type: "text/plain" }));
   }
 
   clear() {

@@ -5,6 +5,8 @@
 
 import { Alerts } from "./alerts.js";
 import { Captions } from "./captions.js";
+import { Conversation } from "./conversation.js";
+import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
 import { Interpreter } from "./interpreter.js";
@@ -34,7 +36,8 @@ class Page {
   constructor() {
     this.loudspeaker = new Loudspeaker();
     this.loudspeaker.sinkId = preferences.speaker;
-    this.talk = new Talk(this.loudspeaker);
+    this.conversation = new Conversation();
+    this.talk = new Talk(this.loudspeaker, this.conversation);
     this.talk.voice.sinkId = preferences.speaker;
     this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
     this.settings = new SettingsPanel(this.loudspeaker);
@@ -51,12 +54,14 @@ class Page {
     this.starting = false;
     this.turns = new TurnFigures({ transcript: this.talk.transcript, captions: this.captions, dial: this.dial });
     this.watchTalk();
+    this.actions = new ConversationActions(this);
     this.watchViews();
     this.watchControls();
     new Keys(this);
     byId("host").textContent = location.host;
     keepReadingOrder();
     this.showTheme();
+    this.conversation.restore();
     this.draw();
     this.findServer(FIRST_LOOK_MS);
   }
@@ -104,7 +109,7 @@ class Page {
     return {
       m: () => !this.hold && talk.listening && this.setMuted(!talk.muted),
       h: () => this.setMode(this.hold ? "free" : "hold"),
-      n: () => this.startAnew(),
+      n: () => this.actions.startAnew(),
       "/": () => byId("message").focus(),
     };
   }
@@ -121,6 +126,7 @@ class Page {
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
       lookAtAddress(this.settings.model, [this.alerts, this.interpreter.alerts]);
+      if (this.talk.listening || this.talk.asking.waits) this.connect();
     } catch (error) {
       if (error.code === "invalid_api_key") return this.askForKey();
       this.linkText("Not connected", "refused");
@@ -158,7 +164,7 @@ class Page {
         return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
       case "waiting": {
         const { title, text } = serverTrouble(state.error);
-        const lost = state.again ? "Your settings are kept; the conversation will start anew." : "";
+        const lost = state.again ? "The conversation goes on as soon as it is back." : "";
         this.alerts.show("server", { title, text: [text, lost].filter(Boolean).join(" "), until: state.until, action: ["Try now", () => this.talk.connect(this.settings.model)] });
         return this.linkText(state.again ? "Reconnecting" : "Waiting for the server", "waiting");
       }
@@ -193,7 +199,6 @@ class Page {
 
   /** The link of the view that is shown; where the server was not found yet, that of the page. */
   showStatus() {
-    byId("anew").hidden = this.view !== this || this.talk.transcript.entries.size === 0;
     showStatusLine(this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status);
   }
 
@@ -257,17 +262,7 @@ class Page {
     this.alerts.clear("microphone"); // The conversation goes on without it.
     this.connect();
     this.loudspeaker.open();
-    this.talk.type(text, at);
-  }
-
-  startAnew() {
-    this.talk.disconnect();
-    this.talk.link.tryCalls();
-    this.talk.transcript.entries.clear();
-    this.captions.clear();
-    this.turns.clear();
-    if (this.talk.listening) this.connect();
-    this.draw();
+    this.talk.asking.type(text, at);
   }
 
   setMuted(muted) {
@@ -302,7 +297,7 @@ class Page {
     talk.addEventListener("turn", ({ detail }) => this.turns.show(detail));
     talk.transcript.addEventListener("entry", ({ detail }) => {
       captions.show(detail);
-      this.showStatus();
+      if (detail.restored && detail.figures) captions.figures(detail, detail.figures);
     });
     talk.transcript.addEventListener("gone", ({ detail }) => captions.remove(detail));
   }
@@ -334,7 +329,6 @@ class Page {
     byId("pause").addEventListener("click", () => this.rest());
     byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
     byId("quiet").addEventListener("click", () => this.interrupt());
-    byId("anew").addEventListener("click", () => this.startAnew());
     byId("theme").addEventListener("click", () => nextTheme());
     addEventListener("theme", () => this.showTheme());
     byId("settings-open").addEventListener("click", () => settings.open());

@@ -24,6 +24,7 @@ const DEFAULTS = {
   noiseSuppression: true,
   connection: "automatic", // "automatic" | "webrtc" | "websocket"
   shortcuts: true,
+  recording: true, // whether the page keeps the sound of a conversation, for its download
 };
 
 function load() {

@@ -22,7 +22,7 @@ const SERVER = {
   origin_not_allowed: ["This server does not take this address", ""],
   model_not_found: ["That assistant is not there any more", "Choose another in the settings."],
   translation_not_available: ["That one cannot translate", ""],
-  session_expired: ["The conversation has reached its longest duration", "Start a new one whenever you like."],
+  session_expired: ["The session has reached its longest duration", "The conversation goes on in a new one when you try again."],
   no_call: ["No call could be made", ""],
   internal_error: ["The server had an internal error", "Its log says more."],
 };

@@ -41,6 +41,7 @@ const TITLES = {
   spoken: "from your last sound to the first of the reply",
   hold: "from letting go to the first sound of the reply",
   typed: "from sending to the first sound of the reply",
+  retry: "from asking again to the first sound of the reply",
   again: "from the beginning of the reply to its first sound",
 };
 
