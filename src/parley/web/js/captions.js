@@ -88,7 +88,9 @@ const DRAW = {
     node.dataset.sending = entry.sending;
     if (entry.partial) {
       const text = entry.text.trimStart();
-      if (text) words.replaceChildren(element("span", { class: "partial" }, text), element("span", { class: "caret", "aria-hidden": "true" }));
+      const unstable = text ? entry.unstable : entry.unstable?.trimStart();
+      const heard = element("span", { class: "partial" }, text, ...(unstable ? [element("span", { class: "unstable" }, unstable)] : []));
+      if (text || unstable) words.replaceChildren(heard, element("span", { class: "caret", "aria-hidden": "true" }));
       else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
     else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Something that was not understood." : "I could not make that out."));

@@ -3,7 +3,7 @@
 // Events: "state" (link state), "phase" ("idle"|"listening"|"hearing"|"thinking"|"speaking"), "session" (effective session),
 // "level" {input}|{output}, "fault" {message, param}, "turn" (see figures.js).
 //
-// Laws: only GA events go over the wire; the server's settings count, not what was asked for; a reply that is stopped is silent at once
+// Laws: only GA events are sent, and one of Parley's own is asked for (live words); the server's settings count, not what was asked for; a reply that is stopped is silent at once
 // and then truncated to the millisecond played. Over a call it is the server that plays, counts and truncates; what is shown as heard
 // meanwhile is reckoned (spoken-text.js). Sessions come and go beneath one conversation (going-on.js): a new one is told what was said before
 // it is asked anything. Does not know the page.
@@ -156,6 +156,7 @@ export class Talk extends EventTarget {
       event_id: CONFIGURE,
       session: {
         type: "realtime",
+        include: ["parley.unstable_words"],
         ...(instructions !== null && { instructions }),
         tools: withTools ? tools.declarations : [],
         audio: {
