@@ -18,6 +18,8 @@ from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
+from parley.invocation import DISTRIBUTION, install, install_packages
+
 if TYPE_CHECKING:
     from parley.config import Config
     from parley.config.values import PipelineConfig
@@ -49,9 +51,14 @@ def check_python() -> Check:
 
 def check_packages() -> Iterator[Check]:
     """Every package that Parley's own metadata requires (without environment markers and extras)."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or ()
+    except metadata.PackageNotFoundError:
+        yield Check("packages", False, f"{DISTRIBUTION} is not installed", install_packages("--editable", "."))
+        return
     missing = []
     found = 0
-    for requirement in metadata.requires("parley") or ():
+    for requirement in requirements:
         if ";" in requirement:
             continue
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
@@ -59,9 +66,9 @@ def check_packages() -> Iterator[Check]:
             metadata.version(name)
             found += 1
         except metadata.PackageNotFoundError:
-            missing.append(name)
+            missing.append(requirement)
     if missing:
-        yield Check("packages", False, f"missing: {', '.join(missing)}", f"python -m pip install {' '.join(missing)}")
+        yield Check("packages", False, f"missing: {', '.join(missing)}", install_packages(*missing))
     else:
         yield Check("packages", True, f"{found} installed")
 
@@ -285,7 +292,7 @@ def check_audio() -> Check:
     try:
         import sounddevice
     except ImportError:
-        return Check(name, False, "sounddevice is not installed", "python -m pip install sounddevice", required=False)
+        return Check(name, False, "sounddevice is not installed", install("talk"), required=False)
     except OSError:
         remedy = "Install PortAudio (Debian: apt-get install libportaudio2; macOS: brew install portaudio)."
         return Check(name, False, "PortAudio is not installed", remedy, required=False)
