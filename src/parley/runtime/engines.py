@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from parley.audio import processing
 from parley.config.values import PipelineConfig
@@ -36,7 +36,6 @@ from parley.engines.ports import (
     EngineSpec,
     EngineUnavailable,
     Guarded,
-    SpeechSynthesizer,
     Stage,
     Supervised,
 )
@@ -45,17 +44,12 @@ from parley.engines.voices.store import VoiceStore
 from parley.runtime.engine_caches import Create, EngineCaches
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.pipeline import LoadedPipeline
+from parley.runtime.unsupported import SettingUnsupported, unsupported
 from parley.runtime.voice_worker import VoiceWorker
-from parley.text import voice_mix
-from parley.text.language_tags import primary_tag
 
 logger = logging.getLogger(__name__)
 
 NO_CACHES = EngineCaches()
-
-MAX_VOICES_NAMED = 12
-MAX_LANGUAGES_NAMED = 16
-"""Languages that a message lists before it says that there are more; Whisper and espeak-ng know about a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +166,7 @@ class LoadedEngines:
         for config in configs:
             mine = {stage: openings[stage, repr(_key(spec))] for stage, spec in config.engines.items()}
             failed = [one.report for one in mine.values() if one.engine is None and one.report is not None]
-            for fault in filter(
-                None, (_voice_fault(config, one, own) or _language_fault(config, one, own) for one in mine.values())
-            ):
+            for fault in filter(None, (_unsupported(config, one, own) for one in mine.values())):
                 report(fault)
                 failed.append(fault)
             if failed:
@@ -278,54 +270,16 @@ def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
     return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
 
 
-def _voice_fault(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> EngineReport | None:
-    """Why this synthesizer cannot speak with the pipeline's voice, which is no voice of its converter either: every reply would fail."""
-    engine = opening.engine
-    if opening.stage is not TTS or engine is None or not config.voice or VC in config.engines:
+def _unsupported(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> EngineReport | None:
+    """Why this engine cannot serve the pipeline's voice or language."""
+    if opening.engine is None:
         return None
-    if own.around(cast(SpeechSynthesizer, engine)).resolve_voice(config.voice) is not None:
+    fault = unsupported(opening.stage, opening.name, opening.engine, config, own)
+    if fault is None:
         return None
-    message = f"{opening.name} has no voice {config.voice!r}, which the pipeline {config.name!r} asks for."
-    if why := own.refusal(config.voice, cast(SpeechSynthesizer, engine)):
-        message += f" {why}"
-    voices = engine.info.voices
-    listed = ", ".join(voices[:MAX_VOICES_NAMED]) + (", ..." if len(voices) > MAX_VOICES_NAMED else "")
-    mixes = f", mixes of them ({voice_mix.FORM})" if engine.info.mixes else ""
+    message, remedy = fault.in_pipeline(config.name), fault.remedy
     return EngineReport(
-        opening.stage,
-        opening.name,
-        (config.name,),
-        "failed",
-        message=message,
-        remedy=f"Set `voice` to one of {listed}{mixes}, or an OpenAI voice name.",
-    )
-
-
-def _language_fault(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> EngineReport | None:
-    """Why this engine cannot serve the pipeline's language: every turn, or every reply, would fail."""
-    engine, language = opening.engine, config.language
-    if engine is None or not language:
-        return None
-    if opening.stage is STT:
-        known = engine.info.languages
-        able = not known or primary_tag(language) in map(primary_tag, known)
-        verb = "understand"
-    elif opening.stage is TTS:
-        voices = own.around(cast(SpeechSynthesizer, engine))
-        able = voices.resolve_voice(config.voice, language) is not None or voices.resolve_voice(config.voice) is None
-        known, verb = engine.info.languages, "speak"
-    else:
-        return None
-    if able:
-        return None
-    listed = ", ".join(known[:MAX_LANGUAGES_NAMED]) + (", ..." if len(known) > MAX_LANGUAGES_NAMED else "")
-    return EngineReport(
-        opening.stage,
-        opening.name,
-        (config.name,),
-        "failed",
-        message=f"{opening.name} does not {verb} {language!r}, the language of the pipeline {config.name!r}; it knows {listed}.",
-        remedy=f"Set another language, or choose another engine for {opening.stage}.",
+        opening.stage, opening.name, (config.name,), "failed", message=message, remedy=remedy, error=fault
     )
 
 
@@ -340,3 +294,14 @@ async def _close(engines: Iterable[Engine | None]) -> None:
     for outcome in await asyncio.gather(*closing, return_exceptions=True):
         if isinstance(outcome, Exception):
             logger.error("an engine could not be closed", exc_info=outcome)
+
+
+def unavailable(failed: Sequence[EngineReport]) -> EngineUnavailable:
+    """The one error for all that failed. What an engine does not have of a setting is said of the setting, not of a pipeline."""
+    if isinstance(failed[0].error, SettingUnsupported):
+        return failed[0].error
+    message = " ".join(f"The {report.stage} engine {report.name} cannot be used: {report.message}" for report in failed)
+    remedy = " ".join(report.remedy for report in failed if report.remedy)
+    made = EngineUnavailable(message, remedy, code="engine_unavailable")
+    made.__cause__ = failed[0].error
+    return made
