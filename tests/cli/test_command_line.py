@@ -56,6 +56,42 @@ def test_a_misspelt_flag_ends_with_code_2_on_stderr(capsys: pytest.CaptureFixtur
     assert "--pipeline" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("nosuch", "There is no command 'nosuch'."),
+        ("serve --prot 1", "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
+        ("serve extra", "Got unexpected extra argument (extra)."),
+        ("serve --port x", "flag --port: it must be a valid integer."),
+        ("keys revoke", "Missing argument 'NAME'."),
+        ("say --raw hello", "--raw is for -o -."),
+        ("replay not.trace", "not.trace is not a trace of this version: "),
+        (
+            "interpret --mine english",
+            "flag --mine: 'english' is not the tag of a language, such as en, de or pt-BR; english is en.",
+        ),
+        ("interpret --theirs ?", "flag --theirs: '?' is not the tag of a language, such as en, de or pt-BR."),
+        ("config --stt bogus", "flag --stt: there is no stt engine 'bogus'; there are "),
+    ],
+)
+def test_every_error_is_a_line_with_what_is_wrong_and_below_it_what_to_do(
+    command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("not.trace").write_text("hello\n", encoding="utf-8")
+    assert run(command.split()) == 2
+    captured = capsys.readouterr()
+    first, *rest = captured.err.splitlines()
+    assert first.startswith(f"parley: {said}")
+    assert all(line.startswith("  ") for line in rest)
+    assert captured.out == ""
+    assert not {"Usage:", "Error:", "pattern", "Value error"} & set(captured.err.replace("'", " ").split(" "))
+
+
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["keys"]) == 2
+    assert "Usage: parley keys" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["serve", "config", "engines --nonsense"])
 def test_a_wrong_setting_ends_with_code_2_before_anything_starts(
     command: str, capsys: pytest.CaptureFixture[str]
