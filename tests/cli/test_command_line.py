@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,22 @@ def test_doctor_passes_with_the_benchmark_pipeline(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert code == 0, out
     assert "stt bench (bench): opens in" in out
+
+
+@pytest.mark.slow
+def test_doctor_notes_what_stands_in_for_something_better_and_names_the_benchmark_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("PARLEY_MODELS_DIR", str(tmp_path / "models"))
+    assert run(["doctor", "--port", "0", "--llm", "responder"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    noted = {line.split(":")[0].split()[1]: after for line, after in pairwise(lines) if line.startswith("note")}
+    assert "models pull whisper:" in noted["stt"]
+    assert "To connect a language model" in noted["llm"]
+    assert [line for line in lines if "bench" in line] == [
+        "ok    pipeline bench: opens, for measuring (stt, llm, tts, mt)"
+    ]
 
 
 @pytest.mark.slow
