@@ -32,7 +32,7 @@ COMMANDS = {
     "models": "List, fetch, verify and remove models.",
     "cache": "Show or empty the cache of speech.",
     "engines": "List the engines that can be named in a pipeline.",
-    "config": "Print the effective configuration and where each value comes from.",
+    "config": "Print the effective configuration and where each value comes from; write a file to begin with.",
     "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",
     "replay": "Run a recorded session through the core again and compare.",
     "bench": "Load any Realtime server with real-time speech and measure it.",
