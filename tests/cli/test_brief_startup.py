@@ -7,7 +7,7 @@ import pytest
 from parley.cli.brief_startup import BriefStartup
 from parley.config import load
 from parley.engines.ports import LLM, STT, TTS
-from parley.runtime.engines import EngineReport
+from parley.runtime.engine_opening import EngineReport
 
 NOTICE = "No language model is connected: the built-in responder answers. To connect one, start Ollama on this machine."
 
