@@ -54,7 +54,9 @@ class BriefStartup(Startup):
         elif name in self._waiting:
             self._waiting.remove(name)
             self._loaded += 1
-        if report.state == "failed" and not self._is_required(report):  # the one error tells the others
+        if report.state == "failed" and self._is_required(report):
+            return  # the error that ends the start says it
+        if report.state == "failed":
             self._explain_to_user(
                 f"[red]The {name} ({escape(report.name)}) cannot be used: {escape(report.message)}[/]"
             )
