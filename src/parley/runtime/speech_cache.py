@@ -40,7 +40,9 @@ from parley.engines.ports import (
     SpeechRequest,
     SpeechSynthesizer,
     VoiceSample,
+    VoiceDescription,
     VoicesByLanguage,
+    describe_voice,
     VoiceTensor,
 )
 from parley.errors import ParleyError
@@ -252,6 +254,9 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
         if isinstance(self.engine, VoicesByLanguage):
             return self.engine.voice_in(voice, language)
         return voice if self.engine.resolve_voice(voice, language) is not None else None
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        return describe_voice(self.engine, voice)
 
     # --- the user's own voices: the engine's names of them hold their digests
 

@@ -87,12 +87,15 @@ from parley.engines.ports.stt import (
     Transcript,
 )
 from parley.engines.ports.tts import (
+    DescribesVoices,
     Fingerprinted,
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
     SpokenTurn,
+    VoiceDescription,
     VoicesByLanguage,
+    describe_voice,
 )
 from parley.engines.ports.turn import PauseContext, TurnJudge
 from parley.engines.ports.vad import VoiceActivityModel
@@ -187,4 +190,7 @@ __all__ = [
     "replaced",
     "stages",
     "text_apis",
+    "DescribesVoices",
+    "VoiceDescription",
+    "describe_voice",
 ]

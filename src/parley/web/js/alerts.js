@@ -4,7 +4,7 @@
 
 import { element } from "./dom.js";
 
-const ORDER = ["server", "microphone", "fault", "hint"];
+const ORDER = ["server", "microphone", "fault", "silent", "hint"];
 
 export class Alerts {
   constructor(place) {

@@ -12,13 +12,14 @@ import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
-import { pipelines, storedKey, storeKey } from "./server.js";
+import { served, storedKey, storeKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
 import { Views } from "./views.js";
 import { VoicesPanel } from "./voices-panel.js";
+import { Visit } from "./visit.js";
 import { waterfall } from "./waterfall.js";
 import { showWay } from "./way.js";
 
@@ -31,7 +32,7 @@ class Page {
     this.loudspeaker.sinkId = preferences.speaker;
     this.talk = new Talk(this.loudspeaker);
     this.talk.voice.sinkId = preferences.speaker;
-    this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
+    this.microphone = new Microphone((frame) => this.hear(frame), () => this.microphoneLost("lost"));
     this.settings = new SettingsPanel(this.loudspeaker);
     this.voices = new VoicesPanel();
     this.alerts = new Alerts(byId("alert"));
@@ -48,6 +49,7 @@ class Page {
     this.watchViews();
     this.watchControls();
     new Keys(this);
+    this.visit = new Visit(this);
     byId("host").textContent = location.host;
     this.showTheme();
     this.draw();
@@ -106,9 +108,7 @@ class Page {
 
   async findServer(retryMs) {
     try {
-      const served = await pipelines();
-      this.settings.serve(served);
-      this.interpreter.serve(served);
+      this.visit.serve(await served(this.visit.asked));
       this.alerts.clear("server");
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
@@ -125,7 +125,7 @@ class Page {
 
   /** The voices of the server are others now. */
   async findVoices() {
-    this.settings.serve(await pipelines());
+    this.visit.serve(await served(this.visit.asked));
     this.voices.serve(this.settings.pipeline);
   }
 
@@ -212,6 +212,11 @@ class Page {
     }
     this.starting = false;
     this.draw();
+  }
+
+  hear(frame) {
+    this.talk.hear(frame);
+    this.visit.hear(frame);
   }
 
   async openMicrophone() {
@@ -384,7 +389,6 @@ class Page {
       byId("message").value = "";
       this.say(text);
     });
-    for (const suggestion of document.querySelectorAll(".try")) suggestion.addEventListener("click", () => this.say(suggestion.textContent));
     byId("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
       storeKey(byId("key").value.trim());

@@ -14,6 +14,7 @@ import { preferences, turnDetection } from "./preferences.js";
 import { RemoteVoice } from "./remote-voice.js";
 import { HANDLERS } from "./server-events.js";
 import { SpokenText } from "./spoken-text.js";
+import { toolServers } from "./tool-servers.js";
 import * as tools from "./tools.js";
 import { milliseconds, Transcript } from "./transcript.js";
 
@@ -126,11 +127,12 @@ export class Talk extends EventTarget {
   configure() {
     if (!this.connected) return;
     const { voice, speed, instructions, tools: withTools } = preferences;
+    const own = withTools ? tools.declarations : [];
     this.send("session.update", {
       session: {
         type: "realtime",
         ...(instructions !== null && { instructions }),
-        tools: withTools ? tools.declarations : [],
+        tools: [...own, ...toolServers.declarations(own.length)],
         audio: {
           input: { transcription: {}, turn_detection: turnDetection() },
           output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },
