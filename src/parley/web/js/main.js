@@ -201,6 +201,7 @@ class Page {
   async start() {
     if (this.starting || this.talk.listening) return;
     this.starting = true;
+    this.visit.endTests();
     this.draw();
     this.connect();
     try {

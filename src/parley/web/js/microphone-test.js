@@ -2,7 +2,7 @@
 // heard them.
 //
 // Laws: the recording stays in this page and is forgotten once it was played; the microphone is open only while it is recorded; a test ends
-// where the conversation begins to listen.
+// where the conversation, or the interpreter, begins to listen.
 
 import { ClipRecorder } from "./clip.js";
 import { element } from "./dom.js";
@@ -14,8 +14,8 @@ const SECONDS = 3;
 const QUIET = 0.004; // -48 dBFS: speech into a microphone that is set right is 20 dB above.
 
 export class MicrophoneTest {
-  /** `place`: an empty element. `before()` is called before the microphone is opened. */
-  constructor(place, { before = () => {} } = {}) {
+  /** `place`: an empty element. `before()` is called before the microphone is opened, and answers why it cannot be ("": it can). */
+  constructor(place, { before = () => "" } = {}) {
     this.before = before;
     this.recorder = new ClipRecorder();
     this.player = new Audio();
@@ -39,7 +39,8 @@ export class MicrophoneTest {
   }
 
   async start() {
-    this.before();
+    const refusal = this.before();
+    if (refusal) return this.rest(refusal);
     this.most = 0;
     this.says.textContent = "";
     try {

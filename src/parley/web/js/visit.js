@@ -26,6 +26,7 @@ export class Visit {
     this.servers.addEventListener("change", () => talk.configure());
     talk.link.addEventListener("event", ({ detail }) => toolServers.take(detail) && talk.configure());
     talk.addEventListener("phase", () => this.follow());
+    page.views.addEventListener("view", () => this.endTests());
     for (const effect of ["anew", "behaviour", "connection"]) settings.addEventListener(effect, () => this.first.show());
     settings.dialog.addEventListener("close", () => this.endTests());
     this.choose = () => {
@@ -49,10 +50,12 @@ export class Visit {
     if (talk.listening && !talk.muted) this.silence.hear(frame);
   }
 
-  /** One microphone: what listens stops when the other begins. */
+  /** One microphone: what listens stops when the other begins. Why a test cannot begin, "" where it can. */
   beforeTest() {
+    if (this.page.interpreter.microphone.open) return "The interpreter is listening: stop it first.";
     this.page.rest();
     this.endTests();
+    return "";
   }
 
   follow() {
@@ -60,7 +63,6 @@ export class Visit {
     if (listening === this.listening) return;
     this.listening = listening;
     this.silence.reset();
-    if (listening) this.endTests();
   }
 
   endTests() {

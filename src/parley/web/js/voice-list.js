@@ -58,8 +58,8 @@ export class VoiceList extends EventTarget {
     this.group.querySelector("input:checked")?.closest("li").scrollIntoView({ block: "nearest" });
   }
 
-  part({ title, note, voices }) {
-    const list = element("ul", {}, ...voices.map((voice) => this.row(voice)));
+  part({ title, note, voices, alike = false }) {
+    const list = element("ul", {}, ...voices.map((voice) => this.row(voice, alike ? "" : voiceWords(voice))));
     const alone = voices.length === 1 && voiceName(voices[0]) === title;
     const part = element("section", { "aria-label": title });
     if (!alone) part.append(element("h3", {}, title));
@@ -68,13 +68,13 @@ export class VoiceList extends EventTarget {
     return part;
   }
 
-  row(voice) {
+  row(voice, words) {
     const radio = element("input", { type: "radio", name: "voice", value: voice.name });
     radio.checked = voice.name === this.chosen;
     radio.addEventListener("change", () => this.dispatchEvent(new CustomEvent("chosen", { detail: voice.name })));
     const usual = voice.name === this.pipeline.voice ? "default" : "";
-    const words = [voiceWords(voice), usual].filter(Boolean).join(", ");
-    const label = element("label", {}, radio, element("span", { class: "name" }, voiceName(voice)), element("span", { class: "note" }, words));
+    const about = [words, usual].filter(Boolean).join(", ");
+    const label = element("label", {}, radio, element("span", { class: "name" }, voiceName(voice)), element("span", { class: "note" }, about));
     const row = element("li", {}, label);
     if (this.pipeline.previews) row.append(this.previewOf(voice));
     return row;

@@ -13,14 +13,26 @@ function primary(tag) {
 
 /** What a voice is called: one that is named after its language only, by the language's name. */
 export function voiceName({ name, language }) {
-  return language && name.toLowerCase() === language.toLowerCase() ? languageName(language) : name;
+  return language && name.toLowerCase() === language.toLowerCase() ? varietyName(language) : name;
+}
+
+/** "American English (nyc)" for "en-us-nyc": what no standard names stays as it is, in brackets. */
+function varietyName(tag) {
+  const parts = tag.split("-");
+  for (let length = parts.length; length > 0; length -= 1) {
+    const known = parts.slice(0, length).join("-");
+    const name = languageName(known);
+    const rest = parts.slice(length).filter((part) => part.length > 1).join(" ");
+    if (name !== known) return rest ? `${name} (${rest})` : name;
+  }
+  return tag;
 }
 
 /** A few words on a voice; "" where nothing is known of it. */
 export function voiceWords(voice) {
   const { language, sex, character, of, sounds_as: as } = voice;
   if (of === "openai") return as ? `sounds as ${as}` : "as the model has it";
-  const variety = language && voiceName(voice) === voice.name ? languageName(language) : "";
+  const variety = language && voiceName(voice) === voice.name ? varietyName(language) : "";
   return [variety, sex, character].filter(Boolean).join(", ");
 }
 
@@ -32,7 +44,7 @@ export function voiceLine(voice) {
 
 /**
  * [{title, note, voices, wide}]: the user's own voices, then those of each language, those that the listener most likely wants first, and
- * OpenAI's names. `wide` groups are shown at once.
+ * OpenAI's names. `wide` groups are shown at once; of voices that are `alike` the note says it all.
  */
 export function voiceGroups({ voices, voice: usual, language }, wanted = navigator.languages) {
   const of = (kind) => voices.filter((voice) => voice.of === kind);
@@ -47,7 +59,7 @@ export function voiceGroups({ voices, voice: usual, language }, wanted = navigat
   return [
     ...groups,
     ...spoken.filter(({ wide }) => wide),
-    ...(openai.length > 0 ? [{ title: "OpenAI's names", note: openaiNote(openai), voices: openai, wide: true }] : []),
+    ...(openai.length > 0 ? [{ title: "OpenAI's names", note: openaiNote(openai), voices: openai, wide: true, alike: alike(openai) }] : []),
     ...spoken.filter(({ wide }) => !wide),
   ];
 }
@@ -67,7 +79,11 @@ function title(tag) {
 }
 
 function openaiNote(voices) {
-  const one = new Set(voices.map(({ sounds_as: as }) => as)).size === 1;
-  if (one && voices[0].sounds_as) return `Clients written for OpenAI ask for these. All of them sound as ${voices[0].sounds_as} here.`;
+  if (alike(voices)) return `Clients written for OpenAI ask for these. All of them sound as ${voices[0].sounds_as} here.`;
   return "Clients written for OpenAI ask for these. The voices above answer to them.";
+}
+
+/** Whether all of them are one voice of the engine's. */
+function alike(voices) {
+  return voices[0].sounds_as !== "" && voices.every(({ sounds_as: as }) => as === voices[0].sounds_as);
 }
