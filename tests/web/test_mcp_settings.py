@@ -85,7 +85,7 @@ async def test_what_is_typed_wrong_is_said_and_not_kept(server: Server, tmp_path
         await opened(tab)
         for label, url, key, says in (
             ("my library", "https://a.example/mcp", "", "letters, digits"),
-            ("library", "ftp://a.example", "", "begins with https://"),
+            ("library", "ftp://a.example", "", "begins with https"),
             ("library", "https://a.example/mcp", "two words", "no spaces"),
         ):
             await add(tab, label, url, key)

@@ -170,10 +170,10 @@ class PageAnswers:
     @described("What can be talked to", demand="realtime", answers={200: json_answer("The pipelines.", "Pipelines")})
     def pipelines(self, request: Request) -> object:
         """What can be talked to, the default first; voices as `session.audio.output.voice` takes them; and the addresses of the MCP servers
-        that the holder of this key may name ("*": any)."""
+        that sessions may name ("*": any)."""
         served = sorted(self._engines.pipelines.values(), key=lambda one: one.name != self._config.default_pipeline)
-        tool_servers = () if request.state.grant.secret is not None else self._config.server.allowed_mcp_servers
-        return {"pipelines": [described_for_page(pipeline) for pipeline in served], "tool_servers": tool_servers}
+        pipelines = [described_for_page(pipeline) for pipeline in served]
+        return {"pipelines": pipelines, "tool_servers": self._config.server.allowed_mcp_servers}
 
     @described(
         "Whether a session could begin now",

@@ -49,6 +49,7 @@ export class MicrophoneTest {
       const { title, text } = microphoneTrouble(error.reason);
       return this.rest(`${title}. ${text}`);
     }
+    if (!this.recorder.recording) return undefined; // It was ended meanwhile.
     this.device = this.recorder.microphone.track?.label || "The microphone";
     this.level.hidden = false;
     this.button.textContent = "Stop";

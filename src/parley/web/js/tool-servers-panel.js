@@ -76,7 +76,7 @@ export class ToolServersPanel extends EventTarget {
   wrong(label, url, authorization) {
     if (!LABEL.test(label)) return "The name has letters, digits, underscores and hyphens only, up to 64.";
     if (toolServers.all.some((one) => one.label === label)) return `There is one named ${label} already.`;
-    if (!URL.canParse?.(url) || !/^https?:$/.test(new URL(url).protocol)) return "The address begins with https:// or http://.";
+    if (!URL.canParse?.(url) || !/^https?:$/.test(new URL(url).protocol)) return "The address is a web address: it begins with https, or with http.";
     if (!TOKEN.test(authorization)) return "The access token has no spaces and only plain characters.";
     return "";
   }

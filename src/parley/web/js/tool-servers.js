@@ -20,7 +20,8 @@ class ToolServers extends EventTarget {
 
   /** [{label, url, approval}] */
   get all() {
-    return preferences.toolServers.filter(({ label, url }) => typeof label === "string" && typeof url === "string");
+    const stored = Array.isArray(preferences.toolServers) ? preferences.toolServers : [];
+    return stored.filter((one) => typeof one?.label === "string" && typeof one?.url === "string");
   }
 
   state(label) {
