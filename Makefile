@@ -5,6 +5,8 @@ PYTHON ?= python3
 ARGS ?=
 # Processes that run the tests: one more than the smallest machine has cores, because many tests wait.
 WORKERS ?= 3
+# Files in the order of tests/conftest.py, the longest first; xdist's own begins with those of the most tests.
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 VENV := .venv
 CLIENTS := .venv-clients
 BASE := $(VENV)/.base-installed
@@ -57,7 +59,7 @@ interpret: $(TALK)
 	@$(VENV)/bin/python scripts/interpret_demo.py $(ARGS)
 
 test: $(DEV)
-	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --ignore=tests/weights $(CALLS:%=--ignore=%) \
+	$(VENV)/bin/pytest $(SPREAD) --ignore=tests/clients --ignore=tests/weights $(CALLS:%=--ignore=%) \
 		-o asyncio_debug=false --durations=15 $(ARGS)
 
 # In real time, with a server, an interpreter and a sound server at work: beside other tests they would be late.
@@ -89,7 +91,7 @@ test-api: $(DEV)
 
 # With asyncio's debug mode, which costs a sixth of the time.
 check: lint
-	$(VENV)/bin/pytest -q -n $(WORKERS) --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
+	$(VENV)/bin/pytest -q $(SPREAD) --ignore=tests/clients --durations=15 -m "not slow"
 
 # What mutmut has found out stands in mutants/ and is not found out again: `rm -rf mutants` after a change of the core or of its tests.
 mutation: $(MUTATION)

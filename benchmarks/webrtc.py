@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 RATE = 24_000
+BROWSER_RATE = 48_000
 PAUSE_S = 3.0
 WAV = Path(__file__).resolve().parents[1] / "tests" / "clips" / "weather_question.wav"
 READY_S = 120.0
@@ -141,11 +142,27 @@ async def webrtc_client(port: int, wav: Path, over: asyncio.Event) -> Spoken:
 
 
 def opus(wav: Path) -> list[bytes]:
-    """Speech and a pause, in packets of 20 ms."""
-    from parley.server.links.webrtc.opus import PACKET_SAMPLES, VoiceEncoder
+    """Speech and a pause, in packets of 20 ms as a browser makes them: 48 kHz, "voip", 32 kbit/s."""
+    from fractions import Fraction
 
-    audio, encoder, size = spoken(wav), VoiceEncoder(), 2 * PACKET_SAMPLES
-    return [encoder.encode(audio[at : at + size]) for at in range(0, len(audio) - size, size)]
+    import av
+    import numpy as np
+
+    from parley.audio.short_resampling import ShortResampler
+
+    audio = ShortResampler(RATE, BROWSER_RATE).push(np.frombuffer(spoken(wav), np.int16).astype(np.float32))
+    codec: Any = av.CodecContext.create("libopus", "w")
+    codec.sample_rate, codec.format, codec.layout, codec.bit_rate = BROWSER_RATE, "s16", "mono", 32_000
+    codec.time_base = Fraction(1, BROWSER_RATE)
+    codec.options = {"application": "voip", "frame_duration": "20", "compression_level": "9"}
+    packets: list[bytes] = []
+    size = BROWSER_RATE // 50
+    for at in range(0, len(audio) - size, size):
+        frame = av.AudioFrame(format="s16", layout="mono", samples=size)
+        frame.sample_rate, frame.time_base, frame.pts = BROWSER_RATE, codec.time_base, at
+        frame.planes[0].update(np.clip(np.rint(audio[at : at + size]), -32_768, 32_767).astype(np.int16).tobytes())
+        packets += map(bytes, codec.encode(frame))
+    return packets
 
 
 async def websocket_client(port: int, wav: Path, over: asyncio.Event) -> Spoken:

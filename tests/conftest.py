@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,20 @@ os.environ["PARLEY_MODELS_DIR"] = os.environ.get("PARLEY_TEST_MODELS_DIR") or st
 )
 os.environ["PARLEY_VOICES_DIR"] = str(Path(tempfile.gettempdir(), "parley-tests-no-voices"))
 os.environ["PARLEY_OWN_VOICES_DIR"] = str(Path(tempfile.gettempdir(), "parley-tests-no-own-voices"))
+
+
+SLOW_WEIGHT = 15
+"""A test marked `slow` takes as much time as so many others, on average."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several processes take the longest files first: a long one that comes last would keep one process busy and the others waiting."""
+    if not hasattr(config, "workerinput"):
+        return
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += SLOW_WEIGHT if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: -weights[item.path])
 
 
 def pytest_collection_finish() -> None:

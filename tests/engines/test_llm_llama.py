@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from parley.engines.llm.gguf import read_head
-from parley.engines.llm.llama import LlamaModel, create, installed_models
+from parley.engines.llm.llama import LlamaModel, create
+from parley.engines.llm.llama_files import installed_models
 from parley.engines.ports import (
     ChatEnd,
     ChatEvent,
@@ -292,5 +293,5 @@ def test_facts_are_read(weights: Path) -> None:
     head = read_head(weights)
     assert head.architecture == "llama"
     assert head.context_length == 1024
-    assert head.has_template
+    assert head.template
     assert not head.sees

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import sys
 from pathlib import Path
 
@@ -63,6 +64,19 @@ def test_a_third_party_engine_is_found_like_a_built_in(tmp_path: Path, monkeypat
         assert any(info.name == "broken" and "cannot" in info.summary for info in registry.available())
     finally:
         sys.modules.pop("acme_voice", None)
+
+
+def test_the_metadata_of_packages_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, groups = importlib.metadata.entry_points, []
+
+    def counted(*, group: str) -> importlib.metadata.EntryPoints:
+        groups.append(group)
+        return reading(group=group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", counted)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert len(registry.available()) > 20
+    assert groups.count(registry.GROUP) == 1
 
 
 PLUG_IN = """

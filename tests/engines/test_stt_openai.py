@@ -139,6 +139,17 @@ async def test_the_language_the_prompt_and_the_options_reach_the_server() -> Non
     assert (texts["vad_filter"], texts["hotwords"], texts["tags[]"]) == (["true"], ["a"], ["x", "y"])
 
 
+@pytest.mark.parametrize(("option", "asked", "sent"), [(0.2, 0.5, ["0.5"]), (0.2, 0.0, ["0"]), (None, 0.7, ["0.7"])])
+async def test_a_requests_own_temperature_comes_before_the_option(
+    option: float | None, asked: float, sent: list[str]
+) -> None:
+    options: dict[str, Any] = {} if option is None else {"temperature": option}
+    async with connected(**options) as (engine, server):
+        assert engine.info.temperature
+        await heard(engine, spec=RecognitionSpec(temperature=asked))
+        assert uploads(server)[0].texts["temperature"] == sent
+
+
 @pytest.mark.parametrize(
     ("spec", "option", "sent"),
     [

@@ -28,13 +28,14 @@ from parley.engines.ports import (
     Partial,
     RecognitionSpec,
     Transcript,
+    Word,
 )
 from parley.engines.registry import create
 from parley.engines.stt.agreement import agreed
 from parley.engines.stt.auto import AutoRecognizer
 from parley.engines.stt.turn_stream import new_backlog
-from parley.engines.stt.whisper import WhisperRecognizer
-from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel, sayable, window
+from parley.engines.stt.whisper import WhisperOptions, WhisperRecognizer
+from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel, _without_silence, sayable, window
 from parley.engines.stt.whisper_queue import DecodingQueue
 from parley.engines.stt.whisper_stream import WhisperStream
 from parley.models.catalogue import ModelFile, catalogue
@@ -91,6 +92,71 @@ def test_a_prompt_reaches_the_model(model: WhisperModel) -> None:
     assert model.decode(Task(audio, "en", prompt=" abad obed")).tokens != plain.tokens
     # a prompt of any length leaves room for the answer
     assert model.decode(Task(audio, "en", prompt=" abad obed" * 900)).tokens
+
+
+def test_a_temperature_samples_the_words_and_none_does_not(model: WhisperModel) -> None:
+    audio = a_tone()
+    likeliest = model.decode(Task(audio, "en")).tokens
+    assert model.decode(Task(audio, "en", temperature=0.0)).tokens == likeliest
+    sampled = [model.decode(Task(audio, "en", temperature=1.0, beam_size=5)).tokens for _ in range(4)]
+    assert len({likeliest, *sampled}) > 3
+    assert all(model.decode(Task(audio, "en", kept=(300, 400), temperature=1.0)).tokens[:2] == (300, 400) for _ in "12")
+
+
+async def test_a_turns_temperature_is_that_of_its_pauses_and_not_of_its_partials(weights: Path) -> None:
+    engine = WhisperRecognizer(WhisperOptions(str(weights), device="cpu", threads=1))
+    await engine.open()
+    try:
+        finals = []
+        for temperature in (None, 0.0, 1.0, 1.0, 1.0):
+            stream = engine.open_stream(RecognitionSpec("en", temperature=temperature, live=False), lambda _: None)
+            stream.feed(a_tone())
+            finals.append((await stream.finish()).text)
+        live = engine.open_stream(RecognitionSpec("en", temperature=1.0), lambda _: None)
+        live.feed(a_tone())
+        partial = live.partial_task()
+        assert partial is None or partial.temperature == 0
+        live.close()
+    finally:
+        await engine.close()
+    assert finals[0] == finals[1]
+    assert len(set(finals)) > 2
+
+
+def test_words_are_timed_in_order_within_their_audio_and_are_those_of_the_text(model: WhisperModel) -> None:
+    audio = a_tone()
+    assert model.decode(Task(audio, "en")).words == (), "an alignment that nobody asked for is not made"
+    timed = model.decode(Task(audio, "en", timed=True))
+    assert len(timed.words) > 3
+    times = [time for word in timed.words for time in (word.start_ms, word.end_ms)]
+    assert times == sorted(times)
+    assert 0 <= times[0] < times[-1] <= audio.size / 16
+    assert "".join(word.text for word in timed.words) == "".join(model.text(timed.tokens).split())
+
+
+def test_silence_beside_a_sentence_is_not_part_of_its_words() -> None:
+    words = [Word("Well.", 0, 2000), Word("this", 2000, 2200), Word("is", 2200, 2400), Word("it.", 2400, 4000)]
+    trimmed = _without_silence(words)
+    assert trimmed[1:3] == tuple(words[1:3])
+    assert (trimmed[3].start_ms, trimmed[3].end_ms) == (2400, 3800), "twice the median of 700 ms, at the most"
+    within = [Word("a", 0, 100), Word("long", 100, 1100), Word("word.", 1100, 1200)]
+    assert _without_silence(within) == tuple(within), "a long word within a sentence is a long word"
+    assert _without_silence([]) == ()
+
+
+async def test_a_turns_words_are_timed_from_its_start_over_pauses_that_end_a_window(
+    recognizer: WhisperRecognizer,
+) -> None:
+    stream = recognizer.open_stream(RecognitionSpec("en", live=False), lambda _: None)
+    stream.feed(np.tile(a_tone(), 4))
+    first = await stream.flush()
+    stream.feed(np.tile(a_tone(), 2))
+    last = await stream.finish()
+    assert last.words[: len(first.words)] == first.words
+    later = last.words[len(first.words) :]
+    assert later
+    assert first.words[-1].end_ms <= 12_000 <= later[0].start_ms + 1
+    assert later[-1].end_ms <= 18_000
 
 
 def test_a_result_is_never_longer_than_speech_can_be(model: WhisperModel) -> None:

@@ -87,10 +87,9 @@ class Fakes:
     def without_the_collector(self) -> Iterator[None]:
         self.forget()
         gc.collect()
-        gc.freeze()
+        gc.freeze()  # for good: later collections need not walk the thousands of objects that collecting the tests made
         gc.disable()
         try:
             yield
         finally:
             gc.enable()
-            gc.unfreeze()

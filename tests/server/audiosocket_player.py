@@ -16,7 +16,8 @@ CALL = "40325ec2-5efd-4bd3-805f-53576e581d13"
 
 
 class AudioSocketPlayer:
-    """`audio` is what the caller hears, `frames` all that came: time, kind and payload; `ended` whether the server has hung up."""
+    """`audio` is what the caller hears, without frames of mere silence; `frames` all that came: time, kind and payload; `ended` whether the
+    server has hung up."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: int) -> None:
         self.writer = writer
@@ -64,7 +65,7 @@ class AudioSocketPlayer:
                     self.frames.append((loop.time(), kind, payload))
                     if kind in AUDIO:
                         assert kind == self.kind
-                        self.audio += payload
+                        self.audio += payload if any(payload) else b""
                 self._changed.set()
         except ConnectionResetError:
             pass

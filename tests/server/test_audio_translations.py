@@ -15,7 +15,7 @@ from openai.types.audio import TranslationVerbose
 
 from parley.config import Config, load
 from parley.engines.mt.bench import BenchTranslator
-from parley.engines.ports import MT, EngineError, EngineSet, Transcript, TranslationRequest
+from parley.engines.ports import MT, EngineError, EngineInfo, EngineSet, Transcript, TranslationRequest
 from parley.runtime.engines import LoadedEngines
 from parley.server.audio_upload import MAX_REQUESTS
 from parley.testing.fakes import FakeRecognizer
@@ -110,6 +110,32 @@ async def test_the_recogniser_is_asked_once_a_segment_and_not_in_its_hesitations
             file=("talk.wav", wav(hesitating)), model="whisper-1", extra_body={"source_language": "x-bench"}
         )
     assert [stream.calls for stream in engines.stt.streams] == [["finish"]]
+
+
+async def test_the_prompt_and_the_temperature_reach_the_recogniser_or_are_refused() -> None:
+    class Plain(FakeRecognizer):
+        @property
+        def info(self) -> EngineInfo:
+            return replace(super().info, prompts=False, temperature=False)
+
+    engines = Translating()
+    async with translating(engines) as (_, client):
+        await client.audio.translations.create(
+            file=("talk.wav", wav()), model="whisper-1", prompt="Names: Ada.", temperature=0.2
+        )
+    assert {(stream.spec.prompt, stream.spec.temperature) for stream in engines.stt.streams} == {("Names: Ada.", 0.2)}
+    spoken = Transcript("doog yad ot uoy.", language="x-bench")
+    async with translating(Translating(stt=Plain(spoken, spoken))) as (_, client):
+        refusals: tuple[tuple[dict[str, Any], str], ...] = (
+            ({"prompt": "Names: Ada."}, "leave prompt out"),
+            ({"temperature": 0.2}, "send 0"),
+        )
+        for asked, remedy in refusals:
+            error = await refused(client, **asked)
+            assert (error.status_code, error.code, error.param) == (400, "unsupported_parameter", *asked)
+            assert remedy in error.message
+        made = await client.audio.translations.create(file=("talk.wav", wav()), model="whisper-1", temperature=0)
+    assert made.text == "good day to you. good day to you."
 
 
 async def test_every_format_of_openai_is_answered() -> None:

@@ -75,13 +75,12 @@ def without_the_collector() -> Iterator[None]:
     logger.addHandler(quiet)
     of_running_loop()  # made once for a loop, at its first use
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # for good: later collections need not walk the thousands of objects that collecting the tests made
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
         logger.removeHandler(quiet)
         logger.propagate = propagate
 

@@ -59,6 +59,7 @@ async def test_a_model_says_what_can_be_done_with_it() -> None:
     assert can["languages"]["translated_into"]
     assert "alloy" in can["voices"]
     assert (can["word_timestamps"], can["logprobs"], can["clones_voices"]) == (False, True, False)
+    assert (can["prompt"], can["keywords"], can["temperature"]) == (True, True, True)
     assert can["sample_rates"]["formats"]["audio/pcm"] == 24_000
     assert can["sample_rates"]["engines"]["stt"] == 16_000
     assert (speaks["sessions"], speaks["endpoints"]) == ([], ["/v1/audio/speech"])

@@ -398,7 +398,7 @@ async def test_a_model_without_the_api_is_named_with_those_that_have_it(tmp_path
         )
         assert (error.status_code, error.code) == (400, "api_not_available")
         assert "responder" in error.message
-        assert "openai and ollama" in error.message
+        assert "openai, ollama and llama" in error.message
         error = await refused(
             client.chat.completions.create(model="llama-9", messages=[{"role": "user", "content": "."}])
         )

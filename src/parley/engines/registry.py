@@ -5,13 +5,16 @@ Laws:
   `EngineFactory`. Nothing here knows any engine by name.
 - Creating an engine loads nothing heavy; `open()` does.
 - A wrong name or option is an `EngineUnavailable` that suggests the right one, or lists what is installed.
+- Packages are searched once for each value of `sys.path`: what is installed later is found by the next process.
 - Whatever a package's code raises is an `EngineUnavailable` of its engine: the other engines are listed and used.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.metadata
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,8 +74,14 @@ def available() -> list[EngineInfo]:
 
 def _entry_points(stage: Stage[Any]) -> Mapping[str, importlib.metadata.EntryPoint]:
     prefix = f"{stage}."
-    points = importlib.metadata.entry_points(group=GROUP)
+    points = _installed(tuple(sys.path))
     return {point.name.removeprefix(prefix): point for point in points if point.name.startswith(prefix)}
+
+
+@functools.lru_cache(maxsize=1)
+def _installed(path: tuple[str, ...]) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """The engines of all packages on `path`, which is `sys.path`. Kept, because reading every package's metadata takes milliseconds."""
+    return tuple(importlib.metadata.entry_points(group=GROUP))
 
 
 def _declared(stage: Stage[Any], name: str) -> EngineInfo:

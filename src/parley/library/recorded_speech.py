@@ -26,10 +26,12 @@ from parley.runtime.pipeline import LoadedPipeline
 
 
 class RecordedSpeech:
-    """A `SpeechRecognizer` whose streams are not live. The engine behind it is opened and closed by its owner."""
+    """A `SpeechRecognizer` whose streams are not live, and sample at `temperature` (see `RecognitionSpec`). The engine behind it is opened
+    and closed by its owner."""
 
-    def __init__(self, engine: SpeechRecognizer) -> None:
+    def __init__(self, engine: SpeechRecognizer, temperature: float | None = None) -> None:
         self._engine = engine
+        self._temperature = temperature
 
     @property
     def info(self) -> EngineInfo:
@@ -42,13 +44,17 @@ class RecordedSpeech:
         """Nothing to do."""
 
     def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> RecognizerStream:
-        return self._engine.open_stream(replace(spec, live=False), on_partial)
+        return self._engine.open_stream(replace(spec, live=False, temperature=self._temperature), on_partial)
 
 
-def for_recordings(loaded: LoadedPipeline, language: str = "", *, translates: bool = False) -> LoadedPipeline:
-    """The pipeline for recordings in this language ("": its own), with nothing but what hears and, where asked for, translates."""
+def for_recordings(
+    loaded: LoadedPipeline, language: str = "", *, temperature: float | None = None, translates: bool = False
+) -> LoadedPipeline:
+    """The pipeline for recordings in this language ("": its own), heard at `temperature` (see `RecognitionSpec`), with nothing but what
+    hears and, where asked for, translates."""
     config = replace(loaded.config, speculation=False, language=language or loaded.config.language)
-    engines: dict[Stage[Any], Engine] = {VAD: loaded.engines[VAD], STT: RecordedSpeech(loaded.engines[STT])}
+    heard_by = RecordedSpeech(loaded.engines[STT], temperature)
+    engines: dict[Stage[Any], Engine] = {VAD: loaded.engines[VAD], STT: heard_by}
     if translates:
         engines[MT] = loaded.engines[MT]
     return replace(loaded, engines=EngineSet(engines), config=config)

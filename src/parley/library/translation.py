@@ -43,7 +43,7 @@ from parley.library.frame_reader import Frame
 from parley.library.function_recognizers import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import AudioInput, each, frames_of_audio
-from parley.library.transcription import Segment, segment_of, transcriber
+from parley.library.transcription import AS_USUAL, HearingOptions, Segment, segment_of, transcriber
 from parley.runtime.faults import engine_code, fault_of, named
 from parley.text.language_tags import primary_tag
 from parley.text.segment_clauses import TimedText, segment_clauses
@@ -165,8 +165,10 @@ async def atranslated(
     from_language: str = "",
     terms: Mapping[str, str] | None = None,
     on_partial: Callable[[str], None] | None = None,
+    listening: HearingOptions = AS_USUAL,
 ) -> AsyncGenerator[TranslatedSegment, None]:
-    """The sentences of frames at `rate`, on the loop where the pipeline is open. Raises as `translate()`."""
+    """The sentences of frames at `rate`, on the loop where the pipeline is open; `listening`: how they are heard. Raises as
+    `translate()`."""
     loaded = await pipeline._here()
     translator = SegmentTranslator(
         loaded.engines.find(MT), to, from_language or loaded.config.language, tuple((terms or {}).items())
@@ -175,7 +177,7 @@ async def atranslated(
     if not translator.source and len(known) == 1:
         translator.source = known[0]
     await translator.check()
-    session = transcriber(pipeline, rate)
+    session = transcriber(pipeline, rate, listening)
     try:
         async for piece in each(pieces):
             for event in await session.astep(piece):

@@ -5,12 +5,12 @@ Laws: every function raises `Refused`, with the field's name and what it may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from parley.config import Config
-from parley.engines.ports import EngineError, EngineRefused, Stage
+from parley.engines.ports import STT, EngineError, EngineInfo, EngineRefused, Stage
 from parley.engines.stt.language_names import tag_of
 from parley.library.errors import LibraryError
 from parley.runtime.engines import LoadedEngines
@@ -47,15 +47,54 @@ def choice(fields: Fields, name: str, choices: Sequence[str], default: str) -> s
     return given
 
 
-def check_temperature(fields: Fields) -> None:
-    """A temperature is checked, and changes nothing: recognisers choose the most likely words."""
-    given = fields.get("temperature", "0")
+def check_recogniser(
+    engines: LoadedEngines, found: LoadedPipeline, can: Callable[[EngineInfo], bool], name: str, lacks: str, known: str
+) -> None:
+    """Whether the recogniser of `found` can do what the field `name` asks for. `lacks` says what it does not do and what to send instead,
+    `known` which recognisers do."""
+    info = found.engines[STT].info
+    if can(info):
+        return
+    able = [other for other, one in engines.pipelines.items() if can(one.engines[STT].info)]
+    others = f"These pipelines can: {', '.join(able)}. " if able else ""
+    message = f"The recogniser {info.name!r} {lacks} {others}Of the recognisers, {known}."
+    raise Refused(Refusal(400, "unsupported_parameter", message, name))
+
+
+def temperature(engines: LoadedEngines, found: LoadedPipeline, fields: Fields) -> float | None:
+    """The temperature at which the recogniser of `found` samples its words; None where none is sent."""
+    given = fields.get("temperature")
+    if given is None:
+        return None
     try:
-        valid = 0.0 <= float(given) <= 1.0
+        value = float(given)
     except ValueError:
-        valid = False
-    if not valid:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
         raise invalid("temperature", given, "a number from 0 to 1")
+    if value:
+        lacks = (
+            f"always chooses the most likely words, and has no temperature {value:g}; leave temperature out, or send 0."
+        )
+        check_recogniser(
+            engines, found, lambda info: info.temperature, "temperature", lacks, "whisper and openai have one"
+        )
+    return value
+
+
+def prompt(engines: LoadedEngines, found: LoadedPipeline, fields: Fields) -> str:
+    """What the recogniser of `found` is told of the speech; "" for nothing."""
+    given = fields.get("prompt", "")
+    if given.strip():
+        check_recogniser(
+            engines,
+            found,
+            lambda info: info.prompts,
+            "prompt",
+            "reads no prompt; leave prompt out.",
+            "whisper, openai and realtime read one",
+        )
+    return given
 
 
 def flag(fields: Fields, name: str) -> bool:

@@ -117,6 +117,9 @@ def described_pipeline(pipeline: LoadedPipeline) -> dict[str, Any]:
         "clones_voices": endpoints["/v1/audio/voices"],
         "word_timestamps": heard.timings,
         "logprobs": heard.logprobs,
+        "prompt": heard.prompts,
+        "keywords": heard.keywords,
+        "temperature": heard.temperature,
         "sample_rates": {
             "formats": WIRE_RATES,
             "engines": {stage.name: info.sample_rate for stage, info in _infos(pipeline) if info.sample_rate},

@@ -194,7 +194,9 @@ class TextRest:
         if able:
             return f"These pipelines can be used as `model`: {', '.join(able)}."
         other = (
-            "openai and ollama" if api == "chat" else "responses, openai (with OpenAI itself) and ollama (from 0.13.3)"
+            "openai, ollama and llama"
+            if api == "chat"
+            else "responses, openai (with OpenAI itself) and ollama (from 0.13.3)"
         )
         return f"No pipeline of this server can be used; the engines that can are {other}."
 

@@ -1,7 +1,6 @@
 """What a request to `/v1/audio/transcriptions` asks for: its fields, read and judged against the pipeline.
 
-Laws: every field of OpenAI's is honoured or refused by name; two change nothing, and are checked all the same: `temperature`, and `prompt`
-where the recogniser takes none. Nothing is asked of an engine here.
+Laws: every field of OpenAI's is honoured or refused by name, by what the pipeline's recogniser declares. No engine is asked here.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def read_fields(config: Config, engines: LoadedEngines, upload: Upload) -> Asked
     given, lists = upload.fields, upload.lists
     found = fields.pipeline_of(config, engines, given, STT, "recogniser", "no_recogniser")
     form = _format(given)
-    fields.check_temperature(given)
+    temperature = fields.temperature(engines, found, given)
     stream = fields.flag(given, "stream")
     if stream and form not in STREAMED:
         message = f"A stream has no response_format {form}; use {', '.join(STREAMED)}, or leave stream out."
@@ -91,15 +90,17 @@ def read_fields(config: Config, engines: LoadedEngines, upload: Upload) -> Asked
         if name in lists:
             raise Refused(Refusal(400, "unsupported_parameter", f"{NO_SPEAKERS}; leave {name} out.", name))
     times = _times(engines, found, form, lists.get("timestamp_granularities", []))
-    transcription = _transcription(found, upload)
+    transcription = _transcription(engines, found, upload)
     return AskedTranscription(
-        pipeline=for_recordings(found, transcription.language),
+        pipeline=for_recordings(found, transcription.language, temperature=temperature),
         form=form,
         stream=stream,
         words="word" in times,
         segments="segment" in times or not times,
         counts_tokens=given["model"].startswith("gpt-") and given["model"] not in config.pipelines,
-        hearing=HearingOptions(transcription, _logprobs(found, form, lists.get("include", [])), _detection(given)),
+        hearing=HearingOptions(
+            transcription, _logprobs(engines, found, form, lists.get("include", [])), _detection(given)
+        ),
     )
 
 
@@ -117,30 +118,27 @@ def _times(engines: LoadedEngines, found: LoadedPipeline, form: str, wanted: lis
             raise fields.invalid(name, one, "known; it is word, or segment, or both")
     if wanted and form != "verbose_json":
         raise Refused(Refusal(400, "invalid_value", f"{name} needs response_format verbose_json.", name))
-    if "word" in wanted and not found.engines[STT].info.timings:
-        able = [name for name, one in engines.pipelines.items() if one.engines[STT].info.timings]
-        others = f" These pipelines time words: {', '.join(able)}." if able else ""
-        message = (
-            f"The recogniser {found.engines[STT].info.name!r} gives no times of words; leave word out.{others} Of the recognisers, "
-            "pocketsphinx and most models of moonshine, sherpa and onnx-asr time them, and openai with the option `words`."
-        )
-        raise Refused(Refusal(400, "unsupported_parameter", message, name))
+    if "word" in wanted:
+        known = "whisper, pocketsphinx and most models of moonshine, sherpa and onnx-asr time them, and openai with the option `words`"
+        lacks = "gives no times of words; leave word out."
+        fields.check_recogniser(engines, found, lambda info: info.timings, name, lacks, known)
     return wanted
 
 
-def _logprobs(found: LoadedPipeline, form: str, wanted: list[str]) -> bool:
+def _logprobs(engines: LoadedEngines, found: LoadedPipeline, form: str, wanted: list[str]) -> bool:
     for one in wanted:
         if one != "logprobs":
             raise fields.invalid("include", one, "known; it is logprobs")
     if wanted and form != "json":
         raise Refused(Refusal(400, "invalid_value", "logprobs need response_format json.", "include"))
-    if wanted and not found.engines[STT].info.logprobs:
-        message = f"The recogniser {found.engines[STT].info.name!r} gives no log probabilities; leave include out."
-        raise Refused(Refusal(400, "unsupported_parameter", message, "include"))
+    if wanted:
+        known = "whisper, most models of sherpa and onnx-asr, and openai with OpenAI's gpt-4o models give them"
+        lacks = "gives no log probabilities; leave include out."
+        fields.check_recogniser(engines, found, lambda info: info.logprobs, "include", lacks, known)
     return bool(wanted)
 
 
-def _transcription(found: LoadedPipeline, upload: Upload) -> Transcription:
+def _transcription(engines: LoadedEngines, found: LoadedPipeline, upload: Upload) -> Transcription:
     """What the recogniser is told of the speech."""
     known = found.engines[STT].info.languages
     language = fields.language(upload.fields.get("language", ""), "language")
@@ -156,9 +154,15 @@ def _transcription(found: LoadedPipeline, upload: Upload) -> Transcription:
     if len(keywords) > limits.MAX_KEYWORDS or not all(0 < len(one) <= limits.MAX_KEYWORD for one in keywords):
         message = f"There may be {limits.MAX_KEYWORDS} keywords of 1 to {limits.MAX_KEYWORD} characters."
         raise Refused(Refusal(400, "invalid_value", message, "keywords"))
+    if keywords:
+        lacks, users = (
+            "uses no keywords; leave keywords out.",
+            "whisper, openai, realtime and models of sherpa with hotwords use them",
+        )
+        fields.check_recogniser(engines, found, lambda info: info.keywords, "keywords", lacks, users)
     return Transcription(
         language=language,
-        prompt=upload.fields.get("prompt", ""),
+        prompt=fields.prompt(engines, found, upload.fields),
         keywords=tuple(keywords),
         languages=tuple(languages),
     )

@@ -16,10 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from parley.config import Config
+from parley.core.words.settings import Transcription
 from parley.engines.ports import MT, STT, EngineRefused
 from parley.library.errors import LibraryError
 from parley.library.pipeline import Pipeline
 from parley.library.recorded_speech import for_recordings
+from parley.library.transcription import HearingOptions
 from parley.library.translation import SegmentTranslator, TranslatedSegment, atranslated
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
@@ -62,11 +64,10 @@ class TranslationsRest:
     async def create(self, request: Request) -> Response:
         async with self._requests.accepted(request, FORM) as upload:
             form = fields.choice(upload.fields, "response_format", FORMATS, "json")
-            fields.check_temperature(upload.fields)
             to = fields.language(upload.fields.get("language", ""), "language", "en")
-            pipeline = self._pipeline(upload)
+            pipeline, hearing = self._pipeline(upload)
             await _check(pipeline, to)
-            seconds, segments = await until_gone(request, _translated(upload, pipeline, to))
+            seconds, segments = await until_gone(request, _translated(upload, pipeline, to, hearing))
             shown = (
                 cue
                 for segment in segments
@@ -74,14 +75,16 @@ class TranslationsRest:
             )
             return answer(form, _document(form, to, seconds, segments), shown)
 
-    def _pipeline(self, upload: Upload) -> LoadedPipeline:
-        """The pipeline for speech in the language that is named, or in its own."""
+    def _pipeline(self, upload: Upload) -> tuple[LoadedPipeline, HearingOptions]:
+        """The pipeline for speech in the language that is named, or in its own, and how it hears the recording."""
         config, engines = self._config, self._engines
         found = fields.pipeline_of(config, engines, upload.fields, MT, "translator", "no_translator")
         source = fields.language(upload.fields.get("source_language", ""), "source_language")
         known = found.engines[STT].info.languages
         fields.check_understood([source] if source else [], known, "source_language")
-        return for_recordings(found, source, translates=True)
+        temperature = fields.temperature(engines, found, upload.fields)
+        hearing = HearingOptions(Transcription(prompt=fields.prompt(engines, found, upload.fields)))
+        return for_recordings(found, source, temperature=temperature, translates=True), hearing
 
 
 async def _check(pipeline: LoadedPipeline, to: str) -> None:
@@ -92,7 +95,9 @@ async def _check(pipeline: LoadedPipeline, to: str) -> None:
         raise Refused(Refusal(400, "unsupported_language", str(error), "language")) from error
 
 
-async def _translated(upload: Upload, loaded: LoadedPipeline, to: str) -> tuple[float, list[TranslatedSegment]]:
+async def _translated(
+    upload: Upload, loaded: LoadedPipeline, to: str, hearing: HearingOptions
+) -> tuple[float, list[TranslatedSegment]]:
     """How long the recording is, and its sentences."""
     segments = []
     pipeline = Pipeline.around(loaded)
@@ -101,7 +106,7 @@ async def _translated(upload: Upload, loaded: LoadedPipeline, to: str) -> tuple[
             with fields.engine_failures():
                 async with (
                     aclosing(audio.pieces()) as pieces,
-                    aclosing(atranslated(pipeline, pieces, audio.sample_rate, to)) as coming,
+                    aclosing(atranslated(pipeline, pieces, audio.sample_rate, to, listening=hearing)) as coming,
                 ):
                     async for segment in coming:
                         if segment.error is not None:

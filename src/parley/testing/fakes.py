@@ -124,7 +124,7 @@ Answer = Transcript | str | Exception | Hold | Pause
 class FakeRecognizer(_Opened):
     """Gives the scripted answers, one for each `flush` and `finish`, then `""`.
 
-    A `Hold` or `Pause` in the script comes before the answer behind it. `streams` are all the streams that were opened.
+    A `Hold` or `Pause` in the script comes before the answer behind it. `streams` are all streams that were opened, each with its `spec`.
     """
 
     def __init__(self, *answers: Answer, sample_rate: int = 16_000, feed_error: Exception | None = None) -> None:
@@ -136,7 +136,16 @@ class FakeRecognizer(_Opened):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("stt", "fake", "Gives scripted transcripts.", sample_rate=self._sample_rate, logprobs=True)
+        return EngineInfo(
+            "stt",
+            "fake",
+            "Gives scripted transcripts.",
+            sample_rate=self._sample_rate,
+            logprobs=True,
+            prompts=True,
+            keywords=True,
+            temperature=True,
+        )
 
     def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> FakeRecognizerStream:
         stream = FakeRecognizerStream(self, spec, on_partial)

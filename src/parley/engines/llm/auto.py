@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from parley.engines.llm import llama
+from parley.engines.llm import llama, llama_files
 from parley.engines.llm.endpoint_model import OpenAIConfig
 from parley.engines.llm.llama import LlamaModel
 from parley.engines.llm.ollama import OllamaConfig, OllamaModel
@@ -179,7 +179,7 @@ class AutoModel:
 
     async def _open_embedded(self) -> LlamaModel | None:
         """The largest model for llama.cpp in the folder of models. One that was named is an endpoint's."""
-        here = () if self._config.model else await asyncio.to_thread(llama.installed_models)
+        here = () if self._config.model else await asyncio.to_thread(llama_files.installed_models)
         for model in here:
             engine = llama.create(model, {"temperature": self._config.temperature})
             try:

@@ -49,8 +49,9 @@ class Head:
         return length if isinstance(length, int) and length > 0 else None
 
     @property
-    def has_template(self) -> bool:
-        return bool(self.facts.get("tokenizer.chat_template"))
+    def template(self) -> str:
+        """The chat template, in Jinja; "" where there is none."""
+        return str(self.facts.get("tokenizer.chat_template", ""))
 
     @property
     def sees(self) -> bool:

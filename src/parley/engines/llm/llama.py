@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -21,16 +21,27 @@ from typing import Any, Final
 from parley.engines import weights
 from parley.engines.llm import llama_server
 from parley.engines.llm.gguf import Head, read_head
+from parley.engines.llm.llama_files import locate, read_template, shown_name
+from parley.engines.llm.llama_forwarding import ChatForwarding, answered, forward_error
 from parley.engines.llm.llama_request import request_body
 from parley.engines.llm.llama_server import LlamaServer, LlamaSettings
 from parley.engines.llm.openai_stream import StreamReader
 from parley.engines.llm.reply_stream import TimeLimits, read_reply
 from parley.engines.model_worker import ModelWorker
 from parley.engines.openai_api.errors import NothingMoreCame, StreamError
+from parley.engines.openai_api.forwarding import WHOLE_S
 from parley.engines.options import OptionReader
-from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineRefused, EngineUnavailable
-from parley.models import store
-from parley.models.catalogue import catalogue
+from parley.engines.ports import (
+    ChatEvent,
+    ChatRequest,
+    EngineError,
+    EngineInfo,
+    EngineRefused,
+    EngineUnavailable,
+    ForwardedHead,
+    ForwardRequest,
+    TextApi,
+)
 
 DEFAULT_NUM_CTX: Final = 8192
 """The pipeline's default `context_tokens`."""
@@ -40,9 +51,6 @@ CPU_BATCH, GPU_BATCH = 8, 512
 
 MOST_THREADS: Final = 8
 """More gain little: writing a reply is bound by memory."""
-
-PREFIX: Final = "llama:"
-"""Of the catalogue's names for models of this engine."""
 
 Chunk = dict[str, Any]
 
@@ -111,8 +119,12 @@ class LlamaModel:
 
     def __init__(self, config: LlamaConfig) -> None:
         self._config = config
+        self._shown = shown_name(config.model)
         self._num_ctx = config.num_ctx or DEFAULT_NUM_CTX
         self._projector = Head({})
+        self._forwarding: ChatForwarding | None = None
+        self._forwards = asyncio.Semaphore(max(1, config.parallel - 1))
+        """Requests of clients leave one of the replies at once to conversations."""
         self._server: LlamaServer | None = None
         self._worker: ModelWorker | None = None
         self.notice = ""
@@ -159,7 +171,7 @@ class LlamaModel:
         server = await asyncio.to_thread(LlamaServer, settings)
         self._server = server
         self._worker = ModelWorker(
-            f"llama:{self._config.model}",
+            f"llama:{self._shown}",
             title="The language model",
             code_prefix="language_model",
             threads=self._config.parallel,
@@ -183,10 +195,67 @@ class LlamaModel:
 
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
         """Stream one reply (see the port). Raises `EngineError`s: those of the port, `images_unsupported`, `invalid_request`."""
-        try:
+        with self._failures():
             async with aclosing(self._stream(request)) as events:
                 async for event in events:
                     yield event
+
+    @property
+    def apis(self) -> frozenset[TextApi]:
+        """Chat completions; llama.cpp has responses in its HTTP server only, which is out of reach (see `llama_server`)."""
+        return frozenset({"chat"})
+
+    async def forward(self, request: ForwardRequest) -> AsyncIterator[ForwardedHead | bytes]:
+        """Answer a request (see `ForwardsRequests`), behind conversations. What llama.cpp would pass over is refused by name."""
+        asked, config = self._forwarding, self._config
+        if asked is None or request.api not in self.apis:
+            raise EngineUnavailable("The language model is not open, or has not this API.", code="not_open")
+        body = asked.body(request)
+        limits = TimeLimits(config.timeout_s if request.stream else WHOLE_S, config.token_timeout_s)
+        try:
+            with self._failures(limits.first_s):
+                async with asyncio.timeout(limits.first_s):
+                    await self._forwards.acquire()
+                try:
+                    chunks = self._chunks(body, share=self._forwards, live=False)
+                    async with aclosing(answered(chunks, asked.shown_model, request.stream, limits)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                finally:
+                    self._forwards.release()
+        except EngineError as error:
+            raise forward_error(error) from error
+
+    def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        config = self._config
+        if request.temperature is None and config.temperature is not None:
+            request = replace(request, temperature=config.temperature)
+        body = {**request_body(request, config.think, self._projector), **config.extra_body}
+
+        async def begin(stack: AsyncExitStack) -> AsyncGenerator[Chunk, None]:
+            return await stack.enter_async_context(aclosing(self._chunks(body)))
+
+        limits = TimeLimits(config.timeout_s, config.token_timeout_s)
+        return read_reply(begin, _ChunkReader(request), limits)
+
+    def _chunks(
+        self, body: Mapping[str, object], share: object = None, *, live: bool = True
+    ) -> AsyncGenerator[Chunk, None]:
+        """What llama.cpp answers, piece by piece; closing the iterator stops it. Raises `EngineUnavailable`."""
+        server, worker = self._server, self._worker
+        if server is None or worker is None:
+            raise EngineUnavailable("The language model is not open.", code="not_open")
+
+        def compute(emit: Callable[[Chunk], bool]) -> None:
+            server.complete(body, lambda chunk: not emit(chunk))
+
+        return worker.stream(compute, share, live=live)
+
+    @contextmanager
+    def _failures(self, first_s: float | None = None) -> Iterator[None]:
+        """What goes wrong with one answer, as `EngineError`; `first_s` is how long its first piece may take."""
+        try:
+            yield
         except StreamError as error:
             raise self._failure(error.body) from None
         except NothingMoreCame as error:
@@ -197,27 +266,10 @@ class LlamaModel:
             ) from None
         except TimeoutError:
             raise EngineError(
-                f"The language model wrote nothing within {self._config.timeout_s:g} s.",
+                f"The language model gave no answer within {first_s or self._config.timeout_s:g} s.",
                 "Use a smaller model, or set timeout_s in llm_options.",
                 code="timeout",
             ) from None
-
-    def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        server, worker, config = self._server, self._worker, self._config
-        if server is None or worker is None:
-            raise EngineUnavailable("The language model is not open.", code="not_open")
-        if request.temperature is None and config.temperature is not None:
-            request = replace(request, temperature=config.temperature)
-        body = {**request_body(request, config.think, self._projector), **config.extra_body}
-
-        def compute(emit: Callable[[Chunk], bool]) -> None:
-            server.complete(body, lambda chunk: not emit(chunk))
-
-        async def begin(stack: AsyncExitStack) -> AsyncGenerator[Chunk, None]:
-            return await stack.enter_async_context(aclosing(worker.stream(compute)))
-
-        limits = TimeLimits(config.timeout_s, config.token_timeout_s)
-        return read_reply(begin, _ChunkReader(request), limits)
 
     def _failure(self, body: object) -> EngineError:
         """The error of a chunk that reports one."""
@@ -226,7 +278,7 @@ class LlamaModel:
         said = " ".join(str(facts.get("message") or body).split())[:300].rstrip(".")
         if facts.get("type") == "exceed_context_size_error":
             return EngineRefused(
-                f"The conversation is too long for {self.model!r}: it has {facts.get('n_prompt_tokens')} tokens, and num_ctx is "
+                f"The conversation is too long for {self._shown!r}: it has {facts.get('n_prompt_tokens')} tokens, and num_ctx is "
                 f"{self._num_ctx}.",
                 "Raise num_ctx in llm_options, or lower the pipeline's context_tokens.",
                 code="context_length_exceeded",
@@ -240,7 +292,7 @@ class LlamaModel:
     def _prepare(self) -> LlamaSettings:
         """Look at the files; how to load them. Blocks."""
         config = self._config
-        path = _locate(config.model)
+        path = locate(config.model)
         head = read_head(path)
         most = head.context_length
         if most is None:
@@ -255,7 +307,7 @@ class LlamaModel:
                 f"Set num_ctx to at most {most}.",
                 code="invalid_engine_option",
             )
-        if not head.has_template and not config.chat_template:
+        if not head.template and not config.chat_template:
             raise EngineUnavailable(
                 f"{path} has no chat template, so that it is not known how it is to be asked.",
                 "Use an instruct model, or name a Jinja file: chat_template in llm_options.",
@@ -263,6 +315,13 @@ class LlamaModel:
             )
         self._num_ctx = config.num_ctx or min(DEFAULT_NUM_CTX, most)
         self._projector = read_head(Path(config.mmproj).expanduser()) if config.mmproj else Head({})
+        template = read_template(config.chat_template)
+        self._forwarding = ChatForwarding(
+            self._shown,
+            config.think,
+            config.extra_body,
+            reads_tools="tools" in (template or head.template),
+        )
         self.notice = (
             f"The language model is {config.model}, in this process: {config.parallel} replies at once on {config.threads} threads, "
             f"{self._num_ctx} tokens for each conversation."
@@ -276,7 +335,7 @@ class LlamaModel:
             gpu_layers=config.gpu_layers,
             cache_mib=config.cache_mib,
             mmproj=str(Path(config.mmproj).expanduser()) if config.mmproj else "",
-            template=_template(config.chat_template),
+            template=template,
         )
 
 
@@ -303,41 +362,3 @@ class _ChunkReader:
 
     def end(self) -> list[ChatEvent]:
         return self._reader.end()
-
-
-def installed_models() -> tuple[str, ...]:
-    """The models of the catalogue for this engine that are on this machine, the largest first. Blocks, briefly."""
-    entries = [entry for name, entry in catalogue().items() if name.startswith(PREFIX) and store.whole(entry)]
-    entries.sort(key=lambda entry: entry.size, reverse=True)
-    return tuple(entry.name.removeprefix(PREFIX) for entry in entries)
-
-
-def _locate(model: str) -> Path:
-    """The GGUF file."""
-    entry = catalogue().get(PREFIX + model)
-    if entry is None:
-        if not model or not (model.endswith(".gguf") or "/" in model or os.sep in model):
-            names = ", ".join(name for name in catalogue() if name.startswith(PREFIX))
-            raise EngineUnavailable(
-                f"There is no model {model!r} for the engine llama." if model else "No model is named.",
-                f"Name a GGUF file, --llm llama:PATH.gguf, or a model of the catalogue: {names}.",
-                code="model_not_found",
-            )
-        return Path(model).expanduser()
-    if not store.whole(entry):
-        raise weights.not_here(entry.name)
-    return store.folder_of(entry) / entry.files[0].path
-
-
-def _template(name: str) -> str:
-    """The text of the template in a file; "" where none is named."""
-    if not name:
-        return ""
-    try:
-        return Path(name).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EngineUnavailable(
-            f"The chat template {name} cannot be read ({error}).",
-            "Name a text file: chat_template in llm_options.",
-            code="invalid_engine_option",
-        ) from None

@@ -65,7 +65,8 @@ class EngineInfo:
     `languages` are BCP-47 primary tags, empty when it does not matter. `voices` are the engine's own voice names.
     `batch` is how many sessions one call may serve. `images`, `audio`, `logprobs` and `glossary` say whether a language model sees and
     hears, a recogniser scores its tokens, a translator honours terms; `promises` whether a recogniser makes words stable while the speaker
-    goes on (`Partial.stable`), not in a pause or after a long stretch only; `timings` whether a recogniser times the words that it hears,
+    goes on (`Partial.stable`), not in a pause or after a long stretch only; `prompts`, `keywords` and `temperature` whether a recogniser
+    uses these fields of `RecognitionSpec`; `timings` whether a recogniser times the words that it hears,
     and a synthesizer every word that it speaks; `normalizes` whether a synthesizer reads numbers, dates and symbols aloud by itself;
     `mixes` whether it takes mixes of its voices (`parley.text.voice_mix`); `conversational` whether it uses what was heard before
     (`SpeechRequest.context`). `model` is the model's name, as its server or file has it, where the engine has a choice of models; `scripted`
@@ -90,6 +91,9 @@ class EngineInfo:
     logprobs: bool = False
     glossary: bool = False
     promises: bool = False
+    prompts: bool = False
+    keywords: bool = False
+    temperature: bool = False
     timings: bool = False
     normalizes: bool = False
     mixes: bool = False

@@ -1,7 +1,9 @@
-"""Forwarded requests: those of OpenAI's text APIs, handed on as they are to the endpoint behind a language model. Optional for its engines.
+"""Forwarded requests: those of OpenAI's text APIs, handed on as they are to what is behind a language model: an endpoint, or a library that
+answers as an endpoint does. Optional for its engines.
 
 Laws:
-- The engine puts its own model, key and options into the request; nothing else of it changes. The client's key never reaches an engine.
+- The engine puts its own model, key and options into the request; nothing else of it changes. A field that a library would pass over is
+  refused by name (`ForwardRefused`). The client's key never reaches an engine.
 - No key of the engine's, and no header of the answer but what `ForwardedHead` says, comes back.
 """
 

@@ -24,6 +24,10 @@ class RecognitionSpec:
     `share` is an opaque key: streams of one key share one part of the engine's time, and take turns with those of
     other keys. `live` False: the audio is complete already; live streams go first. `agreement`: where an engine makes words stable because
     hypotheses in a row begin with them, so many hypotheses (2 or more).
+
+    `prompt` and `keywords` change nothing in an engine whose `info` does not declare them. `temperature` (0 to 1): pauses and finals are
+    sampled from the engine's distribution at this temperature, 0 chooses the most likely words; None leaves it to the engine's own
+    configuration. Whoever opens a stream asks for one above 0 only where `info.temperature` declares it.
     """
 
     language: str = ""
@@ -34,6 +38,7 @@ class RecognitionSpec:
     share: object = field(default=None, repr=False, compare=False)
     live: bool = True
     agreement: int = 2
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

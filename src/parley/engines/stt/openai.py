@@ -84,9 +84,9 @@ def create(model: str, options: Mapping[str, object]) -> OpenAIRecognizer:
     `prompt` (before the session's own), `response_format` (`json`; `verbose_json` has the language: the default for models named
     whisper), `words` (ask for word times: needs `verbose_json`), `logprobs` (the server gives them: needs `json`), `stream` (the text as
     it is made), `partials` (send the turn so far again and again while it lasts: the default for servers on this machine),
-    `temperature`, `max_requests` (on their way at once), `timeout_s` (to the transcript, or its first text), `text_timeout_s` (between
-    pieces), `extra_body` (further form fields), `warm_up` (half a second of silence at start-up, so that a server on this
-    machine loads the model).
+    `temperature` (for requests that name none), `max_requests` (on their way at once), `timeout_s` (to the transcript, or its first text),
+    `text_timeout_s` (between pieces), `extra_body` (further form fields), `warm_up` (half a second of silence at start-up, so that a server
+    on this machine loads the model).
     """
     reader = OptionReader("stt openai", options)
     endpoint = read_endpoint(reader, TRANSCRIPTIONS)
@@ -139,6 +139,9 @@ class OpenAIRecognizer:
             sample_rate=SAMPLE_RATE,
             languages=self._config.languages,
             logprobs=self._config.logprobs,
+            prompts=True,
+            keywords=True,
+            temperature=True,
             timings=self._config.words,
         )
 
@@ -254,8 +257,9 @@ class _RemoteTurns(SegmentedTurns):
             fields.append(("language", spec.language))
         if prompt:
             fields.append(("prompt", prompt))
-        if config.temperature is not None:
-            fields.append(("temperature", f"{config.temperature:g}"))
+        temperature = config.temperature if spec.temperature is None else spec.temperature
+        if temperature is not None:
+            fields.append(("temperature", f"{temperature:g}"))
         if config.stream:
             fields.append(("stream", "true"))
         if config.words:

@@ -94,6 +94,8 @@ class RealtimeRecognizer:
             sample_rate=SAMPLE_RATE,
             languages=self._config.languages,
             promises=True,
+            prompts=True,
+            keywords=True,
         )
 
     async def open(self) -> None:

@@ -102,6 +102,7 @@ class SherpaRecognizer:
             licence=self._licence,
             logprobs=model is not None and model.kind.logprobs and self._scored,
             promises=streaming and self._scored,
+            keywords=model is not None and self._takes_keywords(model),
             timings=model is not None and model.kind.factory.endswith(("transducer", "ctc")),
         )
 
@@ -215,6 +216,9 @@ class SherpaRecognizer:
     def _takes_hotwords(self, model: SherpaModel) -> bool:
         return self._options.decoding == BEAM and bool(model.modeling_unit)
 
+    def _takes_keywords(self, model: SherpaModel) -> bool:
+        return model.kind.name in _HOTWORDS_OPTION or self._takes_hotwords(model)
+
     def _understood(self, spec: RecognitionSpec, model: SherpaModel) -> RecognitionSpec:
         """The request with one of the model's languages, "" to find it out, and with the hotwords that the model can use."""
         asked = (spec.language,) if spec.language else spec.languages
@@ -222,8 +226,7 @@ class SherpaRecognizer:
         understood = tuple(tag for tag in allowed if not self._languages or tag in self._languages)
         if allowed and not understood:
             raise self._unknown(asked, EngineRefused)
-        takes = model.kind.name in _HOTWORDS_OPTION or self._takes_hotwords(model)
-        keywords = spec.keywords if takes else ()
+        keywords = spec.keywords if self._takes_keywords(model) else ()
         language = understood[0] if len(understood) == 1 else ""
         return replace(spec, language=language, languages=understood, keywords=keywords)
 

@@ -70,6 +70,10 @@ class WhisperRecognizer:
             batch=self._options.workers,
             licence="MIT",
             logprobs=True,
+            prompts=True,
+            keywords=True,
+            temperature=True,
+            timings=True,
             promises=self._options.partials,
         )
 

@@ -2,9 +2,12 @@
 
 Laws:
 - Given tokens are kept: the decoder is made to begin with them, so what was promised to a listener is in every later result.
-- Deterministic: no sampling. A result that runs in circles is decoded once more with repeated four-grams forbidden.
+- Deterministic unless a task has a temperature: its words are then sampled, from a seed that differs each time.
+- A result that runs in circles is decoded once more with repeated four-grams forbidden.
 - The model looks at 30 s, whatever there is of speech. A quick decoding looks at little more than the speech, which takes a third of the
   time on a CPU; a result that no one could have said, as the model then sometimes gives, is replaced by one of the whole window.
+- Words are timed by where the decoder's attention lies in the audio (dynamic time warping over the model's alignment heads, in steps of
+  20 ms). A silence that the attention gives to a word at a sentence's edge is taken off (see `_without_silence`); nothing is interpolated.
 - Knows no streams and no queue. Calls from several threads run in parallel up to `workers`; the GIL is free while it computes.
 """
 
@@ -20,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from parley.audio.types import Samples
-from parley.engines.ports import EngineUnavailable, TokenLogprob
+from parley.engines.ports import EngineUnavailable, TokenLogprob, Word
 
 MAX_SECONDS = 30
 """The window the model was trained for."""
@@ -43,15 +46,25 @@ _QUICK_WORDS_PER_SECOND = 6
 _SPARE_TOKENS = 24
 _MAX_NEW_TOKENS = 224
 _FRAMES_PER_SECOND = 100
+_SAMPLES_PER_FRAME = 160
 _COMPRESSION_LIMIT = 2.4
 _NO_SPEECH = 0.6
 _UNLIKELY = -1.0
+
+_OPENING = "\"'“¿([{-"
+_CLOSING = "\"'.。,，!！?？:：”)]}、"
+"""Marks that belong to the word behind them, and before them."""
+
+_SENTENCE_ENDS = ".。!！?？"
+_LONGEST = 2.0
+_LONGEST_MEDIAN_MS = 700.0
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """What to decode: at most 30 s of 16 kHz audio. `language` "" is detected, among `languages` where there are any; `kept`
-    tokens begin the result. `quick`: a little worse, and sooner."""
+    tokens begin the result. `quick`: a little worse, and sooner. `temperature` above 0 samples, which takes the place of the beams.
+    `timed`: with the times of the words."""
 
     audio: Samples
     language: str = ""
@@ -61,18 +74,21 @@ class Task:
     logprobs: bool = False
     languages: tuple[str, ...] = ()
     quick: bool = False
+    temperature: float = 0.0
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """`tokens` begin with the kept ones. `confidence` is the geometric mean of the new tokens' probabilities, `language_confidence` the
-    probability of the language among those that it may be."""
+    probability of the language among those that it may be; `words` are timed from the start of the audio, where the task asks for them."""
 
     tokens: tuple[int, ...]
     language: str
     confidence: float | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     language_confidence: float = 1.0
+    words: tuple[Word, ...] = ()
 
 
 class WhisperModel:
@@ -150,7 +166,9 @@ class WhisperModel:
             return Decoding((), language, language_confidence=sure)
         logprobs = self._logprobs(result.logits[0][len(task.kept) :], new) if task.logprobs else ()
         confidence = math.exp(min(0.0, mean_logprob)) if new else None
-        return Decoding((*task.kept, *new), language, confidence, logprobs, sure)
+        tokens = (*task.kept, *new)
+        words = self._words(tokenizer, encoded, tokens, task.audio) if task.timed else ()
+        return Decoding(tokens, language, confidence, logprobs, sure, words)
 
     def try_quick(self) -> None:
         """Find out whether quick decodings are possible and worth something; the first one warms them up."""
@@ -166,6 +184,24 @@ class WhisperModel:
         from faster_whisper.audio import pad_or_trim
 
         return self._model.encode(pad_or_trim(self._model.feature_extractor(audio), seconds * _FRAMES_PER_SECOND))
+
+    def _words(self, tokenizer: Any, encoded: Any, tokens: tuple[int, ...], audio: Samples) -> tuple[Word, ...]:
+        """The words and where they lie in the audio."""
+        from faster_whisper.transcribe import merge_punctuations
+
+        if not tokens:
+            return ()
+        (found,) = self._model.find_alignment(tokenizer, [list(tokens)], encoded, audio.size // _SAMPLES_PER_FRAME)
+        merge_punctuations(found, _OPENING, _CLOSING)
+        length_ms = audio.size / 16.0
+        words = [
+            Word(
+                one["word"].strip(), min(1e3 * float(one["start"]), length_ms), min(1e3 * float(one["end"]), length_ms)
+            )
+            for one in found
+            if one["word"].strip()
+        ]
+        return _without_silence(words)
 
     def _detect(self, encoded: Any, among: tuple[str, ...]) -> tuple[str, float]:
         """The likeliest language and its probability, among those of `among` where it names any."""
@@ -199,15 +235,17 @@ class WhisperModel:
         # the library's limit counts the whole context, of which half is for the result, forced tokens included
         wanted = len(task.kept) + new_limit
         limit = min(MAX_TOKENS, max(2 * wanted, len(prompt) + wanted))
+        sampling = {"sampling_topk": 0, "sampling_temperature": task.temperature} if task.temperature else {}
         (result,) = self._model.model.generate(
             encoded,
             [prompt],
-            beam_size=1 if task.logprobs else task.beam_size,
+            beam_size=1 if task.logprobs or task.temperature else task.beam_size,
             max_length=limit,
             return_scores=True,
             return_no_speech_prob=True,
             return_logits_vocab=task.logprobs,
             suppress_blank=not task.kept,
+            **sampling,
             **extra,
         )
         return result
@@ -230,6 +268,27 @@ def window(audio: Samples) -> int:
 def sayable(text: str, seconds: float) -> bool:
     """Whether someone can have said this in that time."""
     return not _in_circles(text) and len(text.split()) <= 2 + _QUICK_WORDS_PER_SECOND * seconds
+
+
+def _without_silence(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The words, none of which at a sentence's edge lasts more than `_LONGEST` times as long as words do in this speech: the attention
+    gives silence before and behind a sentence to the word beside it."""
+    lengths = [word.end_ms - word.start_ms for word in words if word.end_ms > word.start_ms]
+    if not lengths:
+        return tuple(words)
+    longest_ms = _LONGEST * min(float(np.median(lengths)), _LONGEST_MEDIAN_MS)
+    trimmed: list[Word] = []
+    for number, word in enumerate(words):
+        begins = number == 0 or words[number - 1].text[-1] in _SENTENCE_ENDS
+        ends = number == len(words) - 1 or word.text[-1] in _SENTENCE_ENDS
+        if word.end_ms - word.start_ms > longest_ms and begins != ends:
+            word = (
+                replace(word, start_ms=word.end_ms - longest_ms)
+                if begins
+                else replace(word, end_ms=word.start_ms + longest_ms)
+            )
+        trimmed.append(word)
+    return tuple(trimmed)
 
 
 def _in_circles(text: str) -> bool:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parley.engines.fair_queue import Backlog
-from parley.engines.ports import Partial, RecognitionSpec, TokenLogprob, Transcript
+from parley.engines.ports import Partial, RecognitionSpec, TokenLogprob, Transcript, Word
 from parley.engines.stt.agreement import UNSPACED, agreed
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream
@@ -89,6 +89,7 @@ class WhisperStream(TurnStream[_Cut]):
         self._heard_confidence: float | None = None
         self._confidences: list[float] = []
         self._logprobs: tuple[TokenLogprob, ...] = ()
+        self._words: tuple[Word, ...] = ()
         self._pause: tuple[int, Transcript] = (0, Transcript(""))
 
     # --- the port ---
@@ -126,7 +127,8 @@ class WhisperStream(TurnStream[_Cut]):
         if self.closed or not self._cuts:
             return None
         self._begun = self._cuts[0]
-        return self._task(self._cuts[0].position, self._beam_size, self._spec.logprobs)
+        task = self._task(self._cuts[0].position, self._beam_size, self._spec.logprobs)
+        return replace(task, temperature=self._spec.temperature or 0.0, timed=True)
 
     def partial_task(self) -> Task | None:
         """The latest audio, if it is worth a partial."""
@@ -148,10 +150,15 @@ class WhisperStream(TurnStream[_Cut]):
         logprobs = self._logprobs + decoding.logprobs
         confidence = sum(confidences) / len(confidences) if confidences else None
         language_confidence = min(self._language_confidence, decoding.language_confidence)
-        transcript = Transcript(text.strip(), (), decoding.language, confidence, logprobs, language_confidence)
+        start_ms = 1_000 * self._audio.start / SAMPLE_RATE
+        words = (
+            *self._words,
+            *(Word(word.text, start_ms + word.start_ms, start_ms + word.end_ms) for word in decoding.words),
+        )
+        transcript = Transcript(text.strip(), words, decoding.language, confidence, logprobs, language_confidence)
         self._pause = (cut.position, transcript)
         if cut.final:
-            self._text, self._confidences, self._logprobs = text, confidences, logprobs
+            self._text, self._confidences, self._logprobs, self._words = text, confidences, logprobs, words
             self._kept = ()
             self._before.clear()
             self._drop(cut.position if decoding.tokens else cut.position - LEAD_IN)

@@ -60,6 +60,8 @@ class Subject(Generic[E]):
         self.make = make
         self._loop = ContractLoop()
         self._engine: E | None = None
+        self.cycled = False
+        """Whether engines were opened and closed before, which fills what libraries keep for good."""
 
     @property
     def engine(self) -> E:
@@ -260,12 +262,14 @@ class EngineContract(Generic[E, A]):
 
     def test_closing_gives_back_what_opening_took(self, subject: Subject[E]) -> None:
         subject.run(self._cycles(subject, FEW_CYCLES, FEW_CYCLES_S))
+        subject.cycled = True
 
     @pytest.mark.slow
     def test_two_hundred_openings_leave_nothing_behind(self, subject: Subject[E]) -> None:
         """Fewer where one costs much: see `MANY_CYCLES_S`. Memory may grow by 5 % and `SPARE_BYTES`; more only where the next rounds add
         nothing to it, as an allocator's arenas fill once, and a leak grows each time."""
-        subject.run(self._cycles(subject, FEW_CYCLES, FEW_CYCLES_S))
+        if not subject.cycled:
+            self.test_closing_gives_back_what_opening_took(subject)
         grown = [memory_bytes()]
         for _ in range(ROUNDS):
             subject.run(self._cycles(subject, MANY_CYCLES, MANY_CYCLES_S))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -221,6 +221,19 @@ class RecognizerContract(EngineContract[SpeechRecognizer, Transcript]):
         assert all(one.logprob <= 0 for one in final.logprobs)
         if final.logprobs:
             assert "".join(one.token for one in final.logprobs).replace(" ", "") == final.text.replace(" ", "")
+
+    def test_temperatures_that_it_declares_are_taken(self, subject: Subject[SpeechRecognizer]) -> None:
+        engine = subject.engine
+
+        async def hear(temperature: float | None) -> Transcript:
+            stream = engine.open_stream(replace(self.spec(engine), temperature=temperature), PartialLog())
+            feed(stream, self.utterance(engine, 0))
+            return await stream.finish()
+
+        for temperature in (0.0, 1.0) if engine.info.temperature else (0.0,):
+            self.check(engine, subject.run(hear(temperature)))
+        if engine.info.deterministic:
+            assert subject.run(hear(0.0)).text == subject.run(hear(None)).text
 
     # --- the end of a stream ---
 

@@ -4,7 +4,7 @@ Laws:
 - The first frame is the call's UUID, within `UUID_S`; where the server names UUIDs, it is one of those. The session begins then.
 - Audio goes out in frames of 20 ms on the clock, `LEAD_MS` ahead: Asterisk plays what it gets and can drop nothing. It is written as
   Asterisk writes its own.
-- Kinds of frame that nobody knows are ignored.
+- Kinds of frame that nobody knows are ignored. Asterisk says no goodbye: it closes the connection when the call is over.
 - A connection that sends more than its messages per second is read more slowly; one that reads nothing for `STALL_S` ends.
 """
 
@@ -20,7 +20,8 @@ from uuid import UUID
 
 from parley.server.access.access import Grant
 from parley.server.links.audiosocket import frames
-from parley.server.links.audiosocket.frames import AUDIO, AudioSocketReader, frame
+from parley.server.links.audiosocket.frames import AUDIO, AudioSocketReader, frame, silence
+from parley.server.links.audiosocket.stalls import CallerStalls
 from parley.server.links.budget import MessageBudget
 from parley.server.links.link import EndReason
 from parley.server.links.pacing import ClockedReports, PacedOutput
@@ -48,6 +49,10 @@ NARROW: Final = 0x10
 
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds, and probes: an Asterisk that is gone without a word is noticed within a minute."""
+
+
+ENDINGS: Final[frozenset[EndReason]] = frozenset({"session_closed"})
+"""Why a conversation ends as it should. The others are errors to Asterisk, whose dialplan may then do something else for the caller."""
 
 
 class CallDoor(Protocol):
@@ -81,7 +86,8 @@ class AudioSocketConnection(asyncio.Protocol):
         """Whether nothing is read from the socket for now."""
         self._kind = NARROW
         self._call: TelephoneCall | None = None
-        self._how = "the connection broke"
+        self._stalls: CallerStalls | None = None
+        self._how = "Asterisk closed the connection"
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     # --- asyncio -------------------------------------------------------------------------------------------------------
@@ -127,7 +133,7 @@ class AudioSocketConnection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def pause_writing(self) -> None:
-        self._after(STALL_S, "stall", self.transport.abort)
+        self._after(STALL_S, "stall", self._unread)
         if self._call is not None:
             self._call.congested(True)
 
@@ -136,12 +142,22 @@ class AudioSocketConnection(asyncio.Protocol):
         if self._call is not None:
             self._call.congested(False)
 
+    def _unread(self) -> None:
+        self._how = f"Asterisk took nothing for {STALL_S:g} s"
+        self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and not isinstance(
+            exc, ConnectionError
+        ):  # it resets those on which it has left something unread
+            self._how = f"the connection broke: {exc}"
         self._connections.discard(self)
         self._door.began(self)
         for name in tuple(self._timers):
             self._stop(name)
-        call, self._call = self._call, None
+        if self._stalls is not None:
+            self._stalls.close()
+        call, self._call, self._stalls = self._call, None, None
         if call is not None:
             call.end(self._how)
 
@@ -152,9 +168,10 @@ class AudioSocketConnection(asyncio.Protocol):
     # --- the call ------------------------------------------------------------------------------------------------------
 
     def _take(self, kind: int, payload: bytes) -> None:
-        if self._call is None:
+        if self._call is None or self._stalls is None:
             self._begin(kind, payload)
         elif kind in AUDIO:
+            self._stalls.heard()
             if kind != self._kind:
                 self._kind = kind
                 self._call.written_in(AUDIO[kind])
@@ -165,7 +182,7 @@ class AudioSocketConnection(asyncio.Protocol):
             self._call.press(payload.decode("latin-1"))
         elif kind == frames.HANG_UP or kind == frames.ERROR:
             self._how = "hung up" if kind == frames.HANG_UP else f"Asterisk reports the error {payload[:8].hex()}"
-            self._end()
+            self._end(frames.HANG_UP)
 
     def _begin(self, kind: int, payload: bytes) -> None:
         self._stop("uuid")
@@ -198,6 +215,7 @@ class AudioSocketConnection(asyncio.Protocol):
             output.close()
             return call
         self._call = call
+        self._stalls = CallerStalls(self._loop, self._hear_silence, self._say_silence)
         self._after(FORM_S, "form", self._speak)
         return None
 
@@ -218,13 +236,15 @@ class AudioSocketConnection(asyncio.Protocol):
     def close(self, reason: EndReason) -> None:
         if not self.transport.is_closing():
             self._how = reason.replace("_", " ")
-            self._end()
+            self._end(frames.HANG_UP if reason in ENDINGS else frames.ERROR)
 
     def hang_up(self) -> None:
         self.close("session_closed")
 
-    def _end(self) -> None:
-        self.transport.write(frame(frames.HANG_UP))
+    def _end(self, kind: int) -> None:
+        if self._stalls is not None:
+            self._stalls.close()
+        self.transport.write(frame(kind))
         self.transport.close()
         self._after(CLOSE_S, "close", self.transport.abort)
 
@@ -233,10 +253,21 @@ class AudioSocketConnection(asyncio.Protocol):
     def _say(self, audio: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(frame(self._kind, audio))
+            if self._stalls is not None:
+                self._stalls.said()
 
     def _played(self, samples: int) -> None:
         if self._call is not None:
             self._call.session.played(samples)
+
+    # --- for the stalls ------------------------------------------------------------------------------------------------
+
+    def _hear_silence(self) -> None:
+        if self._call is not None:
+            self._call.hear(silence(self._kind))
+
+    def _say_silence(self) -> None:
+        self._say(silence(self._kind))
 
     # --- clocks --------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,11 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return bytes((kind,)) + len(payload).to_bytes(2, "big") + payload
 
 
+def silence(kind: int) -> bytes:
+    """The payload of a frame of 20 ms without a sound, of this kind of audio."""
+    return bytes(AUDIO[kind].rate // 50 * 2)
+
+
 class AudioSocketReader:
     """Makes frames of bytes: `push` what came, then take each frame that is whole with `next`."""
 

@@ -33,10 +33,12 @@ from parley.server.links.link import EndReason
 from parley.server.links.media_input import MediaInput
 from parley.server.links.output_queue import OutputQueue
 from parley.server.links.webrtc.answer import MAX_MESSAGE, LocalAudio, written_answer
+from parley.server.links.webrtc.call_clock import clock_of_running_loop
 from parley.server.links.webrtc.events import LOW_BYTES, EventChannel
 from parley.server.links.webrtc.incoming import IncomingAudio
 from parley.server.links.webrtc.offer import CallOffer
 from parley.server.links.webrtc.outgoing import OutgoingAudio, RtpStream
+from parley.server.links.webrtc.rtp import RtpAudio
 from parley.server.links.webrtc.transport import CallTransport
 from parley.server.realtime_session import RealtimeSession
 from parley.server.time_limits import CLOSE_S
@@ -62,6 +64,13 @@ SLICE_BYTES: Final = 16 * 1024
 
 MAX_CHANNELS: Final = 8
 """That a client may open one after the other; one has the events."""
+
+
+BUG: Final = "call %s ends because of a bug in the server"
+
+
+def _not_joined() -> None:
+    """In place of leaving the clock, before the call has joined it."""
 
 
 class WebRtcCall:
@@ -103,6 +112,7 @@ class WebRtcCall:
         self._session: RealtimeSession | None = None
         self._incoming: IncomingAudio | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leave_clock: Callable[[], None] = _not_joined
         self._closing: tuple[EndReason, float] | None = None
         self._ended = False
         self._messages: deque[bytes] = deque()
@@ -149,11 +159,16 @@ class WebRtcCall:
 
     # --- for the transport ---------------------------------------------------------------------------------------------
 
-    def packet(self, source: int, sequence: int, timestamp: int, payload: bytes) -> None:
-        incoming, now_s = self._incoming, time.monotonic()
-        if incoming is not None and self._offer.speaks:
-            self._used_s = now_s
-            self._guarded(lambda: incoming.packet(source, sequence, timestamp, payload, now_s))
+    def packet(self, packet: RtpAudio) -> None:
+        incoming = self._incoming
+        if incoming is None or not self._offer.speaks:
+            return
+        now_s = self._used_s = time.monotonic()
+        try:
+            incoming.packet(packet.source, packet.sequence, packet.timestamp, packet.payload, now_s)
+        except Exception:  # the session's boundary: a bug ends this call and no other
+            log.exception(BUG, self.id)
+            self.finish("an internal error")
 
     def channel(self, channel: RTCDataChannel) -> None:
         self._channels += 1
@@ -192,8 +207,13 @@ class WebRtcCall:
 
     def _hand_over(self, message: bytes) -> None:
         session = self._session
-        if session is not None:
-            self._guarded(lambda: self._budget.charge(session.received(message)))
+        if session is None:
+            return
+        try:
+            self._budget.charge(session.received(message))
+        except Exception:  # the session's boundary: a bug ends this call and no other
+            log.exception(BUG, self.id)
+            self.finish("an internal error")
 
     async def _read_messages(self) -> None:
         """The messages that wait, each before the next. Nothing else of the client is read meanwhile."""
@@ -212,17 +232,10 @@ class WebRtcCall:
                     await slice_turn()
                 self._budget.charge(arrival.values)
         except Exception:  # the session's boundary: a bug ends this call and no other
-            log.exception("call %s ends because of a bug in the server", self.id)
+            log.exception(BUG, self.id)
             self.finish("an internal error")
         finally:
             self._reading = False
-
-    def _guarded(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception:  # the session's boundary: a bug ends this call and no other
-            log.exception("call %s ends because of a bug in the server", self.id)
-            self.finish("an internal error")
 
     def _not_sent(self, size: int) -> None:
         limit = self._offer.max_message
@@ -248,15 +261,25 @@ class WebRtcCall:
     async def _run(self) -> None:
         try:
             await self._connect()
-            if self._incoming is not None:
-                incoming = self._incoming
-                await self._outgoing.run(self._tick, lambda: incoming.report)
+            if not self._ended:
+                self._leave_clock = clock_of_running_loop().join(self._ring)
         except TimeoutError:
             self.finish(f"no connection was made within {CONNECT_S:.0f} s")
         except ConnectionError as fault:
             self.finish(str(fault) or "the connection was lost")
         except Exception:  # the session's boundary: a bug ends this call and no other
-            log.exception("call %s ends because of a bug in the server", self.id)
+            log.exception(BUG, self.id)
+            self.finish("an internal error")
+
+    def _ring(self) -> None:
+        """The clock of all calls: every 20 ms."""
+        incoming = self._incoming
+        if incoming is None:
+            return
+        try:
+            self._outgoing.send_due(self._tick, lambda: incoming.report)
+        except Exception:  # the session's boundary: a bug ends this call and no other
+            log.exception(BUG, self.id)
             self.finish("an internal error")
 
     async def _connect(self) -> None:
@@ -267,7 +290,7 @@ class WebRtcCall:
         self._used_s = time.monotonic()
 
     def _tick(self, now_s: float) -> bool:
-        """Every 20 ms. Returns whether the call goes on."""
+        """Before each packet. Returns whether the call goes on."""
         if self._incoming is not None and not self._reading:
             self._incoming.tick(now_s)
         if self._closing is not None:
@@ -295,6 +318,7 @@ class WebRtcCall:
             return
         self._ended = True
         session, self._session, self._incoming = self._session, None, None
+        self._leave_clock()
         self._events.closed()
         self._messages.clear()
         if session is not None:

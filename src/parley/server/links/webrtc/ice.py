@@ -17,6 +17,7 @@ import logging
 import random
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from aioice import Candidate, Connection
@@ -44,6 +45,9 @@ GATHER_S: Final = 3
 LOOPBACK: Final = "127.0.0.1"
 """For a machine that has no other address: a laptop without a network talks to itself."""
 
+MEDIA: Final = range(128, 192)
+"""First bytes of SRTP and SRTCP (RFC 7983)."""
+
 STUN_BELOW: Final = 4
 """The first byte of a STUN message is smaller (RFC 7983)."""
 
@@ -68,6 +72,9 @@ class BoundedConnection(Connection):
         super().__init__(**options)
         self._ports = ports
         self.checked: set[tuple[str, int]] = set()
+        self.take_media: Callable[[bytes], None] | None = None
+        """Takes SRTP and SRTCP at once, while the reader waits for more; else they take their turn in the queue."""
+        self._reader_waits = False
         self.heard_s = time.monotonic()
 
     async def get_component_candidates(
@@ -143,8 +150,26 @@ class BoundedConnection(Connection):
         if not data or data[0] < STUN_BELOW:
             return
         self.heard_s = time.monotonic()
-        if self._queue.qsize() < MAX_WAITING:
+        take = self.take_media
+        if take is not None and self._reader_waits and data[0] in MEDIA and self._queue.empty():
+            take(data)
+        elif self._queue.qsize() < MAX_WAITING:
             super().data_received(data, component)
+
+    async def recvfrom(self) -> tuple[bytes, int]:
+        """The next datagram of the queue. Raises `ConnectionError` once the connection is lost."""
+        self._reader_waits = True
+        try:
+            return await super().recvfrom()
+        finally:
+            self._reader_waits = False
+
+    def send_now(self, data: bytes) -> None:
+        """Send a datagram on the nominated pair, without waiting. Raises `ConnectionError` where there is none."""
+        pair = self._nominated.get(1)
+        if pair is None:
+            raise ConnectionError("no path to the client has been found yet")
+        pair.protocol.transport.sendto(data, pair.remote_addr)
 
 
 class BoundedGatherer(RTCIceGatherer):

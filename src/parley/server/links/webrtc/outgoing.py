@@ -12,11 +12,10 @@ Does not know: sockets (`send` has them), sessions, what is said.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from parley.server.links.output_queue import OutputQueue
@@ -27,8 +26,8 @@ PACKET_S: Final = PACKET_MS / 1000
 CATCH_UP_S: Final = 0.06
 """Three packets at once: a client's jitter buffer takes them."""
 
-EARLY_S: Final = 0.001
-"""Timers are as exact as this."""
+EARLY_S: Final = PACKET_S / 2
+"""A packet leaves with the tick that is nearest to its time: the clock of all calls (`call_clock`) rings late or early by milliseconds."""
 
 REPORT_PACKETS: Final = 100
 """A report every two seconds; browsers show loss and round trips by it."""
@@ -105,7 +104,7 @@ class RtpStream:
 
 
 class OutgoingAudio:
-    """`run` sends until it is cancelled. `played` takes how many samples of speech have left; `send` sends a packet."""
+    """`send_due` every 20 ms. `played` takes how many samples of speech have left; `send` sends a packet."""
 
     def __init__(
         self,
@@ -113,35 +112,38 @@ class OutgoingAudio:
         stream: RtpStream | None,
         *,
         played: Callable[[int], None],
-        send: Callable[[bytes], Awaitable[None]],
+        send: Callable[[bytes], None],
     ) -> None:
         self._queue = queue
         self._stream = stream
         self._played = played
         self._send = send
         self._encoder = VoiceEncoder()
+        self._pace: Pace | None = None
+        self._count = 0
 
-    async def run(self, tick: Callable[[float], bool], received: Callable[[], ReceptionReport]) -> None:
-        """Send at the pace of time until `tick`, which is called with the time (s) before each packet, returns False."""
-        pace, count = Pace(time.monotonic()), 0
-        while tick(time.monotonic()):
-            audio, speech = self._queue.take(PACKET_SAMPLES)
-            if speech:
-                self._played(speech)
-            stream = self._stream
-            if stream is not None:
-                if payload := self._encoder.encode(audio):
-                    await self._send(stream.packet(payload))
-                if count % REPORT_PACKETS == 0:
-                    await self._send(stream.report(received(), time.time()))
-            count += 1
-            skipped = pace.sent(time.monotonic())
-            if stream is not None:
-                stream.pass_time(1 + skipped)
-            await _until(pace.due_s)
+    def send_due(self, tick: Callable[[float], bool], received: Callable[[], ReceptionReport]) -> None:
+        """Send the packets that are due; the first one begins the pace. `tick` is called with the time (s) before each packet.
 
+        Sending stops where `tick` returns False.
+        """
+        now_s = time.monotonic()
+        pace = self._pace = self._pace or Pace(now_s)
+        while pace.due_s - now_s < EARLY_S and tick(now_s):
+            self._send_next(received)
+            now_s = time.monotonic()
+            skipped = pace.sent(now_s)
+            if self._stream is not None:
+                self._stream.pass_time(1 + skipped)
 
-async def _until(due_s: float) -> None:
-    """A timer may ring a little early, and then rings again."""
-    while (wait_s := due_s - time.monotonic()) > EARLY_S:  # noqa: ASYNC110 - time is what is waited for
-        await asyncio.sleep(wait_s)
+    def _send_next(self, received: Callable[[], ReceptionReport]) -> None:
+        audio, speech = self._queue.take(PACKET_SAMPLES)
+        if speech:
+            self._played(speech)
+        stream = self._stream
+        if stream is not None:
+            if payload := self._encoder.encode(audio):
+                self._send(stream.packet(payload))
+            if self._count % REPORT_PACKETS == 0:
+                self._send(stream.report(received(), time.time()))
+        self._count += 1

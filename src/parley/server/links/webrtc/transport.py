@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
+import pylibsrtp
 from aiortc import (
     RTCCertificate,
     RTCDataChannel,
@@ -28,18 +29,17 @@ from aiortc import (
     RTCIceCandidate,
     RTCIceParameters,
     RTCIceTransport,
-    RTCRtpCodecParameters,
     RTCSctpCapabilities,
     RTCSctpTransport,
 )
-from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcdtlstransport import State
 from aiortc.rtcsctptransport import Chunk
-from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from parley.config.values import WebRtcConfig
 from parley.server.links.webrtc.answer import MAX_MESSAGE, LocalCandidate, LocalTransport
 from parley.server.links.webrtc.ice import BoundedGatherer
 from parley.server.links.webrtc.offer import CallOffer
+from parley.server.links.webrtc.rtp import RtpAudio, is_rtcp, parsed
 
 log = logging.getLogger("parley.server")
 
@@ -56,8 +56,8 @@ WINDOW: Final = 1024 * 1024
 class Wire(Protocol):
     """Who takes what comes. Nothing here may raise."""
 
-    def packet(self, source: int, sequence: int, timestamp: int, payload: bytes) -> None:
-        """An RTP packet with audio."""
+    def packet(self, packet: RtpAudio) -> None:
+        """A packet with audio."""
 
     def channel(self, channel: RTCDataChannel) -> None:
         """The client has opened a data channel."""
@@ -99,26 +99,48 @@ class BoundedSctp(RTCSctpTransport):
         return not (self._data_channel_queue or self._outbound_queue or self._sent_queue)
 
 
-class _Receiver:
-    """aiortc's port for what comes of a section: RTP goes on as it is, without a thread and a buffer."""
+class MediaDtls(RTCDtlsTransport):
+    """DTLS and SRTP. Media goes from the socket to `wire` and back in one call each, without a task, a queue or a parser of aiortc's.
 
-    def __init__(self, wire: Wire) -> None:
+    What comes while the reader does not wait (`BoundedConnection.take_media`) goes by aiortc's queue, and ends in the same place.
+    """
+
+    def __init__(self, ice: RTCIceTransport, certificate: RTCCertificate, wire: Wire) -> None:
+        super().__init__(ice, [certificate])
         self._wire = wire
         self._sources: set[int] = set()
+        self.payload_type = -1
+        """Of the audio that is read."""
 
-    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        if packet.ssrc not in self._sources:
-            if len(self._sources) >= MAX_STREAMS:
-                self._wire.finish("the client sent audio of more sources than are read")
-                raise ConnectionError
-            self._sources.add(packet.ssrc)
-        self._wire.packet(packet.ssrc, packet.sequence_number, packet.timestamp, packet.payload)
+    def take(self, data: bytes) -> None:
+        """SRTP or SRTCP from the socket. What is not authentic, or longer than a datagram of media, is dropped."""
+        if self._state is State.CONNECTED and not is_rtcp(data):
+            with contextlib.suppress(pylibsrtp.Error, ValueError):
+                self._read(self._rx_srtp.unprotect(data))
 
-    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+        self._read(data)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
         """Reports change nothing here: the bit rate is fixed, and lost audio is not sent again."""
 
-    def _handle_disconnect(self) -> None:
-        """`CallTransport` sees the end itself."""
+    def _read(self, data: bytes) -> None:
+        packet = parsed(data, self.payload_type)
+        if packet is None:
+            return
+        if packet.source not in self._sources:
+            if len(self._sources) >= MAX_STREAMS:
+                self._wire.finish("the client sent audio of more sources than are read")
+                return
+            self._sources.add(packet.source)
+        self._wire.packet(packet)
+
+    def encrypted_packet(self, data: bytes) -> bytes | None:
+        """An RTP or RTCP packet as SRTP or SRTCP; None where the connection is lost."""
+        if self._state is not State.CONNECTED:
+            return None
+        protected: bytes = self._tx_srtp.protect_rtcp(data) if is_rtcp(data) else self._tx_srtp.protect(data)
+        return protected
 
 
 class CallTransport:
@@ -131,10 +153,9 @@ class CallTransport:
         certificate = RTCCertificate.generateCertificate()
         self._fingerprint = next(one for one in certificate.getFingerprints() if one.algorithm == "sha-256")
         self._ice = RTCIceTransport(self._gatherer)
-        self._dtls = RTCDtlsTransport(self._ice, [certificate])
+        self._dtls = MediaDtls(self._ice, certificate, wire)
         self._dtls.on("statechange", self._changed)
         self._sctp: BoundedSctp | None = None
-        self._receiver = _Receiver(wire)
 
     async def gather(self) -> LocalTransport:
         """Bind sockets and find out how they are reached. Raises `ConnectionError` where there is no address."""
@@ -176,22 +197,23 @@ class CallTransport:
         await self._dtls.start(RTCDtlsParameters([RTCDtlsFingerprint(*one) for one in offer.fingerprints]))
         if self._dtls.state != "connected":
             raise ConnectionError("the encryption could not be agreed upon")
+        bounded.take_media = self._dtls.take
         if self._sctp is not None:
             await self._sctp.start(RTCSctpCapabilities(offer.max_message), offer.sctp_port)
 
     def _listen(self, offer: CallOffer) -> None:
         """What comes must have somebody to take it from the first packet on."""
-        codec = RTCRtpCodecParameters("audio/opus", 48_000, 2, offer.opus)
-        mid = offer.sections[offer.audio].mid
-        self._dtls._register_rtp_receiver(self._receiver, RTCRtpReceiveParameters(codecs=[codec], muxId=mid))
+        self._dtls.payload_type = offer.opus
         if offer.channel is not None:
             self._sctp = BoundedSctp(self._dtls, self._wire)
             self._sctp.on("datachannel", self._wire.channel)
 
-    async def send_rtp(self, data: bytes) -> None:
+    def send_rtp(self, data: bytes) -> None:
         """Send an RTP or RTCP packet. Nothing happens once the connection is lost."""
-        with contextlib.suppress(ConnectionError):
-            await self._dtls._send_rtp(data)
+        packet = self._dtls.encrypted_packet(data)
+        if packet is not None:
+            with contextlib.suppress(ConnectionError):
+                self._gatherer.bounded.send_now(packet)
 
     @property
     def idle(self) -> bool:
@@ -210,6 +232,7 @@ class CallTransport:
     async def close(self) -> None:
         """Say goodbye and let everything go."""
         self._dtls.remove_all_listeners()
+        self._gatherer.bounded.take_media = None
         parts: list[Any] = [self._dtls, self._ice] if self._sctp is None else [self._sctp, self._dtls, self._ice]
         for part in parts:
             try:
