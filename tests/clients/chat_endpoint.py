@@ -34,7 +34,8 @@ class ChatEndpoint:
 
     @property
     def last_messages(self) -> list[dict[str, Any]]:
-        return self.requests[-1]["messages"]
+        messages: list[dict[str, Any]] = self.requests[-1]["messages"]
+        return messages
 
     async def models(self, request: Request) -> JSONResponse:
         return JSONResponse({"object": "list", "data": [{"id": "scripted", "object": "model"}]})

@@ -1,4 +1,4 @@
-"""What the browser page is told of the pipelines: what answers, in which languages, with which voices, and which MCP servers may be named."""
+"""What the browser page is told of the pipelines: what answers, with which voices, and which MCP servers may be named."""
 
 from __future__ import annotations
 

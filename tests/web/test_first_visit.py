@@ -184,5 +184,3 @@ async def test_starters_lead_to_the_interpreter_where_it_can_translate(tmp_path:
             assert await tab.js("parley.interpreter.target") == "x-bench"
     finally:
         server.end()
-
-

@@ -52,7 +52,9 @@ async def test_a_servers_tools_are_listed_and_called(server: Server, tmp_path: P
                 "require_approval": "never",
             }
             await tab.js("parley.say('Find Ulysses, please.')", gesture=True)
-            await tab.until("[...document.querySelectorAll('.entry.tool .name')].some((one) => one.textContent === 'find')")
+            await tab.until(
+                "[...document.querySelectorAll('.entry.tool .name')].some((one) => one.textContent === 'find')"
+            )
             await eventually(lambda: bool(library.calls), "the tool is called", tab)
             assert tab.told("error") == []
 

@@ -53,7 +53,9 @@ async def test_choices_reach_the_server_and_are_remembered(server: Server, tmp_p
         assert audio["output"]["speed"] == 1.25
         assert audio["input"]["turn_detection"]["silence_duration_ms"] == 800
         await tab.goto(server.url)
-        await tab.until("globalThis.parley && document.querySelector('#voice-choice output').textContent.startsWith('echo')")
+        await tab.until(
+            "globalThis.parley && document.querySelector('#voice-choice output').textContent.startsWith('echo')"
+        )
         assert await tab.js("document.querySelector('#silence').value") == "800"
         assert tab.told("error") == []
 

@@ -26,7 +26,18 @@ tts = "hibari"
 """
 
 GROUPS = """Object.fromEntries([...document.querySelectorAll('#voice section')].map((one) => [
-  one.getAttribute('aria-label'), [...one.querySelectorAll('li')].map((row) => row.querySelector('label').innerText.replaceAll('\\n', ' '))]))"""
+  one.getAttribute('aria-label'),
+  [...one.querySelectorAll('li label')].map((row) => row.innerText.replaceAll('\\n', ' ')),
+]))"""
+
+WATCH_SPEECH = """
+globalThis.asked = [];
+const real = fetch;
+globalThis.fetch = (path, options) => {
+  if (path === '/v1/audio/speech') asked.push(JSON.parse(options.body));
+  return real(path, options);
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +77,7 @@ async def test_voices_stand_by_language_with_a_few_words_each(two_pipelines: Ser
         assert "British English robotic" in groups["English"], "a voice of a language alone has the language's name"
         assert groups["German"] == ["German robotic"]
         assert "alloy default" in groups["OpenAI's names"]
-        assert "All of them sound as heart here." in await tab.text("#voice section[aria-label=\"OpenAI's names\"]")
+        assert "All of them sound as heart here." in await tab.text('#voice section[aria-label="OpenAI\'s names"]')
         names = [row for rows in groups.values() for row in rows]
         assert len(names) == len(await tab.js("parley.settings.pipeline.voices"))
         assert not any("undefined" in name for name in names)
@@ -76,8 +87,7 @@ async def test_voices_stand_by_language_with_a_few_words_each(two_pipelines: Ser
 async def test_a_voice_is_heard_in_its_language_and_a_second_press_stops_it(
     two_pipelines: Server, tmp_path: Path
 ) -> None:
-    watch = "globalThis.asked = []; const real = fetch; globalThis.fetch = (path, options) => { if (path === '/v1/audio/speech') asked.push(JSON.parse(options.body)); return real(path, options) };"
-    async with page(two_pipelines.url, tmp_path, before=watch) as tab:
+    async with page(two_pipelines.url, tmp_path, before=WATCH_SPEECH) as tab:
         await open_list(tab)
         await tab.js("document.querySelector('.more-voices').open = true")
         german = "document.querySelector('#voice section[aria-label=German] .hear')"

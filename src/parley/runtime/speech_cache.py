@@ -39,11 +39,11 @@ from parley.engines.ports import (
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
-    VoiceSample,
     VoiceDescription,
+    VoiceSample,
     VoicesByLanguage,
-    describe_voice,
     VoiceTensor,
+    describe_voice,
 )
 from parley.errors import ParleyError
 from parley.runtime.engine_front import EngineFront

@@ -43,9 +43,10 @@ def described_for_page(pipeline: LoadedPipeline) -> dict[str, object]:
 
 def _answers(pipeline: LoadedPipeline) -> dict[str, str]:
     """What answers: `by` a "model", by "rules" without one, or "" where nothing does; the engine, and the model's name where it has one."""
-    info = next((one.info for stage in (SPEECH, LLM) if (one := pipeline.engines.find(stage)) is not None), None)
-    if info is None:
+    answering = pipeline.engines.find(SPEECH) or pipeline.engines.find(LLM)
+    if answering is None:
         return {"by": "", "engine": "", "model": ""}
+    info = answering.info
     return {"by": "rules" if info.scripted or info.measuring else "model", "engine": info.name, "model": info.model}
 
 

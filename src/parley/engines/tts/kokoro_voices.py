@@ -147,7 +147,11 @@ class VoiceFolder:
     def describe(self, voice: str) -> VoiceDescription:
         """What the name of one of the folder's voices says; nothing of a mix."""
         match = _SEXED.match(voice) if voice in self.files else None
-        return VoiceDescription(reading_of(voice), "female" if match[2] == "f" else "male") if match else VoiceDescription()
+        return (
+            VoiceDescription(reading_of(voice), "female" if match[2] == "f" else "male")
+            if match
+            else VoiceDescription()
+        )
 
     def _nearest(self, voice: str, language: str) -> str | None:
         speak = [name for name in self.files if primary_tag(reading_of(name)) == primary_tag(language)]

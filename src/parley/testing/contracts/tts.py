@@ -15,6 +15,7 @@ from parley.engines.ports import (
     TTS,
     ClonesVoices,
     ConsentRecording,
+    DescribesVoices,
     EngineRefused,
     Fingerprinted,
     NeedsConsent,
@@ -293,6 +294,12 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
             )
         if isinstance(engine, VoicesByLanguage):
             assert engine.voice_in("", NO_LANGUAGE) is None
+
+    def test_a_voice_is_described_by_a_language_that_it_speaks(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        for voice in engine.info.voices if isinstance(engine, DescribesVoices) else ():
+            language = engine.describe_voice(voice).language
+            assert not language or engine.resolve_voice(voice, language), f"{voice!r} does not speak {language!r}"
 
     def test_a_declared_language_has_a_voice(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine
