@@ -4,7 +4,7 @@
 
 const FRAMES_PER_S = 50;
 const FIRST_S = 4; // Until it is said where nothing was heard since the microphone was opened,
-const LATER_S = 20; // and where something was.
+const LATER_S = 60; // and where something was.
 
 export class SilenceWatch {
   /** `onSilence()` when it has been silent for too long, `onSound()` when it is heard again after that. */
