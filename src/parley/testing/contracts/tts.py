@@ -297,7 +297,9 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
 
     def test_a_voice_is_described_by_a_language_that_it_speaks(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine
-        for voice in engine.info.voices if isinstance(engine, DescribesVoices) else ():
+        if not isinstance(engine, DescribesVoices):
+            return
+        for voice in engine.info.voices:
             language = engine.describe_voice(voice).language
             assert not language or engine.resolve_voice(voice, language), f"{voice!r} does not speak {language!r}"
 
