@@ -50,7 +50,7 @@ async def test_the_page_learns_what_answers(llm: Any, answers: dict[str, str]) -
 
 
 async def test_voices_are_described_and_openais_names_explained() -> None:
-    espeak = EspeakSynthesizer()
+    espeak: Any = EspeakSynthesizer()
     await espeak.open()
     try:
         (pipeline,) = (await told(Engines(tts=espeak)))["pipelines"]
