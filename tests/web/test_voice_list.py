@@ -34,7 +34,7 @@ WATCH_SPEECH = """
 globalThis.asked = [];
 const real = fetch;
 globalThis.fetch = (path, options) => {
-  if (path === '/v1/audio/speech') asked.push(JSON.parse(options.body));
+  if (String(path).endsWith('/v1/audio/speech')) asked.push(JSON.parse(options.body));
   return real(path, options);
 };
 """

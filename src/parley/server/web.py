@@ -33,11 +33,13 @@ from parley.web import TYPES, page_files
 from parley.wire.dialects import GA, TRANSLATIONS
 
 ENTRANCE = "index.html"
+FAVICON = "icons/favicon.ico"
 
 GUARD = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
-        "media-src 'self' blob: mediastream:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "media-src 'self' blob: mediastream:; manifest-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "permissions-policy": "microphone=(self), speaker-selection=(self), camera=(), geolocation=()",
     "referrer-policy": "no-referrer",
@@ -72,6 +74,7 @@ class Page:
     def routes(self) -> list[Route]:
         return [
             Route("/", self.entrance, methods=["GET"]),
+            Route("/favicon.ico", self.favicon, methods=["GET"]),
             Route("/assets/{name:path}", self.asset, methods=["GET"]),
         ]
 
@@ -82,6 +85,18 @@ class Page:
     )
     async def entrance(self, request: Request) -> Response:
         return _served(self._files[ENTRANCE], request)
+
+    @described(
+        "The page's icon",
+        demand=None,
+        answers={
+            200: AnswerDescription("The icon.", {TYPES[".ico"]: {"type": "string", "format": "binary"}}),
+            304: UNCHANGED,
+        },
+        text="Where browsers look for one that no page names.",
+    )
+    async def favicon(self, request: Request) -> Response:
+        return _served(self._files[FAVICON], request)
 
     @described(
         "A file of the page",

@@ -30,6 +30,7 @@ export class Call {
   /** `kind`: "conversation" or "translation". Resolves when events can be sent. Throws `ServerError` where the server refuses, `CallFault` where the call cannot be made. */
   async place(model, kind) {
     if (!globalThis.RTCPeerConnection) throw new NoCalls("This browser has no WebRTC.");
+    if (!globalThis.isSecureContext) throw new NoCalls("Browsers make calls only at https addresses and on localhost.");
     const { state, configuration } = await callSettings();
     if (state !== "ready") throw new NoCalls("This server has no WebRTC.");
     if (this.over) return;

@@ -1,10 +1,11 @@
 // Draws the transcript as a list of entries, touching only what has changed.
 //
-// Laws: text is only ever set as text, never as markup; the list follows its end unless the reader has scrolled away; a screen reader
+// Laws: text is only ever set as text (markup.js shows what a model marked); the list follows its end unless the reader has scrolled away; a screen reader
 // announces whole sentences once, not every word.
 
 import { element } from "./dom.js";
 import { Follower } from "./follower.js";
+import { plain, rendered } from "./markup.js";
 import { heardLength, textOf } from "./transcript.js";
 import { strip, waterfall } from "./waterfall.js";
 
@@ -72,8 +73,8 @@ const ANNOUNCE = {
   user: (entry) => (entry.partial ? "" : entry.typed ? "" : `You: ${entry.text || "nothing that could be made out"}`),
   assistant(entry) {
     if (entry.state === "streaming" || (entry.state === "cut" && entry.kept === null)) return "";
-    if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${entry.kept}` : "Parley was cut off.";
-    return `Parley: ${textOf(entry)}`;
+    if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${plain(entry.kept)}` : "Parley was cut off.";
+    return `Parley: ${plain(textOf(entry))}`;
   },
   tool(entry) {
     if (entry.state !== "done" && entry.state !== "failed") return "";
@@ -106,14 +107,11 @@ const DRAW = {
     if (node.dataset.drawn === drawn) return;
     node.dataset.drawn = drawn;
     const words = part(node, "Parley");
-    const before = element("span", { class: "heard" }, text.slice(0, heard).trimStart());
-    const rest = text.slice(heard);
-    if (entry.state === "cut") {
-      const unheard = rest.trimStart();
-      words.replaceChildren(before, rest.slice(0, rest.length - unheard.length));
-      if (unheard) words.append(element("del", { title: "Not heard, and so not remembered" }, unheard));
-      if (!text.trim()) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
-    } else words.replaceChildren(before, element("span", { class: "ahead" }, rest));
+    const before = (nodes) => element("span", { class: "heard" }, ...nodes);
+    const ahead = (nodes) => element("span", { class: "ahead" }, ...nodes);
+    const struck = (nodes) => element("del", { title: "Not heard, and so not remembered" }, ...nodes);
+    if (entry.state === "cut" && !text.trim()) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
+    else words.replaceChildren(...rendered(text, heard, { before, after: entry.state === "cut" ? struck : ahead }));
   },
 
   tool(node, entry) {

@@ -23,6 +23,7 @@ export class Figures {
   reset(sessionId = "", byCall = false) {
     this.sessionId = sessionId;
     this.byCall = byCall;
+    this.since = performance.now(); // What was asked before waited for the session.
     this.positions = [];
     this.turns = new Map(); // by the id of each of their responses
     this.open = null; // a turn of the user that has no response yet
@@ -37,7 +38,7 @@ export class Figures {
 
   /** `at`: when the user asked, which may be long before it could be sent. */
   asked(kind, at = performance.now()) {
-    this.begin({ kind, askedAt: at, sentAt: performance.now(), endedAt: null });
+    this.begin({ kind, askedAt: at, sentAt: at < this.since ? performance.now() : at, endedAt: null });
   }
 
   turnEnded(item, endMs) {

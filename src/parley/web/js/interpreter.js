@@ -108,7 +108,7 @@ export class Interpreter extends EventTarget {
   microphoneLost(reason) {
     this.session.setMicrophone(null);
     const again = () => (this.session.active ? this.openMicrophone().catch((error) => this.microphoneLost(error.reason)) : this.start());
-    this.alerts.show("microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", again] }) });
+    this.alerts.show(reason === "insecure" ? "address" : "microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", again] }) });
     this.draw();
   }
 
@@ -161,7 +161,7 @@ export class Interpreter extends EventTarget {
       if (!this.listens) this.microphone.stop();
       this.draw();
     });
-    session.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "The server objects", text: detail.message, forMs: 9000 }));
+    session.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "Something went wrong", text: detail.message, forMs: 9000 }));
     session.addEventListener("lost", ({ detail }) => this.lost(detail));
     session.addEventListener("level", ({ detail }) => {
       if (detail.input !== undefined) dial.heard(detail.input);
@@ -197,8 +197,8 @@ export class Interpreter extends EventTarget {
     if (state.name === "waiting") {
       this.alerts.show("server", { ...serverTrouble(state.error), until: state.until, action: ["Try now", () => this.session.link.open(name)] });
     } else if (state.name === "open") this.alerts.clear("server");
-    const texts = { open: `Translating with ${name}`, connecting: "Connecting", waiting: "Waiting for the server", refused: "Not connected", closed: "Ready" };
-    this.status = { text: texts[state.name], state: state.name };
+    const texts = { open: "Translating", connecting: "Connecting", waiting: "Waiting for the server", refused: "Not connected", closed: "Ready" };
+    this.status = { text: texts[state.name], state: state.name, more: state.name === "open" ? ` with ${name}` : "" };
     this.dispatchEvent(new CustomEvent("status", { detail: this.status }));
   }
 
@@ -262,7 +262,8 @@ export class Interpreter extends EventTarget {
     this.dial.setPhase(drawn);
     byId("interpreter-mute").disabled = !this.listens;
     byId("interpreter-mute").setAttribute("aria-pressed", String(muted));
-    byId("interpreter-mute").setAttribute("aria-label", muted ? "Unmute the microphone" : "Mute the microphone");
+    byId("interpreter-mute").title = muted ? "Unmute the microphone" : "Mute the microphone";
+    byId("interpreter-mute").setAttribute("aria-label", byId("interpreter-mute").title);
     byId("no-translator").hidden = ready;
     byId("interpreter-start").hidden = !ready;
     if (!audible) this.meter.show(null, { open: "Listening", connecting: "Connecting", finishing: "Finishing", finished: "Finished" }[phase] ?? "Not started");

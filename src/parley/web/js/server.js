@@ -1,8 +1,15 @@
 // The server's HTTP answers, and the key that opens it.
 //
-// Laws: the key lives in this tab's sessionStorage and goes nowhere but to the server this page came from.
+// Laws: the key lives in this tab's sessionStorage, or in localStorage where the user wants it remembered, and goes nowhere but to the server
+// this page came from. Addresses are reckoned from where these files lie, so that the page works below a path of a proxy, too.
 
 const KEY = "parley.key";
+const ROOT = new URL("../../", import.meta.url);
+
+/** The URL of a path of the server, which begins with a slash. */
+export function address(path) {
+  return new URL(`.${path}`, ROOT);
+}
 
 /** `code` as the server names it ("invalid_api_key", "session_limit_reached"...), or "unreachable". */
 export class ServerError extends Error {
@@ -15,19 +22,21 @@ export class ServerError extends Error {
 }
 
 export function storedKey() {
-  return sessionStorage.getItem(KEY) ?? "";
+  return sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY) ?? "";
 }
 
-export function storeKey(key) {
-  if (key) sessionStorage.setItem(KEY, key);
-  else sessionStorage.removeItem(KEY);
+/** "" forgets it. `remember`: beyond this tab. */
+export function storeKey(key, { remember = false } = {}) {
+  sessionStorage.removeItem(KEY);
+  localStorage.removeItem(KEY);
+  if (key) (remember ? localStorage : sessionStorage).setItem(KEY, key);
 }
 
 async function request(path, options = {}) {
   const key = storedKey();
   const headers = { ...(key && { authorization: `Bearer ${key}` }), ...options.headers };
   try {
-    return await fetch(path, { ...options, headers, cache: "no-store" });
+    return await fetch(address(path), { ...options, headers, cache: "no-store" });
   } catch {
     throw new ServerError("unreachable", `${location.host} does not answer.`);
   }

@@ -11,7 +11,7 @@ let modules = null; // resolves once it has them
 export async function runningContext() {
   if (context === null) {
     context = makeContext();
-    modules = Promise.all([module("capture"), module("playback")]);
+    if (context.audioWorklet) modules = Promise.all([module("capture"), module("playback")]); // Only https and localhost have it.
   }
   await modules;
   if (context.state !== "running") await context.resume();
