@@ -18,6 +18,7 @@ import { preferences, turnDetection } from "./preferences.js";
 import { RemoteVoice } from "./remote-voice.js";
 import { CONFIGURE, HANDLERS } from "./server-events.js";
 import { SpokenText } from "./spoken-text.js";
+import { toolServers } from "./tool-servers.js";
 import * as tools from "./tools.js";
 import { milliseconds, newId } from "./transcript.js";
 
@@ -152,13 +153,14 @@ export class Talk extends EventTarget {
   configure() {
     if (!this.connected) return;
     const { voice, speed, instructions, tools: withTools } = preferences;
+    const own = withTools ? tools.declarations : [];
     this.send("session.update", {
       event_id: CONFIGURE,
       session: {
         type: "realtime",
         include: ["parley.unstable_words"],
         ...(instructions !== null && { instructions }),
-        tools: withTools ? tools.declarations : [],
+        tools: [...own, ...toolServers.declarations(own.length)],
         audio: {
           input: { transcription: {}, turn_detection: turnDetection() },
           output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },
