@@ -55,15 +55,14 @@ def chosen_server(
     *,
     trace_dir: Path | None = None,
     pipelines: Mapping[str, PipelineConfig] | None = None,
-    quiet: bool = False,
 ) -> Iterator[Server]:
-    """The server, while the context lasts. `pipelines` and `quiet` are for one in this process (`own_server`)."""
+    """The server, while the context lasts. `pipelines` are for one in this process (`own_server`)."""
     from parley.client.connection import Server
 
     if url is None:
         from parley.cli.talk_server import own_server
 
-        with own_server(config, trace_dir, pipelines, quiet=quiet) as server:
+        with own_server(config, trace_dir, pipelines) as server:
             yield server
         return
     yield Server.at(url, model=model or model_of(url), key=_key(api_key_env))

@@ -10,6 +10,8 @@ the terminal once it serves.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import gc
 import secrets
 import sys
 import threading
@@ -46,11 +48,9 @@ def own_server(
     config: Config,
     trace_dir: Path | None,
     pipelines: Mapping[str, PipelineConfig] | None = None,
-    *,
-    quiet: bool = False,
 ) -> Iterator[Server]:
     """The server for the configuration, while the context lasts, with `pipelines` (the first is the default one) or the default pipeline
-    alone. `quiet`: it reports only what its engines want said. Raises `EngineUnavailable` when its default pipeline cannot be served."""
+    alone. Raises `EngineUnavailable` when its default pipeline cannot be served."""
     key = secrets.token_urlsafe(24)
     server = replace(
         config.server,
@@ -66,10 +66,12 @@ def own_server(
     # Only the pipelines in use need to be loaded.
     served = pipelines or {config.default_pipeline: config.pipelines[config.default_pipeline]}
     default = next(iter(served))
+    # When the process ends, Python would look for cycles in all that the models were made of.
+    atexit.register(gc.freeze)
     running = _Running()
     thread = threading.Thread(
         target=_serve,
-        args=(replace(config, server=server, pipelines=served, default_pipeline=default), running, quiet),
+        args=(replace(config, server=server, pipelines=served, default_pipeline=default), running),
         name="server",
         daemon=True,
     )
@@ -84,10 +86,10 @@ def own_server(
         thread.join(END_S)
 
 
-def _serve(config: Config, running: _Running, quiet: bool) -> None:
+def _serve(config: Config, running: _Running) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_main(config, running, quiet))
+            runner.run(_main(config, running))
     except asyncio.CancelledError:
         pass
     except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits for it
@@ -96,14 +98,13 @@ def _serve(config: Config, running: _Running, quiet: bool) -> None:
         running.ready.set()
 
 
-async def _main(config: Config, running: _Running, quiet: bool) -> None:
+async def _main(config: Config, running: _Running) -> None:
+    from parley.cli.brief_startup import BriefStartup
     from parley.server.app import create_app, opened
-    from parley.server.startup import QuietStartup, Startup
 
     running.loop = asyncio.get_running_loop()
     running.task = asyncio.current_task()
-    startup = QuietStartup(config) if quiet else Startup(config)
-    async with opened(config, startup, "used") as (listener, engines):
+    async with opened(config, BriefStartup(config)) as (listener, engines):
         running.port = listener.getsockname()[1]
         running.server = create_app(config, engines).server(running.ready.set)
         await running.server.serve_on(listener)

@@ -68,7 +68,7 @@ def typed_session(
     pipeline = _without_ears(config.pipelines[config.default_pipeline], spoken)
     if url is None:
         provide_models(config, pipeline.engines.items())
-    with chosen_server(config, url, model, key, pipelines={pipeline.name: pipeline}, quiet=True) as server:
+    with chosen_server(config, url, model, key, pipelines={pipeline.name: pipeline}) as server:
         session = TypedSession(server, options)
         try:
             session.renew()

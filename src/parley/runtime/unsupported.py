@@ -20,6 +20,9 @@ MAX_VOICES_NAMED: Final = 12
 MAX_LANGUAGES_NAMED: Final = 16
 """Languages that a message lists before it says that there are more; Whisper and espeak-ng know about a hundred."""
 
+_FAMILIAR: Final = ("de", "es", "fr")
+"""Languages whose voices a message names as examples."""
+
 MANY_LANGUAGES: Final = "whisper:base"
 """A recogniser of the languages in `TAGS`, which `parley models pull` fetches and a CPU serves."""
 
@@ -31,10 +34,6 @@ class SettingUnsupported(EngineUnavailable):
         super().__init__(message, remedy, code=f"unsupported_{setting}")
         self.setting = setting
         self.value = value
-
-    def in_pipeline(self, name: str) -> str:
-        """The message, with the pipeline whose setting it is."""
-        return f"{self.message} The pipeline {name!r} asks for it."
 
 
 def unsupported(
@@ -53,7 +52,7 @@ def _not_understood(name: str, engine: Engine, language: str) -> SettingUnsuppor
     known = engine.info.languages
     if not language or not known or primary_tag(language) in map(primary_tag, known):
         return None
-    message = f"{name} does not understand {language!r}; it knows {_listed(known, MAX_LANGUAGES_NAMED)}."
+    message = f"The stt engine {name} does not understand {language!r}{_known(known)}."
     if primary_tag(language) in TAGS.values():
         pull = command("models", "pull", MANY_LANGUAGES)
         remedy = f"{MANY_LANGUAGES} does: fetch it with `{pull}` and name it for stt (--stt {MANY_LANGUAGES})."
@@ -70,13 +69,26 @@ def _no_voice(
     """The voice may be one of the pipeline's converter instead."""
     if not config.voice or VC in config.engines or own.around(engine).resolve_voice(config.voice) is not None:
         return None
-    message = f"{name} has no voice {config.voice!r}."
+    message = f"The tts engine {name} has no voice {config.voice!r}."
     if why := own.refusal(config.voice, engine):
         message += f" {why}"
-    listed = _listed(engine.info.voices, MAX_VOICES_NAMED)
-    mixes = f", mixes of them ({voice_mix.FORM})" if engine.info.mixes else ""
-    remedy = f"Set `voice` to one of {listed}{mixes}, or an OpenAI voice name."
-    return SettingUnsupported(message, remedy, "voice", config.voice)
+    return SettingUnsupported(message, _voices_of(engine), "voice", config.voice)
+
+
+def _voices_of(engine: SpeechSynthesizer) -> str:
+    """The voices that there are, for a person; those that are called after a language (espeak-ng's) by examples."""
+    info = engine.info
+    languages = tuple(voice for voice in info.voices if primary_tag(voice) in info.languages)
+    names = tuple(voice for voice in info.voices if voice not in languages)
+    kinds = [_listed(names, MAX_VOICES_NAMED)] if names else []
+    if info.mixes and names:
+        kinds.append(f"mixes of them ({voice_mix.FORM})")
+    if languages:
+        tags = [tag for tag in _FAMILIAR if tag in languages] or languages[:3]
+        kinds.append(f"the code of a language, such as {' or '.join(tags)}")
+    if "alloy" not in names:
+        kinds.append("OpenAI's (alloy, ash, ...)")
+    return f"The voices are {'; '.join(kinds)}."
 
 
 def _not_spoken(
@@ -85,9 +97,13 @@ def _not_spoken(
     voices, language = own.around(engine), config.language
     if not language or voices.resolve_voice(config.voice, language) or voices.resolve_voice(config.voice) is None:
         return None
-    message = f"{name} does not speak {language!r}; it knows {_listed(engine.info.languages, MAX_LANGUAGES_NAMED)}."
+    message = f"The tts engine {name} does not speak {language!r}{_known(engine.info.languages)}."
     remedy = "Set another language, or choose another engine for tts: `parley engines` lists them."
     return SettingUnsupported(message, remedy, "language", language)
+
+
+def _known(languages: tuple[str, ...]) -> str:
+    return f"; it knows {_listed(languages, MAX_LANGUAGES_NAMED)}" if languages else ""
 
 
 def _listed(names: tuple[str, ...], most: int) -> str:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from parley.audio import pcm
 from parley.client.connection import Connection, ServerUnavailable, dial
@@ -33,12 +35,13 @@ from parley.client.updates import (
 from parley.talk.devices import RATE, DeviceAudio, DeviceBlock, DevicesUnavailable
 from parley.talk.figures import TalkFigures
 from parley.talk.microphone import Cleaner, Microphone
+from parley.talk.partners import Partners, partners_of
 from parley.talk.ports import Chosen, MakeDevices, TalkView
 from parley.talk.recording import TalkRecording
 from parley.talk.server_figures import ServerFigures
 from parley.talk.status import State, Status
 from parley.talk.talk_key import Change, TalkKey
-from parley.talk.transcript import TalkTranscript
+from parley.talk.transcript import LINES_KEPT, TalkTranscript
 
 TICK_S = 0.05
 """How often the screen's levels and state and the talk key's deadline are brought up to date."""
@@ -51,9 +54,6 @@ SETTLED_S = 10.0
 
 DEVICE_RETRY_S = 2.0
 """Between looks for a device to replace one that vanished."""
-
-UNSAID_CHARS = 64 * 1024
-"""Of what was typed while there was no session: a line of the terminal's most."""
 
 LAST_WORDS_S = 2.0
 """How long the end of a conversation waits for the server's last answers (a cut's exact words, figures)."""
@@ -80,17 +80,19 @@ class Talk:
         self.hands_free = chosen.options.hands_free
         self.microphone = Microphone(RATE, None)
         self.devices = make_devices(self._on_block, self._on_first_played)
+        self.partners = Partners()
         self.is_parley = False
         self._view = view
         self._make_cleaner = make_cleaner
         self._rest = ParleyRest(chosen.server)
         self._server_figures = ServerFigures(self._rest, self.figures, view.figures_changed)
+        self._pipelines: list[dict[str, Any]] = []
         self._session = ClientSession(chosen.options)
         self._connection: Connection | None = None
         self._recording: TalkRecording | None = None
         self._status = Status()
         self._key = TalkKey()
-        self._unsaid = ""
+        self._unsaid: deque[str] = deque(maxlen=LINES_KEPT)
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -159,14 +161,13 @@ class Talk:
             self._status.lost()
         if not self._stopping.is_set():
             self._silence(by_user=False)
-            self._notify(
-                "warning",
-                f"The connection is lost: {connection.why_ended}. A new conversation begins once it is restored.",
-            )
+            lost = f"The connection is lost: {connection.why_ended}. A new conversation begins once it is restored."
+            self._notify("warning", lost)
             await self._pause(RETRY_S[0])
 
     async def _ask_server(self) -> bool:
         self.is_parley = await self._rest.ask()
+        self._pipelines = await self._rest.pipelines()
         return self.is_parley
 
     async def _pause(self, seconds: float) -> None:
@@ -207,9 +208,10 @@ class Talk:
             match update:
                 case SessionStarted():
                     self.began = update
+                    self.partners = partners_of(update, self._pipelines)
                     if self._unsaid:
-                        self.say(self._unsaid)
-                        self._unsaid = ""
+                        self.say("\n".join(self._unsaid))
+                        self._unsaid.clear()
                 case UserTurnStarted(over_reply=True):
                     self._silence()
                 case ResponseAudio(item_id=item_id, content_index=index, audio=audio):
@@ -332,7 +334,7 @@ class Talk:
     def say(self, text: str) -> None:
         """A typed message; it waits for a session where there is none."""
         if self._connection is None or not self._session.session_id:
-            self._unsaid = f"{self._unsaid}\n{text}".strip()[-UNSAID_CHARS:]
+            self._unsaid.append(text)
             return
         now_s = time.monotonic()
         self._apply(self._session.say(text), now_s)
@@ -393,8 +395,6 @@ class Talk:
 
 async def _within(seconds: float, work: Awaitable[object]) -> None:
     """Wait for `work`, at most `seconds`."""
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await work
-    except TimeoutError:
-        return
