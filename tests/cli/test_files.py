@@ -237,15 +237,15 @@ def test_a_language_that_is_not_understood_is_named_with_the_recogniser_that_doe
 ) -> None:
     assert run(["transcribe", clip("hello_world"), "--language", "de"]) == 2
     said = capsys.readouterr().err
-    assert "--language de: pocketsphinx does not understand 'de'; it knows en." in said
+    assert "--language de: The stt engine pocketsphinx does not understand 'de'; it knows en." in said
     assert "models pull whisper:base`" in said
     assert "library" not in said
     assert run(["transcribe", clip("hello_world"), "--language", "xx"]) == 2
     said = capsys.readouterr().err
-    assert "--language xx: pocketsphinx does not understand 'xx'" in said
+    assert "--language xx: The stt engine pocketsphinx does not understand 'xx'" in said
     assert "whisper" not in said
     assert run(["say", "hello", "-o", "x.wav", "--tts", "espeak", "--language", "xx"]) == 2
-    assert "--language xx: espeak does not speak 'xx'" in capsys.readouterr().err
+    assert "--language xx: The tts engine espeak does not speak 'xx'" in capsys.readouterr().err
 
 
 def test_old_names_of_devices_are_understood_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
