@@ -14,13 +14,14 @@ from parley.core.words.translation_notices import (
     UnstableWordsChanged,
 )
 from parley.core.words.turn_measured import TurnMeasured
+from parley.core.words.unstable_transcript import UnstableTranscript
 from tests.core.values import can_change, values_of
 
 
 def test_every_notice_of_the_module_is_encoded_by_the_dialects() -> None:
     parts = {Usage, ResponseError, ResponseView, PartAt, RateLimit}
     translation = {ClauseTranslated, TranslationPlaying, TranslationClosed, UnstableWordsChanged}
-    elsewhere = {KeypadPressed, TurnMeasured, *translation}
+    elsewhere = {KeypadPressed, TurnMeasured, UnstableTranscript, *translation}
     assert (set(values_of(notices)) - parts) | elsewhere == set(get_args(Notice))
 
 

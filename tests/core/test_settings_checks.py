@@ -175,6 +175,16 @@ def test_a_setting_that_cannot_change_now_is_refused_by_name_and_stays(
         (Capabilities(), {"noise_reduction": NoiseReduction("near_field")}, "session.noise_reduction"),
         (Capabilities(), {"include": (LOGPROBS,)}, "session.include"),
         (Capabilities(reasoning=False), {"reasoning_effort": "low"}, "session.reasoning_effort"),
+        (
+            Capabilities(prompts=False),
+            {"transcription": Transcription(prompt="Rivers.")},
+            "session.transcription.prompt",
+        ),
+        (
+            Capabilities(keywords=False),
+            {"transcription": Transcription(keywords=("Tejo",))},
+            "session.transcription.keywords",
+        ),
     ],
 )
 def test_a_setting_that_the_pipeline_does_not_support_is_refused_by_name(

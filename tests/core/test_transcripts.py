@@ -35,7 +35,15 @@ from parley.core.words.notices import (
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
-from parley.core.words.settings import AudioFormat, OwnerSettings, ServerVad, Settings, Transcription
+from parley.core.words.settings import (
+    UNSTABLE_WORDS,
+    AudioFormat,
+    OwnerSettings,
+    ServerVad,
+    Settings,
+    Transcription,
+)
+from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.core.words.work import ResponseParams
 from tests.core.scene import MS, SPECULATING, Scene, kinds, notices, of
 
@@ -83,6 +91,25 @@ def test_stable_words_are_sent_as_deltas_and_the_rest_at_the_end() -> None:
         TranscriptionDelta(item, 0, " a story"),
         TranscriptionCompleted(item, 0, "tell me a story", 1.25, "[]"),
     ]
+
+
+def test_words_that_may_still_change_are_sent_to_a_client_that_asked_for_them() -> None:
+    scene = Scene(replace(MANUAL, include=(UNSTABLE_WORDS,)))
+    turn = commits(scene)
+    events: list[Event] = [
+        PartialTranscribed(turn, "tell me", ""),
+        PartialTranscribed(turn, "tell me", ""),
+        PartialTranscribed(turn, "tell me a", "tell"),
+        PartialTranscribed(turn, "tell", "tell"),
+        PartialTranscribed(turn, "tell me", "tell me"),
+        Transcribed(turn, "tell me a story"),
+    ]
+    sent = [notices(scene.happens(event)) for event in events]
+    item = scene.notices(TranscriptionCompleted)[0].item_id
+    unstable = [[one.text for one in some if isinstance(one, UnstableTranscript)] for some in sent]
+    assert unstable == [["tell me"], [], [" me a"], [""], [], []]
+    assert {one.item_id for one in scene.notices(UnstableTranscript)} == {item}
+    assert [kind for kind in kinds(scene.effects) if kind == "TranscriptionDelta"], "the stable words go on as before"
 
 
 @pytest.mark.parametrize("final", ["tell", "sell me a story"])

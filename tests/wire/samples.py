@@ -26,8 +26,9 @@ from parley.core.words.settings import (
     Truncation,
 )
 from parley.core.words.shell_notices import KeypadPressed
-from parley.core.words.translation_notices import TranslationPlaying
+from parley.core.words.translation_notices import TranslationPlaying, UnstableWordsChanged
 from parley.core.words.turn_measured import TurnMeasured
+from parley.core.words.unstable_transcript import UnstableTranscript
 
 SESSION = SessionId("sess_ABCDEFGHIJKLMNOPQRSTU")
 ITEM, PREVIOUS = ItemId("item_ABCDEFGHIJKLMNOPQRSTU"), ItemId("item_0123456789ABCDEFGHIJK")
@@ -175,11 +176,13 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
 )
 
-TRANSLATING = (n.ClauseTranslated, n.UnstableWordsChanged, TranslationPlaying, n.TranslationClosed)
+TRANSLATING = (n.ClauseTranslated, UnstableWordsChanged, TranslationPlaying, n.TranslationClosed)
 """Notices that only translation sessions have."""
 
-NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind not in (TurnMeasured, *TRANSLATING))
-"""Those of a conversation in OpenAI's protocol: without Parley's own event, which only a client that asked for it is sent."""
+NOTICE_KINDS: tuple[type, ...] = tuple(
+    kind for kind in get_args(n.Notice) if kind not in (TurnMeasured, UnstableTranscript, *TRANSLATING)
+)
+"""Those of a conversation in OpenAI's protocol: without Parley's own events, which only a client that asked for it is sent."""
 
 # --- arbitrary ones ------------------------------------------------------------------------------------------------------
 

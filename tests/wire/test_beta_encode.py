@@ -13,6 +13,7 @@ from parley.core.words import notices as n
 from parley.core.words.settings import ForceFunction, FunctionTool, NoiseReduction, ServerVad, Settings, Transcription
 from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
+from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.wire.dialect import Encoder
 from parley.wire.dialects import BETA
 from tests.wire import beta_rules, samples
@@ -214,8 +215,8 @@ def test_audio_deltas_have_the_betas_type_and_the_whole_audio() -> None:
     assert (event["type"], event["delta"], event["response_id"]) == ("response.audio.delta", "AAE=", RESPONSE)
 
 
-OWN = {"parley.turn.metrics": TurnMeasured}
-"""Parley's own event, which no SDK has."""
+OWN = {"parley.turn.metrics": TurnMeasured, "parley.input_transcript.unstable": UnstableTranscript}
+"""Parley's own events, which no SDK has."""
 
 
 def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:

@@ -14,6 +14,7 @@ from parley.core.words import notices as n
 from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.settings import Settings
 from parley.core.words.turn_measured import TurnMeasured
+from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.wire.dialect import Encoder
 from parley.wire.dialects import GA
 from tests.wire import samples
@@ -217,8 +218,8 @@ def test_an_error_names_the_clients_event_and_shows_its_nulls() -> None:
     }
 
 
-OWN = {"parley.turn.metrics": TurnMeasured}
-"""Parley's own event, which no SDK has."""
+OWN = {"parley.turn.metrics": TurnMeasured, "parley.input_transcript.unstable": UnstableTranscript}
+"""Parley's own events, which no SDK has."""
 
 
 def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:

@@ -24,7 +24,7 @@ from parley.core.words.settings import (
     SettingsPatch,
     Transcription,
 )
-from parley.core.words.translation_notices import TranslationPlaying
+from parley.core.words.translation_notices import TranslationPlaying, UnstableWordsChanged
 from parley.wire.dialects import DIALECTS, GA
 from tests.wire import samples
 from tests.wire.samples import AT, ITEM, SESSION
@@ -58,7 +58,7 @@ SPOKEN: dict[str, n.Notice] = {
 OWN = {
     "parley.translation.clause": CLAUSE,
     "parley.translation.playing": TranslationPlaying(1_399, 5_230),
-    "parley.input_transcript.unstable": n.UnstableWordsChanged(" my frie", 1_399),
+    "parley.input_transcript.unstable": UnstableWordsChanged(" my frie", 1_399),
 }
 
 OPTIONS = (
@@ -153,7 +153,7 @@ def test_the_record_of_a_clause_has_all_its_members() -> None:
 
 
 def test_words_that_may_still_change_are_told_with_their_place() -> None:
-    event = encoded(n.UnstableWordsChanged(" my frie", 1_399))
+    event = encoded(UnstableWordsChanged(" my frie", 1_399))
     assert event.pop("event_id")
     assert event == {"type": "parley.input_transcript.unstable", "text": " my frie", "elapsed_ms": 1_200}
 

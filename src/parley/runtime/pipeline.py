@@ -113,6 +113,8 @@ class LoadedPipeline:
             noise_reduction=processing.available(),
             recognizer=heard_by.name,
             recognizers=tuple(recognizers),
+            prompts=heard_by.prompts,
+            keywords=heard_by.keywords,
             languages=tuple(map(primary_tag, heard_by.languages)),
             targets=self.targets,
         )

@@ -13,6 +13,7 @@ from parley.core.words import notices as n
 from parley.core.words.settings import Modality
 from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
+from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.wire.encode_settings import raw
 from parley.wire.encoding import Json, Named, base64_text, error_param, part_members
 
@@ -71,6 +72,7 @@ COMMON_TYPES: Mapping[str, type[n.Notice]] = {
     "output_audio_buffer.stopped": n.OutputBufferStopped,
     "output_audio_buffer.cleared": n.OutputBufferCleared,
     "parley.turn.metrics": TurnMeasured,
+    "parley.input_transcript.unstable": UnstableTranscript,
 }
 """What the server events that all dialects have tell, by their types: for clients."""
 
@@ -83,6 +85,15 @@ def expires_at(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> int
 def turn_metrics(notice: TurnMeasured) -> Named:
     """An event of Parley's own, for a client that asked for it: where the time of a turn went."""
     return "parley.turn.metrics", {field.name: getattr(notice, field.name) for field in fields(notice)}
+
+
+def unstable_transcript(notice: UnstableTranscript) -> Named:
+    """An event of Parley's own, for a client that asked for it: words of a turn that may still change."""
+    return "parley.input_transcript.unstable", {
+        "item_id": notice.item_id,
+        "content_index": notice.content_index,
+        "text": notice.text,
+    }
 
 
 def keypad_event(notice: KeypadPressed) -> Named:

@@ -20,6 +20,7 @@ from parley.core.words.limits import (
 from parley.core.words.settings import (
     LOGPROBS,
     TURN_METRICS,
+    UNSTABLE_WORDS,
     Eagerness,
     FunctionTool,
     Included,
@@ -70,7 +71,7 @@ def included(*offered: Included) -> Reader[tuple[Included, ...]]:
     return lambda value, path: tuple(names[name] for name in read(value, path))
 
 
-CONVERSATION_INCLUDED = included(LOGPROBS, TURN_METRICS)
+CONVERSATION_INCLUDED = included(LOGPROBS, TURN_METRICS, UNSTABLE_WORDS)
 
 
 def switchable(read: Reader[T]) -> Reader[T]:

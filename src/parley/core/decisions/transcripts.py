@@ -33,6 +33,7 @@ from parley.core.words.limits import (
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
 from parley.core.words.settings import LOGPROBS, UNSTABLE_WORDS, Transcription
 from parley.core.words.translation_notices import UnstableWordsChanged
+from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.core.words.work import OriginalSpeech, Translation, Utterance
 from parley.text.joining import after_words
 from parley.text.repeats import without_loops
@@ -209,6 +210,10 @@ class Transcripts:
         if UNSTABLE_WORDS not in st.settings.include:
             return
         words = self._unsent(turn, turn.text) if turn is not None else ""
+        if st.settings.kind != "translation":  # each turn's words end by themselves
+            if turn is not None and turn.show(words):
+                st.tell(UnstableTranscript(turn.item_id, turn.content_index, words))
+            return
         if (shown := st.captions.change_unstable(words)) is not None:
             st.tell(UnstableWordsChanged(shown, st.input.received // SAMPLES_PER_MS))
 

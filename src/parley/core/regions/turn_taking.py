@@ -39,6 +39,8 @@ class UserTurn:
     text: str = ""
     stable: str = ""
     sent: str = ""
+    shown: str = ""
+    """Its unstable words that the client has been sent last."""
     fault: Fault | None = None
     content_index: int = 0
     private: bool = False
@@ -116,7 +118,14 @@ class UserTurn:
         """The stable words that the client has not been sent; marks them as sent."""
         new = self.stable[len(self.sent) :]
         self.sent += new
+        if new:
+            self.shown = ""
         return new
+
+    def show(self, unstable: str) -> bool:
+        """These are its words behind the sent ones now; whether the client is to be told. Sent words end the unstable ones."""
+        changed, self.shown = unstable != self.shown, unstable
+        return changed
 
     def feed(self, end: int) -> None:
         """Record that the recogniser has its audio up to `end`."""

@@ -17,7 +17,7 @@ from parley.core.words.shell_notices import ShellNotice
 from parley.core.words.translation_notices import ClauseTranslated as ClauseTranslated
 from parley.core.words.translation_notices import TranslationClosed as TranslationClosed
 from parley.core.words.translation_notices import TranslationNotice as TranslationNotice
-from parley.core.words.translation_notices import UnstableWordsChanged as UnstableWordsChanged
+from parley.core.words.unstable_transcript import UnstableTranscript
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 StatusReason = Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"]
@@ -311,8 +311,7 @@ class McpArgumentsDone:
 
 @dataclass(frozen=True, slots=True)
 class McpCallProgress:
-    """A call of an MCP server's tool has begun, or ended. It belongs to the item: a response that was interrupted
-    meanwhile is over already."""
+    """A call of an MCP server's tool has begun, or ended. It belongs to the item: an interrupted response is over already."""
 
     item_id: ItemId
     output_index: int
@@ -395,6 +394,7 @@ Notice = (
     | OutputBufferStopped
     | OutputBufferCleared
     | TranslationNotice
+    | UnstableTranscript
     | RateLimitsUpdated
     | ShellNotice
 )

@@ -309,9 +309,9 @@ class Capabilities:
     them that may be mixed (`parley.text.voice_mix`), `voice_ids` ids that are accepted and not listed, `unspoken` voices that are known and
     cannot be had here, each with the reason; `models` the names this pipeline answers to, a trailing `*` matching any ending
     (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it), `recognizers` the names that
-    stand for it, as in `models`, and `languages` what it understands (primary tags; empty: any); `tool_server_urls` the MCP servers
-    that may be named, each by its URL or the beginning of one, "*" for any; `targets` the languages into which its translator translates
-    (primary tags; empty: it has no translator).
+    stand for it, as in `models`, `prompts` and `keywords` whether it uses them, and `languages` what it understands (primary tags;
+    empty: any); `tool_server_urls` the MCP servers that may be named, each by its URL or the beginning of one, "*" for any; `targets`
+    the languages into which its translator translates (primary tags; empty: it has no translator).
     """
 
     voices: tuple[str, ...] = ()
@@ -328,6 +328,8 @@ class Capabilities:
     tool_server_urls: tuple[str, ...] = ()
     recognizer: str = ""
     recognizers: tuple[str, ...] = ()
+    prompts: bool = True
+    keywords: bool = True
     languages: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 

@@ -25,6 +25,7 @@ from parley.core.words.items import (
 )
 from parley.core.words.shell_notices import KeypadPressed
 from parley.core.words.turn_measured import TurnMeasured
+from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.wire import encode_events as common
 from parley.wire.beta.encode_session import format_name, modalities, session_object, temperature
 from parley.wire.encode_items import audio_part, item_members
@@ -61,6 +62,8 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.rate_limits(notice)
         case TurnMeasured():
             return common.turn_metrics(notice)
+        case UnstableTranscript():
+            return common.unstable_transcript(notice)
     if isinstance(notice, common.PartNotice):
         return common.part_event(notice, OUTPUT)
     if isinstance(notice, common.InputNotice):

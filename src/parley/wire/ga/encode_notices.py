@@ -11,8 +11,9 @@ from typing import assert_never
 
 from parley.core.words import notices as n
 from parley.core.words.shell_notices import KeypadPressed
-from parley.core.words.translation_notices import TranslationPlaying
+from parley.core.words.translation_notices import TranslationPlaying, UnstableWordsChanged
 from parley.core.words.turn_measured import TurnMeasured
+from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named
 from parley.wire.field_paths import ga_path
@@ -36,7 +37,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
         case (
             n.ConversationCreated()
             | n.ClauseTranslated()
-            | n.UnstableWordsChanged()
+            | UnstableWordsChanged()
             | TranslationPlaying()
             | n.TranslationClosed()
         ):
@@ -47,6 +48,8 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.rate_limits(notice)
         case TurnMeasured():
             return common.turn_metrics(notice)
+        case UnstableTranscript():
+            return common.unstable_transcript(notice)
         case KeypadPressed():
             return common.keypad_event(notice)
         case n.IdleTimeoutTriggered():

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from parley.core.words import notices as n
-from parley.core.words.translation_notices import TranslationPlaying
+from parley.core.words.translation_notices import TranslationPlaying, UnstableWordsChanged
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named, base64_text
 from parley.wire.field_paths import translation_path
@@ -64,7 +64,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return "parley.translation.clause", {field.name: getattr(notice, field.name) for field in fields(notice)}
         case TranslationPlaying():
             return "parley.translation.playing", {"end_ms": notice.end_ms, "input_ms": notice.input_ms}
-        case n.UnstableWordsChanged():
+        case UnstableWordsChanged():
             return "parley.input_transcript.unstable", {"text": notice.text, "elapsed_ms": elapsed(notice.elapsed_ms)}
         case _:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from parley.core.words import notices as n
-from parley.core.words.translation_notices import TranslationPlaying
+from parley.core.words.translation_notices import TranslationPlaying, UnstableWordsChanged
 from parley.wire.translations.encode_notices import OUTPUT_AUDIO
 
 SERVER_EVENTS: Mapping[str, type[n.Notice]] = MappingProxyType(
@@ -20,6 +20,6 @@ SERVER_EVENTS: Mapping[str, type[n.Notice]] = MappingProxyType(
         OUTPUT_AUDIO: n.OutputAudioDelta,
         "parley.translation.clause": n.ClauseTranslated,
         "parley.translation.playing": TranslationPlaying,
-        "parley.input_transcript.unstable": n.UnstableWordsChanged,
+        "parley.input_transcript.unstable": UnstableWordsChanged,
     }
 )
