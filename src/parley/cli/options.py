@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 from parley.cli.failures import CommandFailed
+from parley.errors import ParleyError
 
 if TYPE_CHECKING:
     from parley.config import Config
@@ -106,6 +108,19 @@ def load_config(config_path: Path | None, flags: Mapping[str, object]) -> Config
     from parley.config import load
 
     return load(config_path, flags, os.environ)
+
+
+@contextmanager
+def language_named(option: str, language: str | None) -> Iterator[None]:
+    """Where an engine does not have the language that this option gave, the error says so of the option."""
+    try:
+        yield
+    except ParleyError as error:
+        from parley.runtime.unsupported import SettingUnsupported
+
+        if not (isinstance(error, SettingUnsupported) and (error.setting, error.value) == ("language", language)):
+            raise
+        raise CommandFailed(f"{option} {language}: {error.message}", error.remedy) from error
 
 
 def synthesizer_of(pipeline: PipelineConfig) -> EngineSpec:

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.file_inputs import STDIN
+from parley.cli.file_outputs import STDOUT, check_outputs, check_sound_format, sound_output
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import load_config, pull_option, synthesizer_of, warn
+from parley.cli.options import language_named, load_config, pull_option, synthesizer_of, warn
+from parley.cli.sound_devices import output_device_option
 
 if TYPE_CHECKING:
     from parley.config import PipelineConfig
@@ -50,7 +53,7 @@ Examples:
 @click.option(
     "--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True, help="Times the usual speed."
 )
-@click.option("--device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
+@output_device_option("--device")
 @pull_option
 @click.option("--pipeline", metavar="NAME", help="Take engine, voice and language from this pipeline of parley.toml.")
 @click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="Read this parley.toml.")
@@ -61,15 +64,15 @@ def say(
     rate: int,
     language: str | None,
     speed: float,
-    device: str,
+    output_device: str,
     config_path: Path | None,
     **flags: str | None,
 ) -> None:
     """Speak TEXT, or with - text from stdin, as it arrives. Without -o, through the loudspeaker."""
-    if raw and output != "-":
-        raise click.UsageError("--raw is for -o -")
-    if output == "-" and sys.stdout.isatty():
-        raise click.UsageError("-o - writes audio: send it to a file or another program (... -o - > out.wav)")
+    from_stdin = text == (STDIN,)
+    if not from_stdin and not "".join(text).strip():
+        raise CommandFailed("There was nothing to say.", "Give a text, or - to read it from stdin.")
+    _check_output(output, raw, output_device, (STDIN,) if from_stdin else ())
     from parley.engines.ports import TTS, VC
 
     config = load_config(config_path, flags)
@@ -79,15 +82,30 @@ def say(
         chosen = dataclasses.replace(chosen, language=language)
     synthesizer_of(chosen)
     provide_models(config, [(stage, chosen.engines[stage]) for stage in (TTS, VC) if stage in chosen.engines])
-    pieces = _stdin() if text == ("-",) else [" ".join(text)]
+    pieces = _stdin() if from_stdin else [" ".join(text)]
     rate = rate if output is not None else DEVICE_RATE
-    with files_checked():
-        sink = _sink(output, raw, rate, device)
+    with files_checked(), language_named("--language", language):
+        sink = _sink(output, raw, rate, output_device)
         with closing(_spoken(pieces, chosen, speed, rate)) as speaking:
             seconds = sink(speaking)
     if seconds == 0:
         raise CommandFailed("There was nothing to say.")
-    click.echo(f"{seconds:.1f} s of speech{f' in {output}' if output not in (None, '-') else ''}", err=True)
+    click.echo(f"{seconds:.1f} s of speech{f' in {output}' if output not in (None, STDOUT) else ''}", err=True)
+
+
+def _check_output(output: str | None, raw: bool, device: str, inputs: tuple[str, ...]) -> None:
+    """Whatever is wrong with it is found before any work."""
+    if raw and output != STDOUT:
+        raise click.UsageError("--raw is for -o -")
+    if device and output is not None:
+        raise click.UsageError("--output-device is for speech through the loudspeaker, and -o writes a file.")
+    if output == STDOUT:
+        if sys.stdout.isatty():
+            raise click.UsageError("-o - writes audio: send it to a file or another program (... -o - > out.wav)")
+    elif output is not None:
+        with files_checked():
+            check_sound_format(output)
+            check_outputs([output], inputs)
 
 
 def _stdin() -> Iterator[str]:
@@ -120,12 +138,12 @@ def _sink(output: str | None, raw: bool, rate: int, device: str) -> Callable[[It
     """Consumes the audio and returns its seconds."""
     if output is None:
         return lambda speaking: _to_loudspeaker(speaking, device)
-    if output == "-":
+    if output == STDOUT:
         return lambda speaking: _to_stdout(speaking, rate, raw)
-    return lambda speaking: _to_file(speaking, rate, Path(output))
+    return lambda speaking: _to_file(speaking, rate, output)
 
 
-def _to_file(speaking: Iterable[Spoken], rate: int, path: Path) -> float:
+def _to_file(speaking: Iterable[Spoken], rate: int, output: str) -> float:
     import numpy as np
 
     from parley.library.recordings import write_audio
@@ -133,7 +151,7 @@ def _to_file(speaking: Iterable[Spoken], rate: int, path: Path) -> float:
     pieces = [spoken.samples for spoken in speaking]
     if not pieces:
         return 0.0
-    return write_audio(path, np.concatenate(pieces), rate).seconds
+    return write_audio(sound_output(output, ()), np.concatenate(pieces), rate).seconds
 
 
 def _to_stdout(speaking: Iterable[Spoken], rate: int, raw: bool) -> float:

@@ -17,6 +17,7 @@ from parley.cli.failures import CommandFailed
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
 from parley.cli.own_terminal import logs_to, terminal_to_ourselves
+from parley.cli.sound_devices import input_device_option, output_device_option
 from parley.invocation import install
 
 if TYPE_CHECKING:
@@ -43,10 +44,8 @@ Examples:
 @click.option("--url", metavar="URL", help="Talk to this Realtime server [default: one of its own, in this process].")
 @click.option("--model", metavar="NAME", help="Ask that server for this model [default: gpt-realtime].")
 @click.option("--api-key-env", metavar="NAME", help="The environment variable that holds that server's key.")
-@click.option("--input", "input_device", metavar="DEVICE", default="", help="Microphone, by index or part of its name.")
-@click.option(
-    "--output", "output_device", metavar="DEVICE", default="", help="Loudspeaker, by index or part of its name."
-)
+@input_device_option("--input")
+@output_device_option("--output")
 @click.option("--devices", "show_devices", is_flag=True, help="List the sound devices and end.")
 @click.option("--push-to-talk", is_flag=True, help="Turns begin and end with the space key, instead of by themselves.")
 @click.option(

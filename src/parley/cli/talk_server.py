@@ -98,7 +98,7 @@ async def _main(config: Config, running: _Running) -> None:
 
     running.loop = asyncio.get_running_loop()
     running.task = asyncio.current_task()
-    async with opened(config, Startup(config), "used") as (listener, engines):
+    async with opened(config, Startup(config)) as (listener, engines):
         running.port = listener.getsockname()[1]
         running.server = create_app(config, engines).server(running.ready.set)
         await running.server.serve_on(listener)

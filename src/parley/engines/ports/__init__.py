@@ -18,6 +18,7 @@ from parley.engines.ports.engine import (
     EngineRefused,
     EngineSpec,
     EngineUnavailable,
+    Makeshift,
     NeedsModels,
     Samples,
     Supervised,
@@ -88,6 +89,7 @@ from parley.engines.ports.stt import (
 )
 from parley.engines.ports.tts import (
     Fingerprinted,
+    KnowsVoices,
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
@@ -141,8 +143,10 @@ __all__ = [
     "GuardCount",
     "Guarded",
     "ImagePart",
+    "KnowsVoices",
     "LanguageModel",
     "ListsPairs",
+    "Makeshift",
     "ModerationRequest",
     "ModerationVerdict",
     "Moderator",

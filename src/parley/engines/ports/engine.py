@@ -127,6 +127,21 @@ class Supervised(Protocol):
 
 
 @runtime_checkable
+class Makeshift(Protocol):
+    """An engine that may stand in for something better that is not here, and says in `notice` what that is and how to get it."""
+
+    @property
+    def makeshift(self) -> bool:
+        """Whether it does, once it is open."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """What a user should know about it; "" when there is nothing to say."""
+        ...
+
+
+@runtime_checkable
 class NeedsModels(Protocol):
     """An engine whose weights are models of the catalogue, or repositories of the Hub."""
 

@@ -81,6 +81,16 @@ class Fingerprinted(Protocol):
 
 
 @runtime_checkable
+class KnowsVoices(Protocol):
+    """A synthesizer whose voices are known before `open()`: they lie on this machine."""
+
+    @property
+    def knows_voices(self) -> bool:
+        """Whether `resolve_voice()` answers before `open()` as it does afterwards: a voice is then refused before anything is loaded."""
+        ...
+
+
+@runtime_checkable
 class VoicesByLanguage(Protocol):
     """A synthesizer some of whose voices speak only some of its languages."""
 

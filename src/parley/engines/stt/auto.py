@@ -52,6 +52,11 @@ class AutoRecognizer:
         )
 
     @property
+    def makeshift(self) -> bool:
+        """Whether PocketSphinx stands in for Whisper."""
+        return isinstance(self._chosen, PocketsphinxRecognizer)
+
+    @property
     def fault(self) -> EngineError | None:
         """Why nothing can be decoded at this moment; None while something can."""
         return self._chosen.fault if self._chosen else None

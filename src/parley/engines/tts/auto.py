@@ -71,6 +71,16 @@ class AutoSynthesizer:
         )
 
     @property
+    def knows_voices(self) -> bool:
+        """Both engines' voices lie on this machine."""
+        return True
+
+    @property
+    def makeshift(self) -> bool:
+        """Whether one of the two speaks alone."""
+        return bool(self.notice)
+
+    @property
     def fault(self) -> EngineError | None:
         """Why some requests cannot be spoken at this moment; None while all can."""
         return next((fault for engine in self._engines() if (fault := engine.fault) is not None), None)

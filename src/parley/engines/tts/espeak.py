@@ -97,6 +97,11 @@ class EspeakSynthesizer:
         )
 
     @property
+    def knows_voices(self) -> bool:
+        """Its voices lie on this machine."""
+        return True
+
+    @property
     def fault(self) -> EngineError | None:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._worker.fault if self._worker else None

@@ -17,6 +17,7 @@ from parley.engines.ports import (
     ConsentRecording,
     EngineRefused,
     Fingerprinted,
+    KnowsVoices,
     NeedsConsent,
     ReadsVoices,
     Samples,
@@ -187,6 +188,16 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         step = max(1, len(engine.info.voices) // VOICES_TRIED)
         for voice in engine.info.voices[::step][:VOICES_TRIED]:
             subject.run(self._declared_voice(engine, voice))
+
+    def test_it_knows_its_voices_before_it_is_open_if_it_says_so(self, subject: Subject[SpeechSynthesizer]) -> None:
+        fresh = subject.make()
+        knows: object = fresh
+        if not (isinstance(knows, KnowsVoices) and knows.knows_voices):
+            pytest.skip("it does not say that it knows its voices before it is open")
+        for voice in ("", UNKNOWN, *OPENAI_VOICES, *fresh.info.voices[:VOICES_TRIED]):
+            assert fresh.resolve_voice(voice) == subject.engine.resolve_voice(voice), (
+                f"of {voice!r} it says another thing once it is open"
+            )
 
     async def _declared_voice(self, engine: SpeechSynthesizer, voice: str) -> None:
         self.check(engine, await self.speak(engine, "mama papa, mama papa", voice=voice))
