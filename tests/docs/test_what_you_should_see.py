@@ -25,7 +25,7 @@ def test_both_pages_show_the_same() -> None:
 
 @pytest.mark.slow
 def test_each_line_is_one_that_the_server_prints(tmp_path: Path) -> None:
-    elsewhere = "[pipelines.default]\nllm_options = { ports = "9" }\n"  # a model's server that this machine may have
+    elsewhere = "[pipelines.default]\nllm_options = { ports = '9' }\n"  # a model's server that this machine may have
     (tmp_path / "parley.toml").write_text(elsewhere, encoding="utf-8")
     server = Server(cwd=tmp_path)
     server.end()
