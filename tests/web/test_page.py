@@ -102,8 +102,8 @@ async def test_the_figures_of_a_turn_with_a_tool_count_from_what_the_user_said(s
         await tab.js("parley.say('Please get the time for me.')", gesture=True)
         await tab.until("seen.length > 0 && document.querySelector('details.figures')")
         turn = await tab.js("seen.at(-1)")
-        names = [stage["name"] for stage in turn["stages"] if stage["name"] != "call"]
-        assert names[:4] == ["model", "tool", "model", "voice"]
+        names = [stage["name"] for stage in turn["stages"] if stage["name"] not in ("connect", "call", "ask")]
+        assert names == ["send", "model", "tool", "model", "voice", "playback"]
         tool = next(stage for stage in turn["stages"] if stage["name"] == "tool")
         assert turn["kind"] == "typed"
         assert turn["tools"] == ["get_time"]

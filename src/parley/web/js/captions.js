@@ -55,6 +55,10 @@ export class Captions {
     this.end.follow();
   }
 
+  withoutFigures(entry) {
+    this.nodes.get(entry.id)?.querySelector("details")?.remove();
+  }
+
   announce(entry) {
     const sentence = ANNOUNCE[entry.kind](entry);
     if (!sentence || this.announced.has(entry.id + sentence)) return;
@@ -85,7 +89,9 @@ const DRAW = {
     const words = part(node, "You", entry.typed ? "typed" : "");
     if (entry.failed) words.replaceChildren(element("span", { class: "nothing" }, entry.failed));
     else if (entry.partial) {
-      words.replaceChildren(element("span", { class: "partial" }, entry.text.trimStart()), element("span", { class: "caret", "aria-hidden": "true" }));
+      const text = entry.text.trimStart();
+      if (text) words.replaceChildren(element("span", { class: "partial" }, text), element("span", { class: "caret", "aria-hidden": "true" }));
+      else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
     else words.replaceChildren(element("span", { class: "nothing" }, "I could not make that out."));
     node.dataset.state = entry.partial ? "partial" : "final";

@@ -1,10 +1,11 @@
 // The dial: the last twenty seconds of the conversation, drawn around a ring like the minute hand of a clock would.
 //
-// What you said grows outward, what you heard grows inward, dots are the wait between them. At rest it shows what might be: a conversation,
-// or what else it is given.
+// What you said grows outward, what you heard grows inward, dots are the wait between them, and beside the beginning of a reply stands how long it took.
+// At rest it shows an example: a conversation, or what else it is given, with the names of its parts where there is room for them.
 //
-// Laws: draws only while something can be seen to change; with reduced motion it is drawn once a second, without a hand; colours are the
-// page's. Says nothing that the page does not also say in words.
+// Laws: a slot of time keeps the phase in which it began, drawn or not: where nothing went on, nothing is shown; while it is idle it stands still, and the
+// pause is drawn once it goes on. Draws only while something can be seen to change; with reduced motion it is drawn once a second, without a hand; colours
+// are the page's. Says nothing that the page does not also say in words.
 
 const SLOTS = 240;
 const ROUND_MS = 20_000;
@@ -12,15 +13,24 @@ const SLOT_MS = ROUND_MS / SLOTS;
 const LOUD_INPUT = 0.36; // Loudness (RMS) that fills a bar: a close voice,
 const LOUD_OUTPUT = 0.4; // and synthesized speech, which is louder than most people.
 const QUIET = 0.045; // Less is drawn as silence.
-const LABELS_FROM_PX = 300; // Below it there is no room for them.
 const CALM_MS = 1000; // Between pictures with reduced motion.
+const SILENCE = { input: 0, output: 0, phase: "idle" };
 
-const RING = 0.385; // Its radius, of the width.
+const RING = 0.385; // Its radius, of the width,
+const REACH = 0.1; // how far a bar goes from it,
+const GAP = 0.007; // and from where.
+
+const LABEL_ROOM_PX = 40; // Around the dial, for the longest; without it there are none.
+const LABEL_FROM_BARS_PX = 6;
+const LABEL_APART = 14; // Slots: nearer ones would touch each other.
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Turns of different lengths, with short waits between them: [from slot, to slot, who].
-const CONVERSATION = [[4, 44, "you"], [50, 96, "me"], [101, 121, "you"], [126, 186, "me"], [191, 206, "you"], [211, 236, "me"]];
+const CONVERSATION = {
+  turns: [[4, 44, "you"], [50, 96, "me"], [101, 121, "you"], [126, 186, "me"], [191, 206, "you"], [211, 236, "me"]],
+  names: [[24, "you"], [48, "wait"], [73, "Parley"]], // [slot, what is drawn there]
+};
 
 export class Dial {
   /** `rest`: what it shows before it is used. */
@@ -28,55 +38,98 @@ export class Dial {
     this.canvas = canvas;
     this.rest = rest;
     this.brush = canvas.getContext("2d");
-    this.slots = Array.from({ length: SLOTS }, () => null);
     this.phase = "idle";
-    this.input = 0;
-    this.output = 0;
     this.glow = 0;
-    this.epoch = performance.now();
-    this.last = -1;
-    this.used = false;
     this.drawnAt = 0;
     this.frame = 0;
+    this.forget();
     new ResizeObserver(() => this.fit()).observe(canvas);
     addEventListener("theme", () => this.repaint());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.repaint());
     document.addEventListener("visibilitychange", () => this.wake());
   }
 
+  forget() {
+    this.slots = Array.from({ length: SLOTS }, () => null);
+    this.answers = []; // {id, index, text}: replies, and the slots in which they begin
+    this.input = 0; // How loud it is now, for the glow.
+    this.output = 0;
+    this.epoch = performance.now();
+    this.last = -1; // the newest slot
+    this.used = false;
+  }
+
   /** "idle" stops it. */
   setPhase(phase) {
-    if (phase !== "idle" && !this.used) {
-      this.used = true;
-      this.epoch = performance.now();
-    }
+    if (phase === this.phase && (this.used || phase === "idle")) return;
+    if (this.used) this.reach();
     this.phase = phase;
+    if (phase !== "idle") {
+      if (!this.used) this.forget();
+      this.used = true;
+      this.reach();
+    }
     this.wake();
     if (phase === "idle") this.draw();
   }
 
+  /** Forgets what it has shown: it is at rest again. */
+  clear() {
+    const { phase } = this;
+    this.phase = "idle";
+    this.forget();
+    this.setPhase(phase);
+    this.draw();
+  }
+
   heard(level) {
-    this.input = Math.max(this.input, fullness(level, LOUD_INPUT));
+    this.louder("input", fullness(level, LOUD_INPUT));
   }
 
   sounded(level) {
-    this.output = Math.max(this.output, fullness(level, LOUD_OUTPUT));
+    this.louder("output", fullness(level, LOUD_OUTPUT));
   }
 
-  /** A reply has begun so many milliseconds after the question: written where it begins. */
-  answered(ms) {
-    const slot = this.slots[this.now() % SLOTS];
-    if (slot) slot.label = seconds(ms);
+  louder(side, level) {
+    if (this.phase === "idle") return;
+    this.reach();
+    const slot = this.slots[this.last % SLOTS];
+    slot[side] = Math.max(slot[side], level);
+    this[side] = Math.max(this[side], level);
+  }
+
+  /** The reply `id` began to sound at this `performance.now()`, so many milliseconds after the question: written where it begins. */
+  answered(id, ms, at) {
+    const index = Math.floor((at - this.epoch) / SLOT_MS);
+    if (this.answers.some((known) => known.id === id)) return;
+    this.answers = [...this.answers.filter((known) => known.index > this.last - SLOTS), { id, index, text: seconds(ms) }];
+    if (this.phase === "idle") this.draw();
+  }
+
+  /** Nothing of that reply was heard after all. */
+  unanswered(id) {
+    this.answers = this.answers.filter((known) => known.id !== id);
+    if (this.phase === "idle") this.draw();
   }
 
   now() {
     return Math.floor((performance.now() - this.epoch) / SLOT_MS);
   }
 
+  /** The time until now has passed in the phase that it is in. */
+  reach() {
+    const now = this.now();
+    for (let index = Math.max(this.last + 1, now - SLOTS + 1); index <= now; index += 1) {
+      this.slots[index % SLOTS] = { input: 0, output: 0, phase: this.phase };
+    }
+    this.last = now;
+  }
+
   wake() {
     if (this.frame || document.hidden || this.phase === "idle") return;
     this.frame = requestAnimationFrame((time) => {
       this.frame = 0;
+      if (this.phase === "idle") return; // It was drawn when it became so.
       this.advance();
       if (!calm.matches || time - this.drawnAt >= CALM_MS) this.draw();
       this.wake();
@@ -84,14 +137,7 @@ export class Dial {
   }
 
   advance() {
-    const now = this.now();
-    for (let slot = Math.max(this.last + 1, now - SLOTS + 1); slot <= now; slot += 1) {
-      this.slots[slot % SLOTS] = { input: 0, output: 0, phase: this.phase, label: "" };
-    }
-    this.last = now;
-    const slot = this.slots[now % SLOTS];
-    slot.input = Math.max(slot.input, this.input);
-    slot.output = Math.max(slot.output, this.output);
+    this.reach();
     const goal = this.phase === "speaking" ? this.output : this.phase === "hearing" ? this.input : 0.12;
     this.glow += (goal - this.glow) * 0.18;
     this.input *= 0.7;
@@ -100,8 +146,10 @@ export class Dial {
 
   fit() {
     const scale = Math.min(devicePixelRatio || 1, 2);
-    this.size = this.canvas.clientWidth;
-    this.canvas.width = this.canvas.height = Math.round(this.size * scale);
+    const whole = this.canvas.clientWidth;
+    this.size = this.canvas.parentElement.clientWidth;
+    this.room = (whole - this.size) / 2; // around it
+    this.canvas.width = this.canvas.height = Math.round(whole * scale);
     this.brush.setTransform(scale, 0, 0, scale, 0, 0);
     this.repaint();
   }
@@ -117,12 +165,14 @@ export class Dial {
     const { brush, size, ink } = this;
     if (!size || !ink) return;
     this.drawnAt = performance.now();
-    brush.clearRect(0, 0, size, size);
+    const whole = size + 2 * this.room;
+    brush.clearRect(0, 0, whole, whole);
     brush.save();
-    brush.translate(size / 2, size / 2);
+    brush.translate(whole / 2, whole / 2);
     this.drawHeart();
     if (this.used) this.drawPast();
     else this.drawRest();
+    for (const label of this.labels()) this.drawLabel(label);
     brush.restore();
   }
 
@@ -147,12 +197,11 @@ export class Dial {
   }
 
   drawPast() {
-    const now = this.now();
     for (let age = SLOTS - 1; age >= 0; age -= 1) {
-      const index = now - age;
+      const index = this.last - age;
       const slot = index >= 0 ? this.slots[index % SLOTS] : null;
       const fresh = 1 - age / SLOTS;
-      this.drawSlot(((index % SLOTS) + SLOTS) % SLOTS, slot ?? { input: 0, output: 0, phase: "idle" }, 0.1 + 0.9 * fresh ** 1.4);
+      this.drawSlot(((index % SLOTS) + SLOTS) % SLOTS, slot ?? SILENCE, 0.1 + 0.9 * fresh ** 1.4);
     }
     if (calm.matches || this.phase === "idle") return;
     const { brush, size, ink } = this;
@@ -163,11 +212,9 @@ export class Dial {
     brush.fill();
   }
 
-  drawSlot(place, { input, output, phase, label }, strength) {
+  drawSlot(place, { input, output, phase }, strength) {
     const { brush, size, ink } = this;
-    const radius = size * RING;
-    const reach = size * 0.1;
-    const gap = size * 0.007;
+    const [radius, reach, gap] = [size * RING, size * REACH, size * GAP];
     const angle = angleOf(place + 0.5);
     const [x, y] = [Math.cos(angle), Math.sin(angle)];
     brush.lineCap = "round";
@@ -190,29 +237,56 @@ export class Dial {
       brush.arc(x * radius, y * radius, waiting ? size * 0.0052 + 0.4 : size * 0.003 + 0.4, 0, 2 * Math.PI);
       brush.fill();
     }
-    if (label && size >= LABELS_FROM_PX) this.drawLabel(label, x, y, strength);
     brush.globalAlpha = 1;
   }
 
-  drawLabel(label, x, y, strength) {
+  /** What is written around the ring, outside of all bars: [{text, slot, x, y, width, height}], the middle of each from that of the dial; the newest first. */
+  labels() {
     const { brush, size, ink } = this;
-    brush.font = `500 ${Math.max(10, size * 0.027)}px ${ink.face}`;
-    brush.textAlign = Math.abs(x) < 0.3 ? "center" : x > 0 ? "left" : "right";
+    if (this.room < LABEL_ROOM_PX) return [];
+    const { names = [] } = this.rest;
+    const wanted = this.used
+      ? this.answers.filter(({ index }) => index > this.last - SLOTS).map(({ index, text }) => [index % SLOTS, text]).reverse()
+      : names;
+    const height = Math.max(11, size * 0.027);
+    brush.font = `500 ${height}px ${ink.face}`;
+    const placed = [];
+    for (const [slot, text] of wanted) {
+      if (placed.some((other) => apart(other.slot, slot) < LABEL_APART)) continue;
+      const { width } = brush.measureText(text);
+      const [x, y] = beside(angleOf(slot + 0.5), size * (RING + GAP + REACH) + LABEL_FROM_BARS_PX, width / 2, height / 2);
+      placed.push({ text, slot, x, y, width, height });
+    }
+    return placed;
+  }
+
+  drawLabel({ text, slot, x, y }) {
+    const { brush, size, ink } = this;
+    const angle = angleOf(slot + 0.5);
+    const line = (from, to) => {
+      brush.moveTo(Math.cos(angle) * from, Math.sin(angle) * from);
+      brush.lineTo(Math.cos(angle) * to, Math.sin(angle) * to);
+    };
+    brush.strokeStyle = ink.faint;
+    brush.lineWidth = 1;
+    brush.beginPath();
+    line(size * (RING + GAP + REACH) - 5, size * (RING + GAP + REACH) + 2);
+    brush.stroke();
+    brush.textAlign = "center";
     brush.textBaseline = "middle";
-    brush.globalAlpha = strength;
     brush.fillStyle = ink.soft;
-    brush.fillText(label, x * size * (RING + 0.02), y * size * (RING + 0.02));
+    brush.fillText(text, x, y);
   }
 
   drawRest() {
     for (let place = 0; place < SLOTS; place += 1) {
       const level = (who) => {
-        const turn = this.rest.find(([from, to, whose]) => whose === who && place >= from && place < to);
+        const turn = this.rest.turns.find(([from, to, whose]) => whose === who && place >= from && place < to);
         return turn ? imagined(place, turn) : 0;
       };
       const [input, output] = [level("you"), level("me")];
       const silent = input === 0 && output === 0;
-      this.drawSlot(place, { input, output, phase: silent ? "thinking" : "idle", label: "" }, silent ? 0.4 : 0.55);
+      this.drawSlot(place, { input, output, phase: silent ? "thinking" : "idle" }, silent ? 0.4 : 0.55);
     }
   }
 }
@@ -222,6 +296,19 @@ function imagined(place, [from, to]) {
   const swell = Math.sin(Math.PI * Math.min(1, along * 1.05 + 0.04)) ** 0.5;
   const syllable = 0.5 + 0.5 * Math.sin(place * 1.13) * Math.sin(place * 0.37 + 1) + 0.25 * Math.sin(place * 2.9);
   return Math.max(0.1, Math.min(0.95, swell * (0.25 + 0.6 * syllable)));
+}
+
+/** How many slots are between two places on the ring. */
+function apart(one, other) {
+  const along = Math.abs(one - other);
+  return Math.min(along, SLOTS - along);
+}
+
+/** The middle of a box of this half width and half height that lies outside of the circle, in the direction of the angle. */
+function beside(angle, radius, halfWidth, halfHeight) {
+  const [x, y] = [Math.cos(angle), Math.sin(angle)];
+  const [width, height] = [halfWidth * Math.max(-1, Math.min(1, 1.5 * x)), halfHeight * Math.max(-1, Math.min(1, 1.5 * y))];
+  return [x * radius + width, y * radius + height];
 }
 
 function circle(brush, radius) {

@@ -26,7 +26,7 @@ const ECHO = {
 };
 
 // One who speaks without a pause, and the translation that follows.
-const REST = [[4, 74, "you"], [22, 92, "me"], [84, 150, "you"], [106, 168, "me"], [158, 222, "you"], [180, 238, "me"]];
+const REST = { turns: [[4, 74, "you"], [22, 92, "me"], [84, 150, "you"], [106, 168, "me"], [158, 222, "you"], [180, 238, "me"]] };
 
 export class Interpreter extends EventTarget {
   // Events: "status" {text, state}, "locked" (the key opens nothing).

@@ -14,12 +14,13 @@ import { Microphone } from "./microphone.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
 import { pipelines, storedKey, storeKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
-import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
+import { drawLegend, drawStage } from "./stage.js";
+import { connectedWords, microphoneTrouble, serverTrouble } from "./states.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
+import { TurnFigures } from "./turn-figures.js";
 import { Views } from "./views.js";
 import { VoicesPanel } from "./voices-panel.js";
-import { waterfall } from "./waterfall.js";
 import { showWay } from "./way.js";
 
 const CONNECTION_NOTE = byId("connection-note").textContent;
@@ -43,7 +44,7 @@ class Page {
     this.views = new Views();
     this.status = { text: "Ready", state: "closed" };
     this.starting = false;
-    this.labelled = new Set();
+    this.turns = new TurnFigures({ transcript: this.talk.transcript, captions: this.captions, dial: this.dial });
     this.watchTalk();
     this.watchViews();
     this.watchControls();
@@ -147,7 +148,7 @@ class Page {
       case "open":
         this.showWay();
         this.alerts.clear("server");
-        return this.linkText(this.connectedTo, "open");
+        return this.showConnected();
       case "connecting":
         return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
       case "waiting": {
@@ -172,12 +173,10 @@ class Page {
     byId("connection-note").textContent = fallback ? `${fallback} The WebSocket is used.` : CONNECTION_NOTE;
   }
 
-  /** The pipeline and the voice that speak. */
-  get connectedTo() {
-    const { session } = this.talk;
-    const model = session?.model || this.settings.model || "the server";
-    const voice = session?.audio?.output?.voice;
-    return `Connected to ${model}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
+  /** The pipeline and the voice that speak, and whether one listens. */
+  showConnected() {
+    const { session, paused } = this.talk;
+    this.linkText(connectedWords({ model: session?.model || this.settings.model, voice: session?.audio?.output?.voice, paused }), paused ? "paused" : "open");
   }
 
   linkText(text, state) {
@@ -251,9 +250,10 @@ class Page {
   }
 
   async say(text) {
+    const at = performance.now(); // Connecting counts, too.
     this.connect();
     this.loudspeaker.open();
-    this.talk.type(text);
+    this.talk.type(text, at);
   }
 
   startAnew() {
@@ -261,7 +261,7 @@ class Page {
     this.talk.link.tryCalls();
     this.talk.transcript.entries.clear();
     this.captions.clear();
-    byId("last").hidden = true;
+    this.turns.clear();
     if (this.talk.listening) this.connect();
     this.draw();
   }
@@ -295,23 +295,12 @@ class Page {
       if (detail.input !== undefined && talk.listening && (!this.hold || talk.hold)) dial.heard(detail.input);
       if (detail.output !== undefined) dial.sounded(detail.output);
     });
-    talk.addEventListener("turn", ({ detail }) => this.showTurn(detail));
+    talk.addEventListener("turn", ({ detail }) => this.turns.show(detail));
     talk.transcript.addEventListener("entry", ({ detail }) => {
       captions.show(detail);
       this.showStatus();
     });
     talk.transcript.addEventListener("gone", ({ detail }) => captions.remove(detail));
-  }
-
-  showTurn(turn) {
-    const replies = [...this.talk.transcript.entries.values()].filter((entry) => entry.responseId === turn.responseId);
-    if (replies.length > 0) this.captions.figures(replies.at(-1), turn);
-    const last = byId("last");
-    last.replaceChildren(waterfall(turn, { titled: true }));
-    last.hidden = false;
-    if (this.labelled.has(turn.responseId)) return;
-    this.labelled.add(turn.responseId);
-    this.dial.answered(turn.totalMs);
   }
 
   watchControls() {
@@ -338,6 +327,7 @@ class Page {
       this.view.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
     }));
     for (const radio of document.getElementsByName("mode")) radio.addEventListener("change", () => this.setMode(radio.value));
+    byId("pause").addEventListener("click", () => this.rest());
     byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
     byId("quiet").addEventListener("click", () => this.interrupt());
     byId("anew").addEventListener("click", () => this.startAnew());
@@ -399,22 +389,12 @@ class Page {
 
   draw() {
     const { talk, hold, starting } = this;
-    const { phase, listening, muted } = talk;
-    const [state, hint] = dialWords({ phase, listening, hold, muted: muted && !hold, held: Boolean(talk.hold), starting, connected: talk.connected });
-    byId("heart-state").textContent = state;
-    byId("heart-hint").textContent = hint;
-    const heart = byId("heart");
-    const label = hold && listening ? "Hold to talk" : listening ? "Stop listening" : "Start talking";
-    heart.setAttribute("aria-label", `${label}. ${state}`);
-    if (hold && listening) heart.setAttribute("aria-pressed", String(Boolean(talk.hold)));
-    else heart.removeAttribute("aria-pressed");
-    byId("dial").dataset.phase = phase;
+    const { phase, listening, paused, muted, connected } = talk;
+    const responding = phase === "speaking" || talk.response !== null;
+    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding });
     this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
-    byId("mute").disabled = !listening || hold;
-    byId("mute").setAttribute("aria-pressed", String(muted));
-    byId("mute").setAttribute("aria-label", muted ? "Unmute the microphone" : "Mute the microphone");
-    byId("quiet").disabled = phase !== "speaking" && talk.response === null;
-    for (const radio of document.getElementsByName("mode")) radio.checked = (radio.value === "hold") === hold;
+    drawLegend(this.dial.used);
+    if (talk.link.state.name === "open") this.showConnected();
   }
 
   showTheme() {

@@ -29,7 +29,7 @@ export const HANDLERS = {
     const early = this.early.splice(0);
     if (session.audio.input.turn_detection !== null) early.forEach(({ pcm, at }) => this.append(pcm, at));
     this.speak();
-    this.queued.splice(0).forEach((text) => this.type(text));
+    this.queued.splice(0).forEach(({ text, at }) => this.type(text, at));
     this.settle();
   },
 

@@ -39,17 +39,28 @@ export function serverTrouble(error) {
   return { title, text: text || (error.code === "lost" || error.code === "restarting" ? "" : error.message) };
 }
 
-/** What the dial says: [state, hint], by phase and mode. */
-export function dialWords({ phase, listening, hold, muted, held, starting, connected }) {
+/**
+ * What the dial says: [state, hint], by phase and mode. `paused`: the microphone was open before and is not now. What goes on is said whether or not
+ * it listens; how to take part in it, only as it can be done.
+ */
+export function dialWords({ phase, listening, paused, hold, muted, held, starting, connected }) {
   if (starting) return ["One moment", ""];
   if (held) return ["Listening", "let go when you are done"];
   if (phase === "hearing") return ["Listening", "go on"];
   if (phase === "thinking") return ["Thinking", ""];
-  if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : "cut in any time"];
+  if (phase === "speaking" && !listening) return ["Speaking", "press to talk"];
+  if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : muted ? "press M to be heard" : "cut in any time"];
   if (listening && !connected) return ["Waiting", "for the server"];
+  if (!listening && paused) return ["Resume", hold ? "then hold to talk" : "the microphone is off"];
   if (!listening) return hold ? ["Start", "then hold to talk"] : ["Start", "and just speak"];
   if (muted) return ["Muted", "press M to be heard"];
   return hold ? ["Hold", "to talk"] : ["Your turn", "just speak"];
+}
+
+/** What the header says of an open connection. */
+export function connectedWords({ model, voice, paused }) {
+  const connection = `onnected to ${model || "the server"}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
+  return paused ? `Paused, c${connection}` : `C${connection}`;
 }
 
 /** What the interpreter's dial says: [state, hint], by its phase. */

@@ -48,6 +48,7 @@ export class Talk extends EventTarget {
     this.phase = "idle";
     this.muted = false;
     this.listening = false;
+    this.listened = false; // in this conversation
     this.queued = []; // typed before there was a session
     this.early = []; // said before there was one
     this.reset();
@@ -84,12 +85,18 @@ export class Talk extends EventTarget {
     return this.link.state.name === "open" && this.session !== null;
   }
 
+  /** Whether the user has talked before, and is not listened to now. */
+  get paused() {
+    return !this.listening && (this.listened || [...this.transcript.entries.values()].some(({ kind, typed }) => kind === "user" && !typed));
+  }
+
   /** Whether the audio goes by a call: as media, played and counted by the server. */
   get byCall() {
     return this.link.call !== null;
   }
 
   disconnect() {
+    this.listened = this.listening;
     this.queued = [];
     this.link.close();
   }
@@ -204,6 +211,7 @@ export class Talk extends EventTarget {
   }
 
   setListening(listening) {
+    this.listened ||= listening;
     this.listening = listening;
     this.preroll = [];
     this.early = [];
@@ -260,13 +268,13 @@ export class Talk extends EventTarget {
   }
 
   /** A typed message. Where no session is open yet, it is sent as soon as there is one. */
-  type(text) {
+  type(text, at = performance.now()) {
     if (!this.connected) {
-      this.queued.push(text);
+      this.queued.push({ text, at });
       return;
     }
     this.interrupt();
-    this.figures.asked("typed");
+    this.figures.asked("typed", at);
     const id = `item_${crypto.getRandomValues(new Uint32Array(2)).join("")}`.slice(0, 32);
     this.transcript.user(id, { text, partial: false, typed: true });
     this.send("conversation.item.create", { item: { id, type: "message", role: "user", content: [{ type: "input_text", text }] } });

@@ -1,19 +1,24 @@
 // Draws where the time of a turn went: a strip to glance at, a table to read.
 //
-// Laws: a table is a table, bars are its decoration; positions are set through the style object, which the page's policy allows.
+// Laws: a table is a table, bars are its decoration; positions are set through the style object, which the page's policy allows; the figures of a table
+// add up to its total: what ran beside something else and cost no time is in brackets.
 
 import { seconds } from "./dial.js";
 import { element } from "./dom.js";
 
 const NAMES = {
   pause: "Sure you were done",
+  connect: "Connecting",
+  send: "Reaching the server",
   transcript: "Your words",
+  ask: "Before the model was asked",
   model: "First token",
   call: "Asking for the tool",
   tool: "Tool",
   voice: "First sound made",
   wait: "Held until sure",
   playback: "Reaching your ear",
+  other: "Not measured",
 };
 
 const TITLES = {
@@ -23,6 +28,8 @@ const TITLES = {
   again: "from the beginning of the reply to its first sound",
 };
 
+const SHORTEST_MS = 0.5; // Less is written as 0 ms.
+
 function title({ kind, away, tools }) {
   const from = away ? "from your last sound, as the server heard it, to the first of the reply" : TITLES[kind];
   return tools.length === 0 ? from : `${from}, ${tools.length === 1 ? "a tool" : `${tools.length} tools`} in between`;
@@ -31,19 +38,18 @@ function title({ kind, away, tools }) {
 /** A line: the figure, and the stages in one bar. */
 export function strip(turn) {
   const bar = element("span", { class: "strip", "aria-hidden": "true" });
-  let reached = 0;
-  for (const { name, from, to } of inOrder(turn)) {
+  for (const { name, waitedMs } of turn.stages) {
     const piece = element("i", { "data-stage": name });
-    piece.style.flexGrow = String(Math.max(0, to - Math.max(from, reached)));
+    piece.style.flexGrow = String(waitedMs);
     piece.style.flexBasis = "0";
-    reached = Math.max(reached, to);
     bar.append(piece);
   }
   return element("summary", {}, element("strong", {}, seconds(turn.totalMs)), bar, "to answer");
 }
 
-function inOrder({ stages }) {
-  return stages.filter(({ to, from }) => to > from).sort((one, other) => one.to - other.to);
+/** Whether it ran, and nobody waited for it. */
+function meanwhile({ from, to, waitedMs }) {
+  return waitedMs < SHORTEST_MS && to - from >= SHORTEST_MS;
 }
 
 /** The whole of it. */
@@ -51,13 +57,17 @@ export function waterfall(turn, { titled = false } = {}) {
   const table = element("table", { class: "waterfall" });
   if (titled) table.append(element("caption", {}, element("b", {}, seconds(turn.totalMs)), title(turn)));
   const body = element("tbody");
-  const span = Math.max(turn.totalMs, ...turn.stages.map(({ to }) => to)) || 1;
-  for (const { name, from, to, tool } of turn.stages) {
+  const span = turn.totalMs || 1;
+  for (const stage of turn.stages) {
+    const { name, from, to, waitedMs, tool } = stage;
     const bar = element("i", { "data-stage": name });
-    bar.style.left = `${(100 * Math.max(0, from)) / span}%`;
-    bar.style.width = `${(100 * Math.max(0, to - Math.max(0, from))) / span}%`;
+    bar.style.left = `${(100 * from) / span}%`;
+    bar.style.width = `${(100 * (to - from)) / span}%`;
+    const figure = meanwhile(stage)
+      ? element("td", { class: "ms", title: "Ran meanwhile and cost no time" }, `(${seconds(to - from)})`)
+      : element("td", { class: "ms" }, seconds(waitedMs));
     body.append(
-      element("tr", {}, element("th", { scope: "row" }, NAMES[name], ...(tool ? [" ", element("code", {}, tool)] : [])), element("td", { class: "track" }, bar), element("td", { class: "ms" }, seconds(to - from))),
+      element("tr", {}, element("th", { scope: "row" }, NAMES[name], ...(tool ? [" ", element("code", {}, tool)] : [])), element("td", { class: "track" }, bar), figure),
     );
   }
   table.append(body);
@@ -67,8 +77,9 @@ export function waterfall(turn, { titled = false } = {}) {
   return whole;
 }
 
-function speculation({ won, lost }) {
+function speculation({ won, lost, stages }) {
   const dropped = lost === 1 ? "One speculative reply was dropped." : `${lost} speculative replies were dropped.`;
-  const text = won ? "The reply was begun in your pause, before the turn was surely over." : "The reply was begun too soon and made again.";
+  const begun = `The reply was begun in your pause${stages.some(meanwhile) ? ": what is in brackets cost no time." : "."}`;
+  const text = won ? begun : "The reply was begun too soon and made again.";
   return element("p", { class: "speculation", "data-outcome": won ? "won" : "lost" }, won && !lost ? text : `${text} ${dropped}`);
 }
