@@ -88,6 +88,33 @@ def test_every_error_is_a_line_with_what_is_wrong_and_below_it_what_to_do(
     assert not {"Usage:", "Error:", "pattern", "Value error"} & set(captured.err.replace("'", " ").split(" "))
 
 
+@pytest.mark.parametrize(
+    ("given", "missing", "steps"),
+    [
+        (
+            [],
+            "--url and --wav",
+            [
+                "say 'What is the weather in Paris?' -o speech.wav",
+                "serve --pipeline bench",
+                "bench --url ws://127.0.0.1:8000 --wav speech.wav",
+            ],
+        ),
+        (["--wav", "mine.wav"], "--url", ["serve --pipeline bench", "bench --url ws://127.0.0.1:8000 --wav mine.wav"]),
+        (["--url", "ws://192.0.2.7"], "--wav", ["say ", "bench --url ws://192.0.2.7 --wav speech.wav"]),
+    ],
+)
+def test_a_load_test_says_at_once_all_that_it_lacks_and_how_to_get_it(
+    given: list[str], missing: str, steps: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.wav").touch()
+    assert run(["bench", *given]) == 2
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == f"parley: A load test needs {missing}."
+    assert len(rest) == len(steps)
+    assert all(step in line for step, line in zip(steps, rest, strict=True))
+
+
 def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["keys"]) == 2
     assert "Usage: parley keys" in capsys.readouterr().err

@@ -16,6 +16,8 @@ PATIENCE_S = 120
 
 
 def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) -> None:
+    # A conversation translates nothing: a translator that cannot be had does not matter.
+    (tmp_path / "parley.toml").write_text('[pipelines.default]\nmt = "bergamot:en-xx"\n')
     command = [str(Path(sys.executable).with_name("parley")), "talk", "--plain", "--typed"]
     command += ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "hibari"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
@@ -40,7 +42,7 @@ def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) ->
                 if "state: type a message" in line and len(lines) < 6:
                     process.stdin.write("Good bread.\n")
                     process.stdin.flush()
-                elif "reply: " in line:
+                elif "figures of turn 1" in line:
                     process.stdin.write("/q\n")
                     process.stdin.flush()
             process.wait()
@@ -54,4 +56,7 @@ def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) ->
     assert "microphone: none" in text, text + (tmp_path / "stderr").read_text()
     assert "you: Good bread." in text
     assert "reply: I heard: Good bread." in text
+    assert text.count("figures of turn 1 in ms: answer ") == 1
+    assert "model ~" not in text
+    assert sum(line.startswith("Loaded in ") for line in (tmp_path / "stderr").read_text().splitlines()) == 1
     assert process.returncode == 0

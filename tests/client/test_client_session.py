@@ -62,7 +62,7 @@ class Wire:
 
 def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone() -> None:
     wire = Wire()
-    assert wire.began == [SessionStarted("sess_1", "default", "alloy")]
+    assert wire.began == [SessionStarted("sess_1", "default", "alloy", "gpt-4o-mini-transcribe")]
     (update,) = wire.sent()
     assert update["session"] == {
         "type": "realtime",
@@ -106,7 +106,7 @@ def test_talking_over_a_reply_reports_exactly_what_was_heard_to_the_server() -> 
     (truncate,) = wire.sent()
     assert truncate["type"] == "conversation.item.truncate"
     assert (truncate["item_id"], truncate["content_index"], truncate["audio_end_ms"]) == ("item_r", 0, 1234)
-    assert cut == ResponseCut("item_r", "One two", " three four", 1234, exact=False)
+    assert cut == ResponseCut("item_r", "One two", " three four", 1234, exact=False, settling=False)
 
 
 def test_a_reply_goes_on_where_the_server_says_that_speech_does_not_interrupt() -> None:
@@ -120,7 +120,8 @@ def test_a_parley_server_is_asked_for_the_exact_words_that_were_heard() -> None:
     wire = Wire(exact_cuts=True)
     wire.reply("One two three four", 2000)
     wire.sent()
-    wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
+    (cut,) = wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
+    assert cut == ResponseCut("item_r", "One two", " three four", 1234, exact=False, settling=True)
     assert wire.kinds() == ["conversation.item.truncate", "conversation.item.retrieve"]
     item = {
         "id": "item_r",
@@ -130,6 +131,16 @@ def test_a_parley_server_is_asked_for_the_exact_words_that_were_heard() -> None:
     }
     assert wire.receive("conversation.item.retrieved", item=item) == [
         ResponseCut("item_r", "One", " two three four", 1234, exact=True)
+    ]
+
+
+def test_where_the_server_has_other_words_the_estimate_stands_and_nothing_more_is_awaited() -> None:
+    wire = Wire(exact_cuts=True)
+    wire.reply("One two three four", 2000)
+    wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
+    item = {"id": "item_r", "type": "message", "content": [{"type": "output_audio", "transcript": "Something else"}]}
+    assert wire.receive("conversation.item.retrieved", item=item) == [
+        ResponseCut("item_r", "One two", " three four", 1234, exact=False, by_user=False, settling=False)
     ]
 
 

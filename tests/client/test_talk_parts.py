@@ -6,11 +6,13 @@ import json
 import stat
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from parley.client.updates import (
+    TYPED,
     ClientUpdate,
     ResponseAudio,
     ResponseCut,
@@ -25,7 +27,8 @@ from parley.client.updates import (
     UserTurnStarted,
 )
 from parley.talk.devices import Device, DevicesUnavailable, find_device
-from parley.talk.figures import NAMES, TalkFigures, spreads
+from parley.talk.figure_names import NAMES
+from parley.talk.figures import TalkFigures, spreads
 from parley.talk.recorded_tracks import RATE
 from parley.talk.recording import TalkRecording
 from parley.talk.status import Status
@@ -94,6 +97,62 @@ def test_a_parley_servers_account_replaces_the_estimates() -> None:
     assert [step.label for step in steps] == ["turn end", "transcript", "first token", "first audio", "played"]
     assert steps[0].end_ms == pytest.approx(520)
     assert steps[-1].end_ms == pytest.approx(1620)
+
+
+def typed_turn(*, spoken: bool) -> TalkFigures:
+    """Sent 10.0, the reply begins 10.1, first token 10.4, first audio 10.6, played 10.7."""
+    figures = TalkFigures()
+    figures.on_update(UserTurnStarted(f"{TYPED}1", over_reply=True), 10.0)
+    figures.on_update(UserTranscript(f"{TYPED}1", "what is it", final=True), 10.0)
+    figures.on_update(ResponseStarted("r"), 10.1)
+    figures.on_update(ResponseText("r", "i", "It", final=False), 10.4)
+    if spoken:
+        figures.on_update(ResponseAudio("r", "i", 0, b""), 10.6)
+        figures.played("i", 10.7)
+    figures.on_update(ResponseEnded("r", "completed", ""), 12.0)
+    return figures
+
+
+def test_a_typed_turn_lasts_from_the_message_and_takes_the_servers_figures() -> None:
+    figures = typed_turn(spoken=True)
+    (turn,) = figures.turns
+    assert {name: (round(each.ms), each.estimated) for name, each in turn.figures().items()} == {
+        "QUESTION-TO-RESPONSE_MS": (700, False),
+        "LLM-TTF_MS": (300, True),
+        "LLM-TOTAL_MS": (300, True),
+        "TTS-TTF_MS": (200, True),
+        "TTS-TOTAL_MS": (200, True),
+    }
+    row: dict[str, Any] = {
+        "item_id": None,
+        "response_id": "r",
+        "voice_end_at_ms": None,
+        "turn_end_at_ms": None,
+        "transcript_ms": None,
+    }
+    row |= {"requested_ms": 0.0, "first_token_ms": 250.0, "first_audio_ms": 400.0, "speculation": "none"}
+    figures.server_turns([row])
+    figures.server_turns([row])
+    measured = turn.figures()
+    assert not any(each.estimated for each in measured.values())
+    assert [round(measured[name].ms) for name in ("LLM-TTF_MS", "TTS-TTF_MS")] == [250, 150]
+    assert round(measured["QUESTION-TO-RESPONSE_MS"].ms) == 700
+    steps = [(step.label, round(step.start_ms), round(step.end_ms)) for step in turn.waterfall()]
+    assert steps == [("sent", 0, 100), ("first token", 100, 350), ("first audio", 350, 500), ("played", 500, 700)]
+
+
+def test_an_answer_that_is_read_begins_with_its_first_words() -> None:
+    (turn,) = typed_turn(spoken=False).turns
+    assert round(turn.figures()["QUESTION-TO-RESPONSE_MS"].ms) == 400
+
+
+def test_an_answer_that_was_stopped_before_its_first_sound_was_not_read() -> None:
+    figures = TalkFigures()
+    figures.on_update(UserTurnStarted(f"{TYPED}1", over_reply=True), 10.0)
+    figures.on_update(ResponseStarted("r"), 10.1)
+    figures.on_update(ResponseText("r", "i", "It", final=False), 10.4)
+    figures.on_update(ResponseEnded("r", "cancelled", "client_cancelled"), 10.5)
+    assert "QUESTION-TO-RESPONSE_MS" not in figures.turns[0].figures()
 
 
 def turn_with_a_tool() -> TalkFigures:
@@ -297,6 +356,16 @@ def test_an_unknown_device_is_refused_with_the_list_of_devices() -> None:
         DevicesUnavailable, match=r"no output device 'headset'; there are: 0 'USB Audio: #1', 2 'Built-in"
     ):
         find_device(DEVICES, "headset", "output")
+
+
+def test_what_stands_for_others_is_not_offered_while_there_are_names() -> None:
+    stand_in = Device(3, "pulse", "ALSA", 32, 32, default_input=False, default_output=False, aside=True)
+    with pytest.raises(DevicesUnavailable) as refused:
+        find_device([*DEVICES, stand_in], "headset", "input")
+    assert "pulse" not in str(refused.value)
+    assert find_device([*DEVICES, stand_in], "pulse", "input") is stand_in
+    with pytest.raises(DevicesUnavailable, match="there are: 3 'pulse'"):
+        find_device([stand_in], "headset", "input")
 
 
 # --- recording ---------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 It calls the first tool it is offered, tells what a tool answered, tells a long story slowly when the system prompt
 says STORY, and else repeats what it was asked. `requests` holds every request body, for a test to see what the model
-saw.
+saw; `breaking` is how many of the next answers break off after their first words.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ STORY = [
 class ChatEndpoint:
     base_url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
+    breaking: int = 0
 
     @property
     def last_messages(self) -> list[dict[str, Any]]:
-        return self.requests[-1]["messages"]
+        messages: list[dict[str, Any]] = self.requests[-1]["messages"]
+        return messages
 
     async def models(self, request: Request) -> JSONResponse:
         return JSONResponse({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
@@ -48,6 +50,9 @@ class ChatEndpoint:
         deltas = self._deltas(body)
         async for delta in deltas:
             yield _chunk({"delta": delta, "index": 0, "finish_reason": None})
+            if self.breaking:
+                self.breaking -= 1
+                return
         calls = bool(_offered(body)) and body["messages"][-1]["role"] != "tool"
         yield _chunk({"delta": {}, "index": 0, "finish_reason": "tool_calls" if calls else "stop"})
         usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}

@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from parley.interpret.ports import CallNote, CaptionLine, RouteWishes
-from parley.interpret.screen.cells import MAX_CHARS, MAX_MARKS, ends, fitted, harmless, steady, wrapped
-from parley.interpret.screen.frame import ASKING_KEYS, alarm, help_lines, key_line, notes
+from parley.interpret.screen.frame import ASKING_KEYS, alarm, help_lines, notes
 from parley.interpret.screen.panel import CAPTION_CHARS, CAPTION_STEP, captions, direction_lines
+from parley.talk.tui.cells import MAX_CHARS, MAX_MARKS, ends, fitted, harmless, steady, wrapped
 from parley.talk.tui.drawing import ASCII, Glyphs
+from parley.talk.tui.keys import key_line
 from tests.interpret.scripted_call import MEASURED, ScriptedDirection
 
 DRAWN = [Glyphs(), ASCII]

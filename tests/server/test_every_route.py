@@ -33,6 +33,7 @@ CALLS: Final[tuple[tuple[str, str, Row], ...]] = (
 TABLE: Final[dict[str, Row]] = {
     "GET /": (None, 200),
     "GET /assets/{name}": (None, 404),
+    "GET /favicon.ico": (None, 200),
     "GET /health": (None, 200),
     "GET /openapi.json": (None, 200),
     "GET /metrics": ("admin", 200),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ NAME = "voice.example.com"
         ("https://Voice.Example.com", "voice.example.COM", False, True),
         ("http://192.168.1.5:8765", "192.168.1.5:8765", False, True),
         ("http://[fe80::1]:8765", "[fe80::1]:8765", False, True),
+        ("http://192.168.1.5:8765", "192.168.1.5:9000", False, False),
+        ("http://192.168.1.5:8765", "192.168.1.6:8765", False, False),
+        ("http://192.168.1.5.evil.example", "192.168.1.5", False, False),
         ("http://voice.lan", "voice.lan:80", False, True),
         ("https://voice.lan:8765", "voice.lan:8765", True, True),
         ("http://voice.lan:8765", "voice.lan:8765", True, False),
@@ -47,10 +51,14 @@ NAME = "voice.example.com"
 def test_an_origin_equal_to_host_is_the_own_page_where_a_key_is_required(
     origin: str, host: str | None, tls: bool, allowed: bool
 ) -> None:
+    is_address = re.match(r"https?://[\[\d]", origin) is not None
     assert (OriginRule((), tls=tls, key_required=lambda: True).refusal(origin, host) is None) is allowed
     keyless = OriginRule((), tls=tls, key_required=lambda: False).refusal(origin, host)
-    assert keyless is not None
-    assert ("parley keys add" in keyless.message) is allowed
+    if allowed and is_address:
+        assert keyless is None, "no foreign page can have an IP address of this machine for its own"
+    else:
+        assert keyless is not None
+        assert ("parley keys add" in keyless.message) is allowed
 
 
 def test_the_public_address_is_an_allowed_origin_without_a_key_too() -> None:
@@ -87,6 +95,8 @@ async def test_a_name_that_a_foreign_page_points_at_this_machine_stays_refused()
     # A keyless server on a public address, which only --insecure gives, does not know its names.
     async with running(configured(host="0.0.0.0", insecure=True, keys_file=None)) as server:
         assert await handshake(server, f"http://{rebound}", None, rebound) == "origin_not_allowed"
+        assert await handshake(server, "http://192.168.1.5:8765", None, "192.168.1.5:8765") == "session.created"
+        assert await handshake(server, "http://192.168.1.9:8765", None, "192.168.1.5:8765") == "origin_not_allowed"
 
 
 async def test_the_public_address_is_a_host_and_an_origin() -> None:

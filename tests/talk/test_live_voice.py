@@ -18,7 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from parley.engines.vc.bench import BenchConverter
-from parley.talk.devices import DevicesUnavailable, own_rate
+from parley.talk.devices import DevicesUnavailable
+from parley.talk.exposed_devices import NO_NAMES
 from parley.talk.live_voice import live_voice
 from tests.talk.virtual_room import RATE, Room, virtual_room
 
@@ -211,7 +212,7 @@ def python(room: Room, code: str, *arguments: str) -> subprocess.CompletedProces
     ],
 )
 def test_a_device_is_opened_at_its_own_rate_and_a_sound_server_at_48_khz(name: str, stated: float, rate: int) -> None:
-    assert own_rate(name, stated) == rate
+    assert NO_NAMES.own_rate(name, stated) == rate
 
 
 async def test_a_soxr_without_a_variable_rate_is_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

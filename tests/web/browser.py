@@ -147,11 +147,12 @@ class Tab:
         return told["result"].get("value")
 
     async def until(self, condition: str, patience_s: float = PATIENCE_S) -> Any:
-        """The value of `condition` once it is truthy."""
+        """The value of `condition` once it is truthy; true in place of an object of the page's own classes."""
         watch = (
             f"new Promise((resolve, reject) => {{ const end = performance.now() + {patience_s * 1000}; "
             f"const look = () => {{ let value; try {{ value = {condition} }} catch (error) {{ value = null }} "
-            "if (value) resolve(value); else if (performance.now() > end) reject(new Error('never came')); "
+            "if (value) resolve(value.constructor.prototype instanceof Object && ![Array, Map].includes(value.constructor) && "
+            "typeof value === 'object' ? true : value); else if (performance.now() > end) reject(new Error('never came')); "
             "else setTimeout(look, 20) }; look() })"
         )
         told = await self.call("Runtime.evaluate", expression=watch, awaitPromise=True, returnByValue=True)

@@ -69,7 +69,8 @@ async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server:
         spoken = next(run for phase, run in runs if phase == "speaking")
         loud = [slot for slot in spoken if slot["output"] > 0.045]
         assert len(loud) > len(spoken) / 3, "with its voice where it was heard, not all of it at the end"
-        assert all(slot["output"] == 0 for slot in next(run for phase, run in runs if phase == "thinking"))
+        *waited, _ = next(run for phase, run in runs if phase == "thinking")  # In its last slot the reply may begin.
+        assert all(slot["output"] == 0 for slot in waited)
 
 
 async def test_a_pause_invents_nothing_and_a_new_conversation_begins_with_the_example(

@@ -138,7 +138,7 @@ async def test_the_language_is_changed_in_mid_session_and_a_lost_session_is_gone
         ]
         await tab.js("document.querySelector('#target').append(new Option('Unknown', 'xx'))")
         await tab.js(CHOOSE.format(json.dumps(["target", "xx"])))
-        await tab.until("document.querySelector('#interpreter-alert').innerText.includes('The server objects')")
+        await tab.until("document.querySelector('#interpreter-alert').innerText.includes('Something went wrong')")
         assert await tab.js("document.querySelector('#target').value") == "es", "a refused language changes nothing"
         assert tab.asked("session.update")[-1]["session"]["audio"]["output"]["language"] == "xx"
         assert await tab.js("JSON.parse(localStorage.getItem('parley.preferences')).target") == "es"
@@ -184,10 +184,11 @@ async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation
         assert "<b>" in await tab.text(".pairs .pair:nth-child(2) .target")
         for width, height in ((320, 844), (667, 375), (820, 844), (390, 844)):
             await tab.size(width, height)
-            assert await tab.js("document.documentElement.scrollWidth <= innerWidth")
+            assert await tab.js("[document.documentElement.scrollWidth, innerWidth]") == [width, width]
             outside = await tab.js(
                 "[...document.querySelectorAll('#interpreter *, header *')].filter((at) => at.getClientRects().length > 0 && "
-                "!at.closest('.hidden') && (at.getBoundingClientRect().right > innerWidth + 1 || at.getBoundingClientRect().left < -1))"
+                "!at.closest('.hidden, .more') && (at.getBoundingClientRect().right > innerWidth + 1 || "
+                "at.getBoundingClientRect().left < -1))"
                 ".map((at) => at.outerHTML)"
             )
             assert outside == []

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Microphone = Callable[..., Path]
 
 
-async def test_a_restarted_server_is_found_again_and_the_conversation_starts_anew(
+async def test_a_restarted_server_is_found_again_and_the_conversation_goes_on(
     tmp_path: Path, microphone: Microphone
 ) -> None:
     server = Server(*OFFLINE, cwd=tmp_path)
@@ -28,12 +28,13 @@ async def test_a_restarted_server_is_found_again_and_the_conversation_starts_ane
             await tab.until("document.querySelector('.entry.assistant')")
             server.end(kill=True)
             await tab.until("document.querySelector('#alert').innerText.includes('Trying again in')")
-            assert "the conversation will start anew" in await tab.text("#alert")
+            assert "The conversation goes on as soon as it is back." in await tab.text("#alert")
             assert await tab.js("document.querySelector('#link').dataset.state") in ("waiting", "connecting")
             again = Server(*OFFLINE, port=server.port, cwd=tmp_path)
             try:
                 await tab.until("parley.talk.connected && document.querySelector('#alert').hidden")
-                assert "remembers nothing" in await tab.text(".entry.note")
+                await tab.until("document.querySelector('.entry.note')")
+                assert await tab.text(".entry.note") == "Reconnected; the conversation goes on."
                 await eventually(lambda: len(tab.told("session.updated")) == 2, "the settings are told again", tab)
                 session = tab.told("session.updated")[-1]["session"]
                 assert session["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"

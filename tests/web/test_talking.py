@@ -44,7 +44,7 @@ async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(
         )
         # A speculative reply that was ready before the turn was over was held until then.
         assert [row[0] for row in rows if row[0] != "Held until sure"] == [
-            "Sure you were done", "Your words", "First token", "First sound made", "Reaching your ear",
+            "Sure you were done", "Writing down your words", "Finding the first word", "Making the first sound", "Reaching your ear",
         ]  # fmt: skip
         pause_ms = float(rows[0][2].removesuffix(" ms"))
         assert 450 <= pause_ms <= 900, "the silence of half a second, and no more than a moment"

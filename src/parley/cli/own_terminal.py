@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -46,3 +46,17 @@ def terminal_to_ourselves() -> Iterator[None]:
             sys.__stderr__, sys.stderr = standard, current  # type: ignore[misc]
             os.close(nowhere)
     os.close(kept)
+
+
+def forget_typed_keys() -> None:
+    """Drops what was typed so far: it was not meant for a screen that is not there yet. Where stdin is no terminal, it does nothing."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+        return
+    import termios
+
+    with suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

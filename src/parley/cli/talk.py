@@ -16,7 +16,7 @@ import click
 from parley.cli.failures import CommandFailed
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
-from parley.cli.own_terminal import logs_to, terminal_to_ourselves
+from parley.cli.own_terminal import forget_typed_keys, logs_to, terminal_to_ourselves
 from parley.cli.sound_devices import input_device_option, output_device_option
 from parley.invocation import install
 
@@ -72,7 +72,7 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
     """Talk to an assistant: through this machine's microphone and loudspeaker, interruptible at any time.
 
     Brings the server of `parley serve` along, with the engines that parley.toml and the flags name, or talks to any other with --url. While
-    you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, Q leaves.
+    you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, ? explains all keys, Q leaves.
     Without a microphone you type your messages; without a loudspeaker you read the replies.
     """
     if show_devices:
@@ -83,9 +83,21 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
     _check_server(options)
     options |= _check_packages(options)
     if options["url"] is None:
+        config = _conversing(config)
         provide_models(config, config.pipelines[config.default_pipeline].engines.items())
     with _server(config, options) as server:
         _converse(server, config, options)
+
+
+def _conversing(config: Config) -> Config:
+    """With the default pipeline alone, and without its translator: a conversation translates nothing, and loading one takes seconds."""
+    from dataclasses import replace
+
+    from parley.engines.ports import MT
+
+    pipeline = config.pipelines[config.default_pipeline]
+    engines = {stage: spec for stage, spec in pipeline.engines.items() if stage is not MT}
+    return replace(config, pipelines={pipeline.name: replace(pipeline, engines=engines)})
 
 
 def _list_devices() -> None:
@@ -234,7 +246,7 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     echo = options["echo_control"] == "on" and chosen.input is not None and chosen.output is not None
     cleaner = _cleaner(echo)
     try:
-        talk = _plainly(chosen, cleaner) if _is_plain(options) else _on_screen(chosen, cleaner, config)
+        talk = _plainly(chosen, cleaner) if _is_plain(options) else _on_screen(chosen, cleaner)
     except ProcessingUnavailable as error:
         raise CommandFailed(error.message, f"{error.remedy}; or use --echo-control off and a headset.") from error
     except OSError as error:
@@ -268,7 +280,7 @@ def _plainly(chosen: Chosen, cleaner: Callable[[], Cleaner | None]) -> Talk:
     return asyncio.run(main())
 
 
-def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Config) -> Talk:
+def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None]) -> Talk:
     from parley.talk.conversation import Talk
     from parley.talk.tui.drawing import glyphs_for
     from parley.talk.tui.screen import TalkScreen
@@ -276,8 +288,8 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
     def make(view: TalkView) -> Talk:
         return Talk(chosen, view, cleaner)
 
-    asked = config.default_pipeline if chosen.server.name == "in this process" else _model_of(chosen.server.url)
-    screen = TalkScreen(make, f"parley talk: {asked}, {chosen.server.name}", glyphs_for(sys.stdout.encoding))
+    screen = TalkScreen(make, glyphs_for(sys.stdout.encoding))
+    forget_typed_keys()
     with logs_to(lambda message: screen.talk.notify_from_thread("warning", message)), terminal_to_ourselves():
         ended = screen.run()
     if isinstance(ended, BaseException):

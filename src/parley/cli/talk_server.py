@@ -10,6 +10,8 @@ the terminal once it serves.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import gc
 import secrets
 import sys
 import threading
@@ -62,6 +64,8 @@ def own_server(
     # Only the pipelines in use need to be loaded.
     served = pipelines or {config.default_pipeline: config.pipelines[config.default_pipeline]}
     default = next(iter(served))
+    # When the process ends, Python would look for cycles in all that the models were made of.
+    atexit.register(gc.freeze)
     running = _Running()
     thread = threading.Thread(
         target=_serve,
@@ -93,12 +97,12 @@ def _serve(config: Config, running: _Running) -> None:
 
 
 async def _main(config: Config, running: _Running) -> None:
+    from parley.cli.brief_startup import BriefStartup
     from parley.server.app import create_app, opened
-    from parley.server.startup import Startup
 
     running.loop = asyncio.get_running_loop()
     running.task = asyncio.current_task()
-    async with opened(config, Startup(config)) as (listener, engines):
+    async with opened(config, BriefStartup(config)) as (listener, engines):
         running.port = listener.getsockname()[1]
         running.server = create_app(config, engines).server(running.ready.set)
         await running.server.serve_on(listener)

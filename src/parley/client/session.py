@@ -166,8 +166,11 @@ class ClientSession:
             self._send(ItemTruncateRequested(item_id, cut.content_index, cut.heard_ms, self._next_id()))
             item.heard_ms = cut.heard_ms
             words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
-            updates.append(ResponseCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user))
-            if self._exact_cuts and item.response_id not in self._fillers:
+            settling = self._exact_cuts and item.response_id not in self._fillers
+            updates.append(
+                ResponseCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user, settling=settling)
+            )
+            if settling:
                 self._send(ItemRetrieveRequested(item_id, self._next_id()))
         return updates
 
@@ -237,7 +240,12 @@ class ClientSession:
         self._clock = InputClock()
         if changes := self._setup.changes(session, hands_free=self.hands_free):
             self._update(changes)
-        return [SessionStarted(self.session_id, text_of(session, "model"), self._setup.voice(session))]
+        setup = self._setup
+        return [
+            SessionStarted(
+                self.session_id, text_of(session, "model"), setup.voice(session), setup.transcription(session)
+            )
+        ]
 
     def _error(self, error: Json) -> list[ClientUpdate]:
         code, message = text_of(error, "code"), text_of(error, "message")
@@ -293,7 +301,9 @@ class ClientSession:
         parts = retrieved.get("content")
         words = " ".join(text_of(part, "transcript") for part in parts if isinstance(part, dict)) if parts else ""
         if not item.text.startswith(words):
-            return []
+            # The server has other words: what was estimated stays.
+            words, rest = _cut_in_proportion(item.text, item.heard_ms / max(1.0, item.received_ms))
+            return [ResponseCut(text_of(retrieved, "id"), words, rest, item.heard_ms, exact=False, by_user=False)]
         return [ResponseCut(text_of(retrieved, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
 
     def _reply_event(self, kind: type[n.Notice], event: Json) -> list[ClientUpdate]:

@@ -84,6 +84,11 @@ class SessionSetup:
         """The `session.update` that has the server end turns, or the user's key."""
         return {"audio": {"input": {"turn_detection": self._detection if hands_free else None}}}
 
+    def transcription(self, session: Json) -> str:
+        """The model that transcribes the user, as the server has it, or as it is asked for."""
+        listening = object_of(object_of(session, "audio"), "input")
+        return text_of(object_of(listening, "transcription"), "model") or self._options.transcription_model
+
     def voice(self, session: Json) -> str:
         """The voice of the replies, as asked for or as the server has it; "" if neither says."""
         return self._options.voice or text_of(object_of(object_of(session, "audio"), "output"), "voice")

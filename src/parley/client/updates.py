@@ -17,11 +17,12 @@ Level = Literal["note", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The server has opened a session."""
+    """The server has opened a session. `transcription` is the model of the user's words, as the session has it or is asked to have it."""
 
     session_id: str
     model: str
     voice: str
+    transcription: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class ResponseEnded:
 
 @dataclass(frozen=True, slots=True)
 class ResponseCut:
-    """The reply was silenced after `heard_ms`: its words `heard` were played, `unheard` were not. `exact`: as the server reports it.
+    """The reply was silenced after `heard_ms`: its words `heard` were played, `unheard` were not. `exact`: as the server reports it;
+    `settling`: the server is asked for them, and another of these follows when it answers.
 
     `by_user` False: the user did not interrupt; the conversation ended, or a device or the link was lost.
     """
@@ -114,6 +116,7 @@ class ResponseCut:
     heard_ms: int
     exact: bool
     by_user: bool = True
+    settling: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from parley.interpret.direction import CallDirection
 from parley.interpret.sound import PIECE_MS
 from parley.interpret.updates import NoteLevel
 from parley.talk.device_pair import DevicePair
-from parley.talk.devices import Device, DevicesUnavailable, find_device, list_devices
+from parley.talk.devices import Device, DevicesUnavailable, find_device, portaudio_devices
 
 DEVICE_MS: Final = 20.0
 """Asked of PortAudio for each device, which rounds it to what the device can do."""
@@ -43,8 +43,8 @@ LISTING_S: Final = 15.0
 OTHER_DEVICES: Final = "Is another program using it? --microphone, --headphones, --to-call and --from-call name others."
 
 _LIST: Final = (
-    "import msgspec, sys; from parley.talk.devices import list_devices; "
-    "sys.stdout.buffer.write(msgspec.json.encode(list_devices()))"
+    "import msgspec, sys; from parley.talk.devices import portaudio_devices; "
+    "sys.stdout.buffer.write(msgspec.json.encode(portaudio_devices()))"
 )
 
 
@@ -216,7 +216,7 @@ class SoundDesk:
 
 def _listed(devices: _Resolved) -> bool:
     """Whether this process's PortAudio knows the devices. Blocks."""
-    return _among(list_devices(), devices)
+    return _among(portaudio_devices(), devices)
 
 
 def _among(found: Sequence[Device], devices: _Resolved) -> bool:

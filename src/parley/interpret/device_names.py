@@ -21,7 +21,7 @@ from parley.cables.own import CABLES
 from parley.cables.pulse import read_sound_server
 from parley.cables.sound_server import SoundDevice, SoundServer, SoundServerUnavailable
 from parley.cables.watch import DeviceBack, DeviceGone, DeviceWatch, ServerBack, ServerGone, StreamMoved
-from parley.talk.devices import DevicesUnavailable, find_device, list_devices
+from parley.talk.devices import DevicesUnavailable, find_device, portaudio_devices
 
 Use = Literal["microphone", "headphones", "to call", "from call"]
 """What a device is wanted for."""
@@ -184,7 +184,7 @@ def found_now(names: DeviceNames, wanted: str, use: Use) -> NamedDevice:
     named = names.resolve(wanted, use)
     if named.at_server:
         return named
-    return NamedDevice(find_device(list_devices(), named.name, _DIRECTIONS[use]).name)
+    return NamedDevice(find_device(portaudio_devices(), named.name, _DIRECTIONS[use]).name)
 
 
 def names_now() -> tuple[DeviceNames, SoundServer | None]:

@@ -36,6 +36,7 @@ from parley.server.admission import Sessions
 from parley.server.audio_upload import GONE, AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.models_rest import ModelsRest
+from parley.server.nothing_here import nothing_here, wants_page
 from parley.server.openapi.document import document
 from parley.server.openapi.operation import AnswerDescription, described, json_answer
 from parley.server.own_recogniser import OwnRecogniser
@@ -241,7 +242,9 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         case 404:
             meant = next((near for near in (f"/v1{path}", path.rstrip("/")) if _served(request.app, near)), "")
             hint = f" Did you mean {meant}?" if meant else ""
-            refusal = Refusal(404, "not_found", f"There is no {request.method} {path} here.{hint}")
+            refusal = Refusal(404, "not_found", f"There is no {request.method} {path[:200]} here.{hint}")
+            if wants_page(request):
+                return nothing_here(request, refusal)
         case 405:
             methods = ", ".join(sorted(_served(request.app, path)))
             headers = {"allow": methods}

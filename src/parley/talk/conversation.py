@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from parley.audio import pcm
 from parley.client.connection import Connection, ServerUnavailable, dial
@@ -33,6 +34,7 @@ from parley.client.updates import (
 from parley.talk.devices import RATE, DeviceAudio, DeviceBlock, DevicesUnavailable
 from parley.talk.figures import TalkFigures
 from parley.talk.microphone import Cleaner, Microphone
+from parley.talk.partners import Partners, partners_of
 from parley.talk.ports import Chosen, MakeDevices, TalkView
 from parley.talk.recording import TalkRecording
 from parley.talk.server_figures import ServerFigures
@@ -77,11 +79,13 @@ class Talk:
         self.hands_free = chosen.options.hands_free
         self.microphone = Microphone(RATE, None)
         self.devices = make_devices(self._on_block, self._on_first_played)
+        self.partners = Partners()
         self.is_parley = False
         self._view = view
         self._make_cleaner = make_cleaner
         self._rest = ParleyRest(chosen.server)
         self._server_figures = ServerFigures(self._rest, self.figures, view.figures_changed)
+        self._pipelines: list[dict[str, Any]] = []
         self._session = ClientSession(chosen.options)
         self._connection: Connection | None = None
         self._recording: TalkRecording | None = None
@@ -163,6 +167,7 @@ class Talk:
 
     async def _ask_server(self) -> bool:
         self.is_parley = await self._rest.ask()
+        self._pipelines = await self._rest.pipelines()
         return self.is_parley
 
     async def _pause(self, seconds: float) -> None:
@@ -203,6 +208,7 @@ class Talk:
             match update:
                 case SessionStarted():
                     self.began = update
+                    self.partners = partners_of(update, self._pipelines)
                 case UserTurnStarted(over_reply=True):
                     self._silence()
                 case ResponseAudio(item_id=item_id, content_index=index, audio=audio):

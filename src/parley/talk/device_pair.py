@@ -28,7 +28,7 @@ from parley.talk.devices import (
     list_devices,
     sounddevice_library,
 )
-from parley.talk.streams import end_streams, list_devices_again
+from parley.talk.streams import end_streams
 
 VANISHED_S: Final = 1.0
 """A device whose callback has not come for so long has vanished."""
@@ -85,10 +85,7 @@ class DevicePair:
         looks for new devices first, which ends the streams of every other pair. Raises `DevicesUnavailable`."""
         with self._changing:
             self._release()
-            sd = sounddevice_library()
-            if refresh:
-                list_devices_again(sd)
-            devices = list_devices()
+            devices = list_devices(again=refresh)
             microphone = _at_rate(find_device(devices, wanted_input, "input"), rates[0])
             loudspeaker = None if wanted_output is None else find_device(devices, wanted_output, "output")
             loudspeaker = None if loudspeaker is None else _at_rate(loudspeaker, rates[1])

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import ctypes.util
 import sys
 import threading
 import time
@@ -30,6 +28,8 @@ from parley.audio.types import Int16
 from parley.client.playback import ClientPlayback, PlaybackProgress, PlayedSpan
 from parley.errors import ParleyError
 from parley.invocation import install
+from parley.talk.alsa_messages import hush_alsa
+from parley.talk.exposed_devices import NO_NAMES, ExposedNames, expose_names
 from parley.talk.streams import end_streams, list_devices_again
 
 RATE = 48_000
@@ -47,9 +47,6 @@ STALL_S = 4.0
 WAITING_SOUNDS = 500
 """Ten seconds that the event loop may be late; beyond that the oldest sound is lost, and counted."""
 
-SOUND_SERVERS = ("default", "sysdefault", "pulse", "pipewire", "jack")
-"""ALSA's names of devices that a sound server stands behind, which converts rates by itself."""
-
 Direction = Literal["input", "output"]
 
 NO_DEVICE = "none"
@@ -64,7 +61,8 @@ class DevicesUnavailable(ParleyError):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device as PortAudio names it. `inputs` and `outputs` are channels, `rate` is its own in Hz."""
+    """One device as PortAudio names it. `inputs` and `outputs` are channels, `rate` is its own in Hz. `aside`: not offered to a user who
+    chooses."""
 
     index: int
     name: str
@@ -74,6 +72,7 @@ class Device:
     default_input: bool
     default_output: bool
     rate: int = RATE
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,18 @@ class DeviceBlock:
     at_s: float
 
 
-def list_devices() -> list[Device]:
-    """The devices of this machine. Raises `DevicesUnavailable`."""
+def list_devices(*, again: bool = False) -> list[Device]:
+    """The devices of this machine, those of a sound server by name; `again`: as they are now, which ends every open stream. Raises
+    `DevicesUnavailable`."""
+    names = expose_names()
+    sd = sounddevice_library()
+    if again:
+        list_devices_again(sd)
+    return portaudio_devices(names)
+
+
+def portaudio_devices(names: ExposedNames = NO_NAMES) -> list[Device]:
+    """The devices that PortAudio lists. Raises `DevicesUnavailable`."""
     sd = sounddevice_library()
     try:
         hosts = sd.query_hostapis()
@@ -100,7 +109,8 @@ def list_devices() -> list[Device]:
                 int(device["max_output_channels"]),
                 index == default_input,
                 index == default_output,
-                own_rate(str(device["name"]), float(device["default_samplerate"])),
+                names.own_rate(str(device["name"]), float(device["default_samplerate"])),
+                names.is_aside(str(device["name"])),
             )
             for index, device in enumerate(sd.query_devices())
         ]
@@ -128,7 +138,8 @@ def find_device(devices: Sequence[Device], wanted: str, direction: Direction) ->
     exact = [device for device in named if device.name.casefold() == wanted.casefold()]
     if exact or named:
         return (exact or named)[0]
-    names = ", ".join(f"{device.index} {device.name!r}" for device in able) or "none"
+    offered = [device for device in able if not device.aside] or able
+    names = ", ".join(f"{device.index} {device.name!r}" for device in offered) or "none"
     raise DevicesUnavailable(
         f"There is no {direction} device {wanted!r}; there are: {names}.", f"Choose with --{direction}-device."
     )
@@ -174,9 +185,7 @@ class DeviceAudio:
         if wanted_input is None and wanted_output is None:
             return
         sd = sounddevice_library()
-        if refresh:
-            list_devices_again(sd)
-        devices = list_devices()
+        devices = list_devices(again=refresh)
         microphone = None if wanted_input is None else find_device(devices, wanted_input, "input")
         loudspeaker = None if wanted_output is None else find_device(devices, wanted_output, "output")
         self._closing = False
@@ -325,11 +334,6 @@ class DeviceAudio:
             self._on_sound(sound)
 
 
-def own_rate(name: str, stated: float) -> int:
-    """The rate at which a device works by itself. For the devices of a sound server PortAudio states the first one of a list."""
-    return RATE if name.casefold() in SOUND_SERVERS or stated < 1 else round(stated)
-
-
 def _name(device: Device | None) -> str:
     return NO_DEVICE if device is None else device.name
 
@@ -356,7 +360,7 @@ def _sane(latency_s: float) -> float:
 
 def sounddevice_library() -> Any:
     """The library, imported now. Raises `DevicesUnavailable`."""
-    _hush_alsa()
+    hush_alsa()
     try:
         import sounddevice
     except ModuleNotFoundError as error:
@@ -371,28 +375,3 @@ def sounddevice_library() -> Any:
         }.get(sys.platform, "Reinstall sounddevice, whose wheel carries it: pip install --force-reinstall sounddevice")
         raise DevicesUnavailable("The PortAudio library is not installed.", how) from error
     return sounddevice
-
-
-_hushed: list[Any] = []
-"""Keeps the callback alive that ALSA holds."""
-
-
-def _hush_alsa() -> None:
-    """ALSA writes its doubts about every device straight to the terminal, over whatever is drawn there."""
-    if _hushed or sys.platform != "linux":
-        return
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
-    callback = kind(lambda file, line, function, code, text: None)
-    _hushed.append(callback)
-    name = ctypes.util.find_library("asound")
-    if name is not None:
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(name).snd_lib_error_set_handler(callback)
-    jack_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda text: None)
-    _hushed.append(jack_callback)
-    name = ctypes.util.find_library("jack")
-    if name is not None:
-        with contextlib.suppress(OSError, AttributeError):
-            library = ctypes.CDLL(name)
-            library.jack_set_error_function(jack_callback)
-            library.jack_set_info_function(jack_callback)

@@ -1,13 +1,7 @@
 """Where the time of each turn went, by names that can be compared with other assistants'.
 
-    QUESTION-TO-RESPONSE_MS  end of the user's speech -> first audio out of the loudspeaker
-    STT-TTF_MS               speech noticed -> the first words of the transcript
-    STT-TOTAL_MS             end of the user's speech -> the whole transcript
-    STT_MS                   end of the turn (speech and the silence after it) -> the whole transcript
-    LLM-TTF_MS               the model is asked -> its first token
-    LLM-TOTAL_MS             the model is asked -> the last words of the reply
-    TTS-TTF_MS               the model's first token -> the first audio made
-    TTS-TOTAL_MS             the model's first token -> the last audio received
+`figure_names.py` says what each measures. A typed message has no speech: its question ends when it is sent. An answer that is read, because
+there is no loudspeaker, begins with its first words on the screen.
 
 A reply that goes on from a tool's answer belongs to the turn that made the model call the tool: QUESTION-TO-RESPONSE_MS includes the tool,
 and the other figures are those of the reply that was heard first.
@@ -37,17 +31,7 @@ from parley.client.updates import (
     UserTurnLost,
     UserTurnStarted,
 )
-
-NAMES = (
-    "QUESTION-TO-RESPONSE_MS",
-    "STT_MS",
-    "STT-TTF_MS",
-    "STT-TOTAL_MS",
-    "LLM-TTF_MS",
-    "LLM-TOTAL_MS",
-    "TTS-TTF_MS",
-    "TTS-TOTAL_MS",
-)
+from parley.talk.figure_names import NAMES
 
 TURNS_KEPT = 1000
 """For the summary: a day of talk; a turn is some 500 bytes."""
@@ -60,10 +44,13 @@ class Figure:
     ms: float
     estimated: bool = False
 
+    def __str__(self) -> str:
+        return f"{'~' if self.estimated else ''}{self.ms:.0f}"
+
 
 @dataclass(frozen=True, slots=True)
 class WaterfallBar:
-    """One bar of the waterfall, in milliseconds from the end of the user's speech."""
+    """One bar of the waterfall, in milliseconds from the end of the user's speech, or from their message."""
 
     label: str
     start_ms: float
@@ -89,12 +76,15 @@ class TalkTurn:
     item_id: str = ""
     response_id: str = ""
     began_s: float | None = None
+    typed_s: float | None = None
     voice_end_s: float | None = None
     turn_end_s: float | None = None
     first_words_s: float | None = None
     transcript_s: float | None = None
+    reply_began_s: float | None = None
     asked_s: float | None = None
     first_token_s: float | None = None
+    shown_s: float | None = None
     last_words_s: float | None = None
     first_audio_s: float | None = None
     last_audio_s: float | None = None
@@ -104,13 +94,24 @@ class TalkTurn:
     speculation: str = ""
     by_server: bool = False
     interrupted: bool = False
+    read: bool = False
     over: bool = False
+
+    @property
+    def question_s(self) -> float | None:
+        """When the user had asked: their voice ended, or their message was sent."""
+        return self.typed_s if self.voice_end_s is None else self.voice_end_s
+
+    @property
+    def answered_s(self) -> float | None:
+        """When the answer began: the first sound left the loudspeaker, or the first words of an answer that is read were shown."""
+        return self.shown_s if self.read else self.played_s
 
     def figures(self) -> dict[str, Figure]:
         """Each figure of `NAMES` that is known."""
         local, remote = False, not self.by_server
         spans = {
-            "QUESTION-TO-RESPONSE_MS": (self.voice_end_s, self.played_s, local),
+            "QUESTION-TO-RESPONSE_MS": (self.question_s, self.answered_s, local),
             "STT_MS": (self.turn_end_s, self.transcript_s, remote),
             "STT-TTF_MS": (self.began_s, self.first_words_s, local),
             "STT-TOTAL_MS": (self.voice_end_s, self.transcript_s, remote),
@@ -126,13 +127,14 @@ class TalkTurn:
         }
 
     def waterfall(self) -> list[WaterfallBar]:
-        """What followed the end of the user's speech, in order; empty until there is anything."""
-        origin = self.voice_end_s if self.voice_end_s is not None else self.asked_s
+        """What followed the end of the user's speech, or their message, in order; empty until there is anything."""
+        origin = self.question_s if self.question_s is not None else self.asked_s
         if origin is None:
             return []
         spans = (
             ("turn end", self.voice_end_s, self.turn_end_s),
             ("transcript", self.turn_end_s, self.transcript_s),
+            ("sent", self.typed_s, self.reply_began_s),
             *(("tool call", use.asked_s, use.called_s) for use in self.tools),
             *(("tool", use.called_s, use.answered_s) for use in self.tools),
             ("first token", self.asked_s, self.first_token_s),
@@ -151,7 +153,7 @@ class TalkTurn:
         if called_s is not None and self.asked_s is not None and self.first_audio_s is None:
             self.tools.append(ToolUse(self.response_id, self.asked_s, called_s, now_s))
             self.asked_s = now_s
-            self.first_token_s = self.last_words_s = None
+            self.first_token_s = self.shown_s = self.last_words_s = None
         self.response_id = response_id
         self.over = False
 
@@ -169,15 +171,17 @@ class TalkFigures:
 
     @property
     def last(self) -> TalkTurn | None:
-        """The turn that is shown: the last one that has a reply, or the last."""
-        answered = [turn for turn in self.turns[-3:] if turn.played_s is not None]
+        """The turn that is shown: the last one whose answer has begun, or the last."""
+        answered = [turn for turn in self.turns[-3:] if turn.answered_s is not None]
         return answered[-1] if answered else (self.turns[-1] if self.turns else None)
 
     def on_update(self, update: ClientUpdate, now_s: float) -> None:
         """One update, at the time it arrived."""
         match update:
             case UserTurnStarted(item_id=item_id):
-                self._begin(item_id, now_s)
+                turn = self._begin(item_id, now_s)
+                if item_id.startswith(TYPED):
+                    turn.typed_s = now_s
             case UserTurnEnded(item_id=item_id, voice_end_s=voice_end_s, turn_end_s=turn_end_s):
                 turn = self._turn_of(item_id, now_s)
                 turn.voice_end_s, turn.turn_end_s = voice_end_s, turn_end_s
@@ -208,6 +212,7 @@ class TalkFigures:
                 turn = self._answered(now_s)
                 turn.response_id = response_id
                 self._replies[response_id] = turn
+                turn.reply_began_s = now_s
                 turn.asked_s = now_s if turn.turn_end_s is None else turn.turn_end_s
             case ServerToolCalled(response_id=response_id):
                 found = self._replies.get(response_id)
@@ -218,6 +223,7 @@ class TalkFigures:
                 if found is not None:
                     self._items[item_id] = found
                     found.first_token_s = found.first_token_s or now_s
+                    found.shown_s = found.shown_s or now_s
                     if not final or found.last_words_s is None:
                         found.last_words_s = now_s
             case ResponseAudio(response_id=response_id, item_id=item_id):
@@ -231,10 +237,11 @@ class TalkFigures:
                 if found is not None and not found.interrupted:
                     found.interrupted = True
                     self.interruptions += 1
-            case ResponseEnded(response_id=response_id):
+            case ResponseEnded(response_id=response_id, status=status):
                 found = self._replies.get(response_id)
                 if found is not None:
                     found.over = True
+                    found.read = status == "completed" and found.shown_s is not None and found.first_audio_s is None
             case _:
                 pass
 
@@ -253,9 +260,12 @@ class TalkFigures:
             use = next((use for use in turn.tools if use.response_id == row["response_id"]), None)
             if turn.tools and use is not turn.tools[0]:
                 _take_reply(turn, use, turn.tools[turn.tools.index(use) - 1 if use else -1].answered_s, row)
-            elif turn.turn_end_s is not None:
-                _take_turn(turn, turn.turn_end_s, row)
-                _take_reply(turn, use, turn.turn_end_s, row)
+                continue
+            # A message that was typed has no end of a turn: its account begins with the reply.
+            joined_s = turn.reply_began_s if turn.turn_end_s is None else turn.turn_end_s
+            if joined_s is not None:
+                _take_turn(turn, joined_s, row)
+                _take_reply(turn, use, joined_s, row)
 
     def _begin(self, item_id: str, now_s: float) -> TalkTurn:
         self._count += 1

@@ -32,7 +32,8 @@ Speaker = Literal["you", "reply", "note"]
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
-    """One turn of one side. `partial`: more may come. `unheard` follows `text` and was never played.
+    """One turn of one side. `partial`: more may come. `unheard` follows `text` and was never played; `settling`: the server
+    is asked which words these are.
 
     `begun_s` is the caller's monotonic clock; `note` says what became of a line without words.
     """
@@ -46,6 +47,7 @@ class TranscriptLine:
     partial: bool = True
     heard_ms: int | None = None
     exact: bool = True
+    settling: bool = False
     note: str = ""
 
 
@@ -93,7 +95,15 @@ class TalkTranscript:
     def _cut(self, cut: ResponseCut, now_s: float) -> None:
         line = self._line("reply", cut.item_id, now_s)
         self._put(
-            replace(line, text=cut.heard, unheard=cut.unheard, partial=False, heard_ms=cut.heard_ms, exact=cut.exact)
+            replace(
+                line,
+                text=cut.heard,
+                unheard=cut.unheard,
+                partial=False,
+                heard_ms=cut.heard_ms,
+                exact=cut.exact,
+                settling=cut.settling,
+            )
         )
 
     def _note(self, text: str, now_s: float) -> None:

@@ -153,6 +153,7 @@ class OllamaModel:
     def info(self) -> EngineInfo:
         return EngineInfo(
             stage="llm",
+            model=self.model,
             name="ollama",
             summary=f"Ollama's own API: {self.model or 'a model'} at {self.shown_url}.",
             needs=("httpx2",),

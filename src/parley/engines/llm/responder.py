@@ -82,6 +82,7 @@ class Responder:
             name="responder",
             summary="A few built-in rules that answer where no language model is connected.",
             languages=("en",),
+            scripted=True,
         )
 
     async def open(self) -> None:

@@ -88,13 +88,16 @@ from parley.engines.ports.stt import (
     Transcript,
 )
 from parley.engines.ports.tts import (
+    DescribesVoices,
     Fingerprinted,
     KnowsVoices,
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
     SpokenTurn,
+    VoiceDescription,
     VoicesByLanguage,
+    describe_voice,
 )
 from parley.engines.ports.turn import PauseContext, TurnJudge
 from parley.engines.ports.vad import VoiceActivityModel
@@ -123,6 +126,7 @@ __all__ = [
     "ConsentRecording",
     "ConversionSpec",
     "ConversionStream",
+    "DescribesVoices",
     "DialogueEvent",
     "DialogueRequest",
     "Engine",
@@ -183,11 +187,13 @@ __all__ = [
     "TurnJudge",
     "VoiceActivityModel",
     "VoiceConverter",
+    "VoiceDescription",
     "VoiceSample",
     "VoiceTensor",
     "VoicesByLanguage",
     "Word",
     "aliases",
+    "describe_voice",
     "replaced",
     "stages",
     "text_apis",

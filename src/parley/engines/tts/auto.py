@@ -24,6 +24,7 @@ from parley.engines.ports import (
     EngineUnavailable,
     SpeechChunk,
     SpeechRequest,
+    VoiceDescription,
     Word,
 )
 from parley.engines.tts.espeak import EspeakSynthesizer
@@ -129,6 +130,10 @@ class AutoSynthesizer:
         if self._others.resolve_voice(voice) is not None:
             return self._others.voice_in(voice, language)
         return self._others.resolve_voice("", language)
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        owner = next((one for one in self._engines() if one.resolve_voice(voice) == voice), None)
+        return VoiceDescription() if owner is None else owner.describe_voice(voice)
 
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """As the engine that speaks it: with the request's voice, or the nearest one that speaks the language.

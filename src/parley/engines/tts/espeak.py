@@ -30,6 +30,7 @@ from parley.engines.ports import (
     EngineUnavailable,
     SpeechChunk,
     SpeechRequest,
+    VoiceDescription,
     Word,
 )
 from parley.engines.tts import espeak_voices
@@ -129,6 +130,9 @@ class EspeakSynthesizer:
         worker, self._worker, self._library = self._worker, None, None
         if worker is not None:
             await worker.close()
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        return espeak_voices.catalogue().describe(voice)
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         catalogue = espeak_voices.catalogue()

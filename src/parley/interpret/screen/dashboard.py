@@ -27,12 +27,13 @@ from textual.widgets import Input, Static
 
 from parley.errors import ParleyError
 from parley.interpret.ports import CallNote, InterpreterShown, InterpreterView
-from parley.interpret.screen.cells import harmless, wrapped
-from parley.interpret.screen.frame import ASKING_KEYS, HELP_KEYS, alarm, head, help_lines, key_line, keys, notes
+from parley.interpret.screen.frame import ASKING_KEYS, HELP_KEYS, alarm, head, help_lines, keys, notes
 from parley.interpret.screen.languages import pair_typed
 from parley.interpret.screen.panel import direction_lines
 from parley.interpret.updates import DirectionName
+from parley.talk.tui.cells import harmless, wrapped
 from parley.talk.tui.drawing import Glyphs
+from parley.talk.tui.keys import key_line
 
 REDRAW_S: Final = 0.1
 

@@ -6,7 +6,6 @@ Laws: pure; no line is wider than asked for; words and signs say all that colour
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -14,9 +13,10 @@ from typing import Final
 from rich.text import Text
 
 from parley.interpret.ports import CallNote, CostShown, InterpreterShown
-from parley.interpret.screen.cells import cut_to, ends, fitted, harmless, steady, width_of, wrapped
 from parley.interpret.screen.panel import SPEAKERS
+from parley.talk.tui.cells import cut_to, ends, fitted, harmless, steady, width_of, wrapped
 from parley.talk.tui.drawing import Glyphs
+from parley.talk.tui.keys import KeyShown, explained
 
 NOTE_STYLES: Final = {"note": "", "warning": "bold yellow", "error": "bold red"}
 
@@ -29,16 +29,6 @@ SHORT_OF_CAP: Final = 0.8
 ALARM: Final = "RAW VOICE: they hear you untranslated. P or F8 ends it."
 
 _ALARMS: Final = (f"!!! {ALARM}", "!!! RAW VOICE: they hear you. P ends it.", "RAW VOICE: P ends it.", "RAW VOICE")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyShown:
-    """A key and what it does; of the `rank`s that do not fit, the highest goes first."""
-
-    key: str
-    does: str
-    rank: int
-    short: str = ""
 
 
 def head(title: str, shown: InterpreterShown, elapsed_s: float, leaving: bool, width: int, glyphs: Glyphs) -> Text:
@@ -213,31 +203,6 @@ ASKING_KEYS: Final = (KeyShown("Enter", "change", 0), KeyShown("Esc", "back", 1)
 HELP_KEYS: Final = (KeyShown("Esc", "back", 0), KeyShown("Up, Down", "scroll", 1))
 
 
-def key_line(wanted: Sequence[KeyShown], width: int, glyphs: Glyphs) -> Text:
-    """As many keys as fit; those of the highest rank are in short words first, then left out. The help has them all."""
-    short: set[str] = set()
-    left = list(wanted)
-    text = _key_line(left, short)
-    for key in sorted(wanted, key=lambda key: -key.rank):
-        if text.cell_len > width:
-            short.add(key.key)
-            text = _key_line(left, short)
-    while text.cell_len > width and len(left) > 1:
-        left.remove(max(left, key=lambda key: key.rank))
-        text = _key_line(left, short)
-    cut_to(text, width, glyphs)
-    return text
-
-
-def _key_line(wanted: Sequence[KeyShown], short: set[str]) -> Text:
-    text = Text(no_wrap=True)
-    for number, key in enumerate(wanted):
-        text.append("  " if number else "")
-        text.append(key.key, "bold reverse")
-        text.append(f" {key.short if key.key in short and key.short else key.does}")
-    return text
-
-
 KEYS_HELP: Final = (
     ("M", "mute or unmute you: they hear no translation of you"),
     ("T", "mute or unmute them: you hear no translation of them"),
@@ -266,16 +231,5 @@ SIGNS_HELP: Final = (
 
 def help_lines(width: int, glyphs: Glyphs) -> list[Text]:
     """All keys, and what the signs and figures mean."""
-    label = min(16, width // 3)
-    lines: list[Text] = []
-    for number, entries in enumerate((KEYS_HELP, SIGNS_HELP)):
-        if number:
-            lines.append(Text())
-        for name, meaning in entries:
-            name = f"{name}{glyphs.more}]" if name.startswith("[") else name
-            for row, line in enumerate(wrapped(Text(meaning), max(1, width - label))):
-                whole = Text(f"{fitted(name, label - 1, glyphs) if not row else '':<{label}}", "bold", no_wrap=True)
-                whole.append_text(Text(line.plain, "not bold"))
-                cut_to(whole, width, glyphs)
-                lines.append(whole)
-    return lines
+    signs = [(f"{name}{glyphs.more}]" if name.startswith("[") else name, meaning) for name, meaning in SIGNS_HELP]
+    return explained((KEYS_HELP, signs), min(16, width // 3), width, glyphs)

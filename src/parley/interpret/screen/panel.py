@@ -13,10 +13,10 @@ from typing import Final
 from rich.text import Text
 
 from parley.interpret.ports import CaptionLine, DirectionFigures, DirectionShown, PauseStages
-from parley.interpret.screen.cells import NO_BREAK, cut_to, ends, fitted, harmless, steady, width_of, wrapped
 from parley.interpret.screen.languages import name_of
 from parley.interpret.updates import DirectionName
 from parley.talk.figures import WaterfallBar
+from parley.talk.tui.cells import NO_BREAK, cut_to, ends, fitted, harmless, steady, width_of, wrapped
 from parley.talk.tui.drawing import Glyphs, meter, waterfall
 from parley.text.joining import separator
 

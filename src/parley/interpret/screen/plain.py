@@ -26,11 +26,11 @@ from parley.interpret.ports import (
     InterpreterView,
     PauseStages,
 )
-from parley.interpret.screen.cells import harmless
 from parley.interpret.screen.frame import ALARM, cost, note_words
 from parley.interpret.screen.languages import name_of, pair_typed
 from parley.interpret.screen.panel import SPEAKERS, seconds
 from parley.interpret.updates import DirectionName
+from parley.talk.tui.cells import harmless
 from parley.talk.tui.drawing import Glyphs
 from parley.talk.tui.lines import StampedLines, TypedLines
 

@@ -2,12 +2,14 @@
 
 A page is the server's own where its origin is the `Host` that its request was sent to, or `server.public_url`.
 
-Laws: a request without `Origin` does not come from a browser and is not judged here. `Host` counts only where a key is required: a foreign
-page can make its name point at this machine and is then its own page too, but it has no key. Without a key only the settings decide.
+Laws: a request without `Origin` does not come from a browser and is not judged here. A foreign page can make its name point at this machine
+(DNS rebinding) and is then its own page too. So a `Host` that is a name counts only where a key is required, which such a page does not
+have; an IP address cannot be made to point elsewhere, and counts without a key.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
 
@@ -50,12 +52,13 @@ class OriginRule:
         if origin is None or self._compiled.fullmatch(origin):
             return None
         own = host is not None and self._is_own(origin, host)
-        if own and self._key_required():
+        if own and (_is_address(origin) or self._key_required()):
             return None
         shown = origin if len(origin) <= 200 else origin[:200] + "…"
         advice = (
-            "A server that requires no key trusts only pages of this machine: its owner can make a key (parley keys add NAME), or name "
-            "this address in server.public_url (PARLEY_PUBLIC_URL)."
+            "A server that requires no key takes its own page at localhost and at IP addresses, but not at a name, which a foreign page "
+            "could have as well: open it by its IP address, or let its owner make a key (parley keys add NAME) or set server.public_url "
+            "(PARLEY_PUBLIC_URL) to this address."
             if own
             else "Its owner can allow them with server.allowed_origins (PARLEY_ALLOWED_ORIGINS), or with server.public_url "
             "(PARLEY_PUBLIC_URL) where they are the server's own behind a reverse proxy."
@@ -69,3 +72,14 @@ class OriginRule:
             and scheme in self._schemes
             and place == host.strip().lower().removesuffix(_DEFAULT_PORTS[scheme])
         )
+
+
+def _is_address(origin: str) -> bool:
+    """Whether the host of this origin is an IP address."""
+    place = origin.partition("://")[2]
+    host = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

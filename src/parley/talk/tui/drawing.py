@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parley.talk.figures import NAMES, FigureSpread, TalkTurn, WaterfallBar
+from parley.talk.figure_names import ANSWER, AT_A_GLANCE, FIGURES
+from parley.talk.figures import FigureSpread, TalkTurn, WaterfallBar
 
 QUIET_DBFS = -60.0
 """The lower end of a level meter: a quiet background."""
@@ -16,8 +17,8 @@ QUIET_DBFS = -60.0
 LOUD_DBFS = -6.0
 """Its upper end."""
 
-NAME_WIDTH = max(map(len, NAMES))
-FIGURES_WIDTH = NAME_WIDTH + 15
+NAME_WIDTH = 1 + max(len(each.label) for each in FIGURES)
+FIGURES_WIDTH = NAME_WIDTH + 16
 LABEL_WIDTH = 12
 MS_WIDTH = 8
 MIN_BAR = 8
@@ -59,16 +60,29 @@ def meter(dbfs: float, width: int, glyphs: Glyphs) -> str:
 
 
 def figures(turn: TalkTurn | None, over_all: Sequence[FigureSpread]) -> list[str]:
-    """One line for each figure: the last turn's and the median; `~` before what is estimated."""
+    """A heading and one line for each figure: the last turn's and the median; `~` before what is estimated."""
     known = turn.figures() if turn is not None else {}
     medians = {spread.name: spread.p50 for spread in over_all}
-    lines = []
-    for name in NAMES:
-        figure = known.get(name)
-        last = "-" if figure is None else f"{'~' if figure.estimated else ''}{figure.ms:.0f}"
-        median = f"{medians[name]:.0f}" if name in medians else "-"
-        lines.append(f"{name:<{NAME_WIDTH}}{last:>8}{median:>7}")
+    lines = [f"{'':<{NAME_WIDTH}}{'last':>8}{'median':>8}"]
+    for each in FIGURES:
+        last = known.get(each.name, "-")
+        median = f"{medians[each.name]:.0f}" if each.name in medians else "-"
+        lines.append(f"{each.label:<{NAME_WIDTH}}{last!s:>8}{median:>8}")
     return lines
+
+
+def figure_line(turn: TalkTurn | None, over_all: Sequence[FigureSpread], width: int) -> str:
+    """How long the user waited for the last answer and for what, in order of importance as far as it fits; "" before there is anything."""
+    known = turn.figures() if turn is not None else {}
+    pieces = [f"{each.label} {known[each.name]}" for each in AT_A_GLANCE if each.name in known]
+    pieces += [f"median {each.p50:.0f}" for each in over_all if each.name == ANSWER.name and each.count > 1]
+    line = ""
+    for piece in pieces:
+        longer = f"{line}  {piece}" if line else f"{piece} ms"
+        if len(longer) > width:
+            break
+        line = longer
+    return line
 
 
 def waterfall(steps: Sequence[WaterfallBar], width: int, glyphs: Glyphs) -> list[str]:
@@ -104,8 +118,12 @@ def summary(
         f"{_count(underruns, 'underrun')}"
     ]
     if over_all:
-        lines.append(f"{'':<{NAME_WIDTH}}{'turns':>7}{'p50':>8}{'p95':>8}")
-        lines += [f"{each.name:<{NAME_WIDTH}}{each.count:>7}{each.p50:>8.0f}{each.p95:>8.0f}" for each in over_all]
+        names = {each.name: each.label for each in FIGURES}
+        lines.append(f"{'in ms':<{NAME_WIDTH}}{'turns':>7}{'p50':>8}{'p95':>8}")
+        lines += [
+            f"{names[each.name]:<{NAME_WIDTH}}{each.count:>7}{each.p50:>8.0f}{each.p95:>8.0f}  {each.name}"
+            for each in over_all
+        ]
     return lines
 
 

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from parley.talk.figure_names import FIGURES
 from parley.talk.status import State
 from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.lines import StampedLines, TypedLines
@@ -23,6 +25,9 @@ HELP_TYPED = "A line of text: say it. Enter or /i silence the reply, /q leave."
 
 HELP = "Enter: talk or stop talking. A line of text: say it. /m mute, /h hands-free or key, /i silence the reply, /d devices, /q leave."
 
+LINES_COMPARED = 100
+"""Lines that are compared with what comes later of them: many more than are still open."""
+
 
 class PlainView:
     """Prints updates as lines. Make the `Talk` with it, then `run_plain()`.
@@ -33,6 +38,8 @@ class PlainView:
     def __init__(self, write: Callable[[str], None], width: int | None = None) -> None:
         self._lines = StampedLines(write, width)
         self._told: dict[int, TranscriptLine] = {}
+        self._settling: dict[int, TranscriptLine] = {}
+        """Replies that were cut, of which the server is asked which words were heard."""
         self._figures_told = 0
         self.talk: Talk | None = None
 
@@ -42,34 +49,40 @@ class PlainView:
 
     def line_changed(self, line: TranscriptLine) -> None:
         before = self._told.get(line.number)
-        if line.partial or before == line:
+        if line.speaker == "reply" and line.number not in self._settling:
+            self.finish()
+        if line.partial or before == line or (before is not None and before.heard_ms is not None):
             return
+        if line.settling:
+            self._settling[line.number] = line
+            return
+        self._settling.pop(line.number, None)
         self._told[line.number] = line
-        if len(self._told) > 100:
+        if len(self._told) > LINES_COMPARED:
             del self._told[next(iter(self._told))]
-        name = {"you": "you", "reply": "reply", "note": "note"}[line.speaker]
         if line.heard_ms is not None:
-            if line.exact or before is None or before.heard_ms is None:
-                how = "heard" if line.exact else "heard about"
-                cut = f"{how} {line.text.strip()!r}, not heard {line.unheard.strip()!r}"
-                self.say(f"reply cut after {line.heard_ms} ms: {cut}")
+            self.say(_cut(line))
         elif line.note:
-            self.say(f"{name}: ({line.note})")
+            self.say(f"{line.speaker}: ({line.note})")
         elif before is None or before.text != line.text:
-            self.say(f"{name}: {line.text.strip()}")
+            self.say(f"{line.speaker}: {line.text.strip()}")
+
+    def finish(self) -> None:
+        """Print the interruptions of which the server has not said what was heard, as they were estimated."""
+        waiting, self._settling = self._settling, {}
+        for line in waiting.values():
+            self.line_changed(replace(line, settling=False))
 
     def figures_changed(self) -> None:
         talk = self.talk
         if talk is None:
             return
         for turn in talk.figures.turns:
-            if turn.number > self._figures_told and turn.over and turn.played_s is not None:
+            if turn.number > self._figures_told and turn.over and turn.answered_s is not None:
                 self._figures_told = turn.number
-                shown = ", ".join(
-                    f"{name} {'~' if figure.estimated else ''}{figure.ms:.0f}"
-                    for name, figure in turn.figures().items()
-                )
-                self.say(f"figures of turn {turn.number}: {shown}")
+                measured = turn.figures()
+                shown = ", ".join(f"{each.label} {measured[each.name]}" for each in FIGURES if each.name in measured)
+                self.say(f"figures of turn {turn.number} in ms: {shown}")
 
     def state_changed(self, state: State) -> None:
         self.say(f"state: {state}")
@@ -94,6 +107,20 @@ async def run_plain(talk: Talk, view: PlainView) -> None:
         await talk.run()
     finally:
         typed.end()
+        view.finish()
+
+
+def _cut(line: TranscriptLine) -> str:
+    """What of a reply was heard, and what was not."""
+    heard, unheard = line.text.strip(), line.unheard.strip()
+    about = "" if line.exact else "about "
+    if not unheard:
+        words = "all its words were heard" if heard else "no words had come"
+    elif not heard:
+        words = f"heard no word of {unheard!r}"
+    else:
+        words = f"heard {about}{heard!r}, not heard {unheard!r}"
+    return f"reply cut after {line.heard_ms} ms: {words}"
 
 
 class _Commands:

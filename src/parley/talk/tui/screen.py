@@ -1,16 +1,16 @@
-"""The full screen of `parley talk`: both transcripts, levels, state, figures and the waterfall of the last turn.
+"""The full screen of `parley talk`: both transcripts, with the state above and figures, levels and keys below.
 
-Laws: shows, never decides; every key does one thing of `Talk`. Readable in 80x24, in tmux, without colour: what colour says,
-words and signs say too. Does not know: devices, servers, the wire.
+Laws: shows, never decides; every key does one thing of `Talk`. What is said has the room: figures are one line, and a table where it is
+asked for or there is room. Readable from 40x10 (`guide.LEAST`) on, in tmux, without colour: what colour says, words and signs say too.
+Does not know: devices, servers, the wire.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, get_args
 
-from rich.table import Table
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
@@ -23,14 +23,42 @@ from parley.talk.figures import spreads
 from parley.talk.ports import TalkView
 from parley.talk.status import State
 from parley.talk.transcript import TranscriptLine
-from parley.talk.tui.drawing import FIGURES_WIDTH, Glyphs, figures, meter, waterfall
+from parley.talk.tui.cells import ends
+from parley.talk.tui.drawing import Glyphs, figure_line, figures, meter
+from parley.talk.tui.guide import (
+    HELP_KEYS,
+    LEAST,
+    TYPED_KEYS,
+    TYPING_KEYS,
+    Mode,
+    greeting,
+    help_lines,
+    keys,
+    title,
+    too_small,
+)
+from parley.talk.tui.keys import key_line
+from parley.talk.tui.parts import SaidPanel, TranscriptRow, WaterfallPanel, beside, spoken
 
 LINES_SHOWN = 200
 """Lines kept on the screen; `--record` keeps them all."""
 
-NAME_WIDTH = 6
-
 METER_WIDTH = 16
+
+WIDE = 60
+"""In a window of fewer columns a level is half as wide."""
+
+LOW = 20
+"""In a window of fewer rows the table of figures takes the place of what is said."""
+
+HIGH = 32
+"""In one of as many, the table is shown unless the user hides it."""
+
+STATE_WIDTH = 2 + max(len(state) for state in get_args(State))
+"""The title gives way to the longest, so that it does not change with the state."""
+
+LETTERS = ("key", "silence", "mute", "hands_free", "type", "devices")
+"""Actions of letters; others say themselves that a letter asked for them."""
 
 STATE_STYLES = {
     "you speak": "bold cyan",
@@ -42,119 +70,98 @@ STATE_STYLES = {
     "no sound device": "bold red",
 }
 
-KEYS = (
-    ("Space", "talk"),
-    ("I", "silence"),
-    ("M", "mute"),
-    ("H", "hands-free"),
-    ("T", "type"),
-    ("D", "devices"),
-    ("Q", "leave"),
-)
-
-KEYS_TYPED = (("Enter", "send"), ("Esc", "silence"), ("Ctrl-C", "leave"))
-"""Without a microphone: every other key is a letter of the message."""
-
-
-class TranscriptRow(Static):
-    """One line of the transcript."""
-
-    def __init__(self, line: TranscriptLine, glyphs: Glyphs) -> None:
-        super().__init__(spoken(line, glyphs), classes=line.speaker)
-
-
-def spoken(line: TranscriptLine, glyphs: Glyphs) -> Table:
-    """A line as it is shown, the speaker beside the words."""
-    name, style = {"you": ("you", "bold cyan"), "reply": ("reply", "bold green"), "note": ("", "dim")}[line.speaker]
-    table = Table.grid(expand=True)
-    table.add_column(width=NAME_WIDTH)
-    table.add_column(ratio=1)
-    table.add_row(Text(name, style), said_words(line, glyphs))
-    return table
-
-
-def said_words(line: TranscriptLine, glyphs: Glyphs) -> Text:
-    """Partial words in italics with dots, unheard words struck through between marks."""
-    text = Text()
-    words = line.text.strip()
-    text.append(words, "dim" if line.speaker == "note" else "italic" if line.partial else "")
-    if line.partial:
-        text.append((" " if words else "") + glyphs.more, "italic dim")
-    if unheard := line.unheard.strip():
-        text.append(f"{' ' if words else ''}{glyphs.cut}", "dim")
-        text.append(unheard, "strike dim")
-        text.append(glyphs.cut, "dim")
-    if line.note:
-        text.append(f"{' ' if words else ''}({line.note})", "dim italic")
-    return text
-
 
 class TalkScreen(App[BaseException | None]):
     """Runs a `Talk` and shows it; `run()` gives what ended it, or None.
 
-    `make_talk(view)` makes the conversation. `title` names the server, `glyphs` what the terminal can draw.
+    `make_talk(view)` makes the conversation. `glyphs` is what the terminal can draw.
     """
 
     ENABLE_COMMAND_PALETTE = False
     AUTO_FOCUS = None
     CSS = """
-    Screen { layout: vertical; background: $background; }
+    Screen { layout: vertical; background: $background; overflow: hidden; }
     #head { height: 1; background: $panel; color: $foreground; }
-    #said { height: 1fr; min-height: 3; padding: 0 1; scrollbar-size-vertical: 1; }
-    #said > Static { height: auto; width: 1fr; }
+    #said, #help { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    #said > Static, #help > Static { height: auto; width: 1fr; }
     #measured { height: 10; border-top: solid $primary; border-title-color: $foreground; padding: 0 1; }
-    #figures { width: 39; height: 9; }
+    #figures { width: 38; height: 9; }
     #waterfall { width: 1fr; height: 9; }
-    #levels { height: 1; padding: 0 1; }
-    #typed { height: 3; display: none; }
-    #typed.shown { display: block; }
+    #glance, #levels { height: 1; padding: 0 1; }
+    #typed { height: 1; border: none; padding: 0 1; }
     #keys { height: 1; background: $panel; padding: 0 1; }
+    #small { height: 1fr; }
+    #help, #measured, #typed, #small { display: none; }
+    .helping #help, .table #measured, .typing #typed { display: block; }
+    .helping #said, .helping #measured, .table #glance, .low.table #said { display: none; }
+    .low #measured { height: 1fr; }
+    .small #small { display: block; }
+    .small #head, .small #said, .small #help, .small #measured { display: none; }
+    .small #glance, .small #levels, .small #typed, .small #keys { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "key", "talk", priority=False),
-        Binding("i", "silence", "silence"),
-        Binding("m", "mute", "mute"),
-        Binding("h", "hands_free", "hands-free"),
-        Binding("t", "type", "type"),
-        Binding("d", "devices", "devices"),
-        Binding("q", "leave", "leave"),
-        Binding("ctrl+c", "leave", "leave", priority=True),
+        Binding("i,I", "silence", "silence"),
+        Binding("m,M", "mute", "mute"),
+        Binding("h,H", "hands_free", "hands-free"),
+        Binding("t,T", "type", "type"),
+        Binding("d,D", "devices", "devices"),
+        Binding("f,F", "figures('letter')", "figures"),
+        Binding("question_mark", "help('letter')", "help"),
+        Binding("q,Q", "leave('letter')", "leave"),
+        Binding("f2", "help('')", "help", priority=True),
+        Binding("f3", "figures('')", "figures", priority=True),
+        Binding("up,pageup", "scroll(-1)", "up"),
+        Binding("down,pagedown", "scroll(1)", "down"),
+        Binding("ctrl+c,ctrl+q", "leave('')", "leave", priority=True),
         Binding("escape", "back", "back", priority=True),
     ]
 
-    def __init__(self, make_talk: Callable[[TalkView], Talk], title: str, glyphs: Glyphs) -> None:
+    def __init__(self, make_talk: Callable[[TalkView], Talk], glyphs: Glyphs) -> None:
         super().__init__()
         self.talk = make_talk(self)
-        self._title = title
         self._glyphs = glyphs
+        self._said = SaidPanel("said")
         self._widgets: dict[int, TranscriptRow] = {}
         self._talking: asyncio.Task[None] | None = None
+        self._greeted = self._leaving = False
+        self._table: bool | None = None
+        """Whether the user wants the table of figures; None: where there is room."""
 
     def compose(self) -> ComposeResult:
+        yield Static(id="small")
         yield Static(id="head")
-        with VerticalScroll(id="said", can_focus=False):
-            pass
+        yield self._said
+        with VerticalScroll(id="help", can_focus=False):
+            yield Static(id="explained")
         with Horizontal(id="measured"):
             yield Static(id="figures")
-            yield Static(id="waterfall")
+            yield WaterfallPanel(id="waterfall")
+        yield Static(id="glance")
         yield Static(id="levels")
-        yield Input(placeholder="type a message, Enter sends it, Esc goes back", id="typed")
+        yield Input(placeholder="type a message, Enter sends it", id="typed")
         yield Static(id="keys")
 
     def on_mount(self) -> None:
         if self.talk.chosen.typed:
-            self.query_one("#typed", Input).placeholder = "type a message, Enter sends it"
             self.action_type()
-        self.query_one("#measured").border_title = "figures of the last turn, and the median of all"
+        self.query_one("#measured").border_title = "ms of the last turn, and the median of all"
         self._talking = asyncio.create_task(self.talk.run())
         self._talking.add_done_callback(self._over)
-        self._draw_keys()
-        self._draw_head()
-        self.figures_changed()
+        self._arrange(self.size.width, self.size.height)
         self.ticked()
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self.exit(None if task.cancelled() else task.exception())
+
+    def _mode(self) -> Mode:
+        talk = self.talk
+        return Mode(
+            talk.chosen.typed,
+            talk.hands_free,
+            talk.microphone.muted,
+            talk.state == "you speak",
+        )
 
     # --- TalkView --------------------------------------------------------------------------------------------------------
 
@@ -162,92 +169,96 @@ class TalkScreen(App[BaseException | None]):
         """A `TalkView`'s."""
         if not self.is_running:
             return
-        said = self.query_one("#said", VerticalScroll)
-        # If the user has scrolled up to read, the view stays there.
-        follow = said.scroll_offset.y >= said.max_scroll_y - 1
         widget = self._widgets.get(line.number)
-        if widget is None:
-            widget = self._widgets[line.number] = TranscriptRow(line, self._glyphs)
-            said.mount(widget)
-            if len(self._widgets) > LINES_SHOWN:
-                self._widgets.pop(next(iter(self._widgets))).remove()
-        else:
+        if widget is not None:
             widget.update(spoken(line, self._glyphs))
-        if follow:
-            said.scroll_end(animate=False)
+            self._said.follow()
+            return
+        widget = self._widgets[line.number] = TranscriptRow(line, self._glyphs)
+        self._add(widget)
+        if len(self._widgets) > LINES_SHOWN:
+            self._widgets.pop(next(iter(self._widgets))).remove()
+
+    def _add(self, row: Static) -> None:
+        self._said.mount(row)
+        self._said.follow()
 
     def figures_changed(self) -> None:
         """A `TalkView`'s."""
         if not self.is_running:
             return
-        turn = self.talk.figures.last
-        lines = figures(turn, spreads(self.talk.figures.turns))
-        self.query_one("#figures", Static).update(
-            Text("\n".join([f"{'':<{FIGURES_WIDTH - 15}}{'last':>8}{'p50':>7}", *lines]))
-        )
-        panel = self.query_one("#waterfall", Static)
-        steps = turn.waterfall() if turn is not None else []
-        drawn = waterfall(steps, max(0, panel.size.width), self._glyphs)
-        heading = ""
-        if turn is not None and drawn:
-            heading = f"turn {turn.number}, from the {'message' if turn.voice_end_s is None else 'end of speech'}"
-            if turn.speculation in ("won", "lost"):
-                heading += f" (speculation {turn.speculation})"
-        panel.update(Text("\n".join([heading, *drawn])))
+        turn, over_all = self.talk.figures.last, spreads(self.talk.figures.turns)
+        self.query_one("#waterfall", WaterfallPanel).show(turn, self._glyphs)
+        glance = figure_line(turn, over_all, self.size.width - 2) or "the times of the last answer stand here"
+        self.query_one("#glance", Static).update(Text(glance, no_wrap=True))
+        self.query_one("#figures", Static).update(Text("\n".join(figures(turn, over_all)), no_wrap=True))
 
     def state_changed(self, state: State) -> None:
         """A `TalkView`'s."""
-        if self.is_running:
-            self._draw_head()
-            self._draw_keys()
-            self.figures_changed()
+        if not self.is_running:
+            return
+        if not self._greeted and state not in ("connecting", "reconnecting"):
+            self._greeted = True
+            self._add(Static(beside("", "", Text(greeting(self._mode()), "bold"))))
+        self._draw(self.size.width)
 
     def ticked(self) -> None:
         """A `TalkView`'s."""
         if not self.is_running:
             return
         microphone = self.talk.microphone
-        you = "muted" if microphone.muted else meter(microphone.user_dbfs, METER_WIDTH, self._glyphs)
-        it = meter(microphone.reply_dbfs, METER_WIDTH, self._glyphs)
-        text = "" if self.talk.chosen.typed else f"you {you:<{METER_WIDTH}}  "
+        cells = METER_WIDTH if self.size.width >= WIDE else METER_WIDTH // 2
+        you = "muted" if microphone.muted else meter(microphone.user_dbfs, cells, self._glyphs)
+        it = meter(microphone.reply_dbfs, cells, self._glyphs)
+        text = "" if self.talk.chosen.typed else f"you {you:<{cells}}  "
         if self.talk.chosen.output is not None:
-            text += f"reply {it}  underruns {self.talk.devices.underruns}"
+            gaps = self.talk.devices.underruns
+            text += f"reply {it}" + (f"  underruns {gaps}" if gaps else "")
         self.query_one("#levels", Static).update(Text(text, no_wrap=True))
 
+    # --- drawing ---------------------------------------------------------------------------------------------------------
+
     def on_resize(self, event: events.Resize) -> None:
-        self._draw_head(event.size.width)
-        self._draw_keys()
-        self.call_after_refresh(self.figures_changed)
+        self._arrange(event.size.width, event.size.height)
 
-    def _draw_head(self, width: int | None = None) -> None:
-        state = self.talk.state
-        said = f"{self._glyphs.dot} {state} "
-        width = width or self.size.width
-        title = f" {self._title}"
-        space = max(0, width - len(said) - 1)
-        text = Text(f"{title[:space]:<{space}} ", no_wrap=True)
-        text.append(said, STATE_STYLES.get(state, "bold"))
-        self.query_one("#head", Static).update(text)
+    def _arrange(self, width: int, height: int) -> None:
+        """What is shown in a window of this size."""
+        small = width < LEAST[0] or height < LEAST[1]
+        was_small = self.screen.has_class("small")
+        self.screen.set_class(small, "small")
+        self.screen.set_class(height < LOW, "low")
+        self.screen.set_class(self._table if self._table is not None else height >= HIGH, "table")
+        said = too_small(width, height, typed=self.talk.chosen.typed)
+        self.query_one("#small", Static).update(Text(said))
+        if was_small and not small and self.screen.has_class("typing"):
+            self.query_one("#typed", Input).focus()
+        self._draw(width)
 
-    def _draw_keys(self) -> None:
-        text = Text(no_wrap=True)
-        for key, does in KEYS_TYPED if self.talk.chosen.typed else KEYS:
-            if key == "Space":
-                does = self._space()
-            elif key == "H" and self.talk.hands_free:
-                does = "use key"
-            elif key == "M" and self.talk.microphone.muted:
-                does = "unmute"
-            text.append(key, "bold reverse")
-            text.append(f" {does}  ")
-        self.query_one("#keys", Static).update(text)
-
-    def _space(self) -> str:
-        if self.talk.hands_free:
-            return "silence"
-        return "end turn" if self.talk.state == "you speak" else "talk"
+    def _draw(self, width: int) -> None:
+        """Everything but what is said."""
+        mode, partners, server = self._mode(), self.talk.partners, self.talk.chosen.server.name
+        state = "leaving" if self._leaving else self.talk.state
+        said = Text(f"{self._glyphs.dot} {state} ", STATE_STYLES.get(state, "bold"))
+        room = max(0, width - STATE_WIDTH - 2)
+        head = Text(f" {title(partners, server, room, self._glyphs)}")
+        self.query_one("#head", Static).update(ends(head, said, width, self._glyphs))
+        helping, typing = self.screen.has_class("helping"), self.screen.has_class("typing")
+        shown = HELP_KEYS if helping else TYPED_KEYS if mode.typed else TYPING_KEYS if typing else keys(mode)
+        self.query_one("#keys", Static).update(key_line(shown, max(1, width - 2), self._glyphs))
+        if helping:
+            lines = help_lines(mode, partners, server, max(1, width - 3), self._glyphs)
+            self.query_one("#explained", Static).update(Text("\n", no_wrap=True).join(lines))
+        self.figures_changed()
 
     # --- keys ------------------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """An `App`'s: without a microphone every letter belongs to the message; what is too small to be read obeys no letter but Q."""
+        letter = action in LETTERS or parameters == ("letter",)
+        leaves = action == "leave" and not self.talk.chosen.typed
+        if letter and (self.talk.chosen.typed or self.screen.has_class("small")):
+            return leaves
+        return True
 
     def action_key(self) -> None:
         self.talk.press_key()
@@ -257,27 +268,43 @@ class TalkScreen(App[BaseException | None]):
 
     def action_mute(self) -> None:
         self.talk.toggle_mute()
-        self._draw_keys()
+        self._draw(self.size.width)
 
     def action_hands_free(self) -> None:
         self.talk.toggle_hands_free()
-        self._draw_keys()
+        self._draw(self.size.width)
 
     def action_devices(self) -> None:
         self.talk.reopen_devices()
 
+    def action_figures(self, by: str) -> None:
+        self._table = not self.screen.has_class("table")
+        self.screen.remove_class("helping")
+        self._arrange(self.size.width, self.size.height)
+
+    def action_help(self, by: str) -> None:
+        self.screen.toggle_class("helping")
+        self._draw(self.size.width)
+
+    def action_scroll(self, by: int) -> None:
+        shown = self.query_one("#help", VerticalScroll) if self.screen.has_class("helping") else self._said
+        shown.scroll_relative(y=by * max(1, shown.size.height // 2), animate=False)
+
     def action_type(self) -> None:
-        typed = self.query_one("#typed", Input)
-        typed.add_class("shown")
-        typed.focus()
+        self.screen.remove_class("helping")
+        self.screen.add_class("typing")
+        self.query_one("#typed", Input).focus()
+        self._draw(self.size.width)
 
     async def action_back(self) -> None:
-        typed = self.query_one("#typed", Input)
-        if typed.has_class("shown") and not self.talk.chosen.typed:
-            typed.remove_class("shown")
+        if self.screen.has_class("helping"):
+            self.screen.remove_class("helping")
+        elif self.screen.has_class("typing") and not self.talk.chosen.typed:
+            self.screen.remove_class("typing")
             self.set_focus(None)
         else:
             self.talk.interrupt()
+        self._draw(self.size.width)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         text = event.value.strip()
@@ -287,5 +314,10 @@ class TalkScreen(App[BaseException | None]):
         if text:
             self.talk.say(text)
 
-    async def action_leave(self) -> None:
+    def action_leave(self, by: str) -> None:
+        if self._leaving and self._talking is not None:
+            self._talking.cancel()
+            return
+        self._leaving = True
+        self._draw(self.size.width)
         self.talk.stop()

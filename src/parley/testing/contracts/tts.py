@@ -15,6 +15,7 @@ from parley.engines.ports import (
     TTS,
     ClonesVoices,
     ConsentRecording,
+    DescribesVoices,
     EngineRefused,
     Fingerprinted,
     KnowsVoices,
@@ -304,6 +305,14 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
             )
         if isinstance(engine, VoicesByLanguage):
             assert engine.voice_in("", NO_LANGUAGE) is None
+
+    def test_a_voice_is_described_by_a_language_that_it_speaks(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        if not isinstance(engine, DescribesVoices):
+            return
+        for voice in engine.info.voices:
+            language = engine.describe_voice(voice).language
+            assert not language or engine.resolve_voice(voice, language), f"{voice!r} does not speak {language!r}"
 
     def test_a_declared_language_has_a_voice(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine

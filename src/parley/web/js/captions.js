@@ -1,11 +1,13 @@
 // Draws the transcript as a list of entries, touching only what has changed.
 //
-// Laws: text is only ever set as text, never as markup; the list follows its end unless the reader has scrolled away; a screen reader
+// Laws: text is only ever set as text (markup.js shows what a model marked); the list follows its end unless the reader has scrolled away; a screen reader
 // announces whole sentences once, not every word.
 
 import { element } from "./dom.js";
 import { Follower } from "./follower.js";
-import { heardLength, textOf } from "./transcript.js";
+import { plain, rendered } from "./markup.js";
+import { heardLength, heardText, textOf } from "./transcript.js";
+import { drawTrouble } from "./trouble.js";
 import { strip, waterfall } from "./waterfall.js";
 
 export class Captions {
@@ -25,21 +27,16 @@ export class Captions {
       this.empty.hidden = true;
     }
     DRAW[entry.kind](node, entry);
-    this.announce(entry);
+    if (entry.kind !== "note") drawTrouble(node, entry);
+    if (!entry.restored) this.announce(entry);
     this.end.follow();
   }
 
   remove(entry) {
     this.nodes.get(entry.id)?.remove();
     this.nodes.delete(entry.id);
+    for (const known of this.announced) if (known.startsWith(entry.id)) this.announced.delete(known);
     this.empty.hidden = this.nodes.size > 0;
-  }
-
-  clear() {
-    this.list.replaceChildren();
-    this.nodes.clear();
-    this.announced.clear();
-    this.empty.hidden = false;
   }
 
   /** The figures of a reply, below it: `entry` is the last of its entries. */
@@ -69,11 +66,12 @@ export class Captions {
 }
 
 const ANNOUNCE = {
-  user: (entry) => (entry.partial ? "" : entry.typed ? "" : `You: ${entry.text || "nothing that could be made out"}`),
+  user: (entry) => (entry.partial ? "" : entry.typed ? entry.failed : `You: ${entry.text || entry.failed || "nothing that could be made out"}`),
   assistant(entry) {
+    if (entry.failed) return `Parley: ${heardText(entry)} ${entry.failed}`;
     if (entry.state === "streaming" || (entry.state === "cut" && entry.kept === null)) return "";
-    if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${entry.kept}` : "Parley was cut off.";
-    return `Parley: ${textOf(entry)}`;
+    if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${plain(entry.kept)}` : "Parley was cut off.";
+    return `Parley: ${plain(textOf(entry))}`;
   },
   tool(entry) {
     if (entry.state !== "done" && entry.state !== "failed") return "";
@@ -87,13 +85,15 @@ const ANNOUNCE = {
 const DRAW = {
   user(node, entry) {
     const words = part(node, "You", entry.typed ? "typed" : "");
-    if (entry.failed) words.replaceChildren(element("span", { class: "nothing" }, entry.failed));
-    else if (entry.partial) {
+    node.dataset.sending = entry.sending;
+    if (entry.partial) {
       const text = entry.text.trimStart();
-      if (text) words.replaceChildren(element("span", { class: "partial" }, text), element("span", { class: "caret", "aria-hidden": "true" }));
+      const unstable = text ? entry.unstable : entry.unstable?.trimStart();
+      const heard = element("span", { class: "partial" }, text, ...(unstable ? [element("span", { class: "unstable" }, unstable)] : []));
+      if (text || unstable) words.replaceChildren(heard, element("span", { class: "caret", "aria-hidden": "true" }));
       else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
-    else words.replaceChildren(element("span", { class: "nothing" }, "I could not make that out."));
+    else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Something that was not understood." : "I could not make that out."));
     node.dataset.state = entry.partial ? "partial" : "final";
   },
 
@@ -102,18 +102,16 @@ const DRAW = {
     const heard = heardLength(entry);
     const drawn = `${entry.state} ${heard} ${text.length}`;
     node.dataset.state = entry.state;
+    node.dataset.withdrawn = entry.withdrawn;
     node.dataset.heard = heard;
     if (node.dataset.drawn === drawn) return;
     node.dataset.drawn = drawn;
     const words = part(node, "Parley");
-    const before = element("span", { class: "heard" }, text.slice(0, heard).trimStart());
-    const rest = text.slice(heard);
-    if (entry.state === "cut") {
-      const unheard = rest.trimStart();
-      words.replaceChildren(before, rest.slice(0, rest.length - unheard.length));
-      if (unheard) words.append(element("del", { title: "Not heard, and so not remembered" }, unheard));
-      if (!text.trim()) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
-    } else words.replaceChildren(before, element("span", { class: "ahead" }, rest));
+    const before = (nodes) => element("span", { class: "heard" }, ...nodes);
+    const ahead = (nodes) => element("span", { class: "ahead" }, ...nodes);
+    const struck = (nodes) => element("del", { title: "Not heard, and so not remembered" }, ...nodes);
+    if (entry.state === "cut" && !text.trim()) words.replaceChildren(...(entry.failed ? [] : [element("span", { class: "nothing" }, "was cut off before the first word.")]));
+    else words.replaceChildren(...rendered(text, heard, { before, after: entry.state === "cut" ? struck : ahead }));
   },
 
   tool(node, entry) {
@@ -135,7 +133,7 @@ function part(node, who, remark = "") {
   let words = node.querySelector(".words");
   if (!words) {
     const name = element("span", { class: "who" }, who);
-    if (remark) name.append(" ", element("span", { class: "typed" }, remark));
+    if (remark) name.append(" ", element("span", { class: "typed" }, remark, element("span", { class: "unsent" }, ", not sent yet")));
     words = element("div", { class: "words" });
     node.prepend(name, words);
   }

@@ -33,7 +33,7 @@ class Capture extends AudioWorkletProcessor {
     this.filled += 1;
     if (this.filled < FRAME) return;
     const { frame } = this;
-    this.port.postMessage({ pcm: frame, level: Math.sqrt(this.sum / FRAME) }, [frame.buffer]);
+    this.port.postMessage({ pcm: frame, level: Math.sqrt(this.sum / FRAME), at: currentTime }, [frame.buffer]);
     this.frame = new Int16Array(FRAME);
     this.filled = 0;
     this.sum = 0;

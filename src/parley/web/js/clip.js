@@ -3,6 +3,7 @@
 // Laws: the microphone is open only while the clip is recorded; a clip ends by itself after `seconds`.
 
 import { Microphone } from "./microphone.js";
+import { wav } from "./wav.js";
 
 const RATE = 24_000;
 
@@ -60,23 +61,4 @@ export class ClipRecorder extends EventTarget {
   emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-function wav(frames) {
-  const size = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const head = new DataView(new ArrayBuffer(44));
-  const text = (at, letters) => [...letters].forEach((letter, index) => head.setUint8(at + index, letter.charCodeAt(0)));
-  text(0, "RIFF");
-  head.setUint32(4, 36 + size, true);
-  text(8, "WAVEfmt ");
-  head.setUint32(16, 16, true);
-  head.setUint16(20, 1, true); // PCM
-  head.setUint16(22, 1, true); // one channel
-  head.setUint32(24, RATE, true);
-  head.setUint32(28, 2 * RATE, true);
-  head.setUint16(32, 2, true);
-  head.setUint16(34, 16, true);
-  text(36, "data");
-  head.setUint32(40, size, true);
-  return new Blob([head, ...frames], { type: "audio/wav" });
 }

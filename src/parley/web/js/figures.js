@@ -1,6 +1,6 @@
 // Where the time of each turn went: what the server knows of it and what only this page can know, on one clock.
 //
-// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"again", away, stages (turn-stages.js), totalMs, playedAt, tools, won, lost}; milliseconds from
+// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"retry"|"again", away, stages (turn-stages.js), totalMs, playedAt, tools, won, lost}; milliseconds from
 // the end of what the user said (the last voiced sample at the microphone; the release; the key). "again": a reply without a request.
 //
 // Laws: a reply that goes on from a tool's answer belongs to the turn that made the model call the tool, so the tool's time counts; the server's
@@ -23,6 +23,7 @@ export class Figures {
   reset(sessionId = "", byCall = false) {
     this.sessionId = sessionId;
     this.byCall = byCall;
+    this.since = performance.now(); // What was asked before waited for the session.
     this.positions = [];
     this.turns = new Map(); // by the id of each of their responses
     this.open = null; // a turn of the user that has no response yet
@@ -37,7 +38,7 @@ export class Figures {
 
   /** `at`: when the user asked, which may be long before it could be sent. */
   asked(kind, at = performance.now()) {
-    this.begin({ kind, askedAt: at, sentAt: performance.now(), endedAt: null });
+    this.begin({ kind, askedAt: at, sentAt: at < this.since ? performance.now() : at, endedAt: null });
   }
 
   turnEnded(item, endMs) {

@@ -11,15 +11,19 @@ export class Follower {
     this.list = list;
     this.following = true;
     let before = 0;
+    let shape = "";
     scroll.addEventListener("scroll", () => {
-      const nearEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
-      if (nearEnd) this.following = true;
-      else if (scroll.scrollTop < before - 1) this.following = false; // Only the reader scrolls upward.
-      before = scroll.scrollTop;
+      const { scrollHeight, scrollTop, clientHeight } = scroll;
+      if (scrollHeight - scrollTop - clientHeight < NEAR_END_PX) this.following = true;
+      else if (scrollTop < before - 1 && shape === `${scrollHeight} ${clientHeight}`) this.following = false; // The reader; else the layout.
+      before = scrollTop;
+      shape = `${scrollHeight} ${clientHeight}`;
       down.hidden = this.following || this.empty;
     }, { passive: true });
     down.addEventListener("click", () => this.follow(true));
-    new ResizeObserver(() => this.follow()).observe(scroll);
+    const watch = new ResizeObserver(() => this.follow());
+    watch.observe(scroll);
+    watch.observe(list);
   }
 
   get empty() {

@@ -5,6 +5,7 @@
 
 import { Alerts } from "./alerts.js";
 import { plainText } from "./clauses.js";
+import { copied, save } from "./copying.js";
 import { Dial } from "./dial.js";
 import { byId, element } from "./dom.js";
 import { Interpretation } from "./interpretation.js";
@@ -108,7 +109,7 @@ export class Interpreter extends EventTarget {
   microphoneLost(reason) {
     this.session.setMicrophone(null);
     const again = () => (this.session.active ? this.openMicrophone().catch((error) => this.microphoneLost(error.reason)) : this.start());
-    this.alerts.show("microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", again] }) });
+    this.alerts.show(reason === "insecure" ? "address" : "microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", again] }) });
     this.draw();
   }
 
@@ -161,7 +162,7 @@ export class Interpreter extends EventTarget {
       if (!this.listens) this.microphone.stop();
       this.draw();
     });
-    session.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "The server objects", text: detail.message, forMs: 9000 }));
+    session.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "Something went wrong", text: detail.message, forMs: 9000 }));
     session.addEventListener("lost", ({ detail }) => this.lost(detail));
     session.addEventListener("level", ({ detail }) => {
       if (detail.input !== undefined) dial.heard(detail.input);
@@ -197,8 +198,8 @@ export class Interpreter extends EventTarget {
     if (state.name === "waiting") {
       this.alerts.show("server", { ...serverTrouble(state.error), until: state.until, action: ["Try now", () => this.session.link.open(name)] });
     } else if (state.name === "open") this.alerts.clear("server");
-    const texts = { open: `Translating with ${name}`, connecting: "Connecting", waiting: "Waiting for the server", refused: "Not connected", closed: "Ready" };
-    this.status = { text: texts[state.name], state: state.name };
+    const texts = { open: "Translating", connecting: "Connecting", waiting: "Waiting for the server", refused: "Not connected", closed: "Ready" };
+    this.status = { text: texts[state.name], state: state.name, more: state.name === "open" ? ` with ${name}` : "" };
     this.dispatchEvent(new CustomEvent("status", { detail: this.status }));
   }
 
@@ -222,19 +223,13 @@ export class Interpreter extends EventTarget {
   // --- the text, to take along --------------------------------------------------------------------------------------------------------
 
   async copy() {
-    try {
-      await navigator.clipboard.writeText(plainText(this.session.clauses.rows));
+    if (await copied(plainText(this.session.clauses.rows))) {
       this.alerts.show("hint", { title: "Copied", text: "Both columns are in the clipboard.", forMs: 3000 });
-    } catch {
-      this.alerts.show("hint", { title: "Not copied", text: "This browser does not let the page write to the clipboard. Save the text instead.", forMs: 6000 });
-    }
+    } else this.alerts.show("hint", { title: "Not copied", text: "This browser does not let the page write to the clipboard. Save the text instead.", forMs: 6000 });
   }
 
   save() {
-    const url = URL.createObjectURL(new Blob([`${plainText(this.session.clauses.rows)}\n`], { type: "text/plain" }));
-    const link = element("a", { href: url, download: `translation-${this.session.target}.txt` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 0);
+    save(`translation-${this.session.target}.txt`, new Blob([`${plainText(this.session.clauses.rows)}\n`], { type: "text/plain" }));
   }
 
   clear() {
@@ -262,7 +257,8 @@ export class Interpreter extends EventTarget {
     this.dial.setPhase(drawn);
     byId("interpreter-mute").disabled = !this.listens;
     byId("interpreter-mute").setAttribute("aria-pressed", String(muted));
-    byId("interpreter-mute").setAttribute("aria-label", muted ? "Unmute the microphone" : "Mute the microphone");
+    byId("interpreter-mute").title = muted ? "Unmute the microphone" : "Mute the microphone";
+    byId("interpreter-mute").setAttribute("aria-label", byId("interpreter-mute").title);
     byId("no-translator").hidden = ready;
     byId("interpreter-start").hidden = !ready;
     if (!audible) this.meter.show(null, { open: "Listening", connecting: "Connecting", finishing: "Finishing", finished: "Finished" }[phase] ?? "Not started");

@@ -10,7 +10,7 @@
 // call is tried until the page asks for it (`tryCalls`). Does not know what the events mean.
 
 import { Call, CallFault, NoCalls } from "./call.js";
-import { askAtTheDoor, ServerError, socketPath, storedKey } from "./server.js";
+import { address, askAtTheDoor, ServerError, socketPath, storedKey } from "./server.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
@@ -98,7 +98,7 @@ export class Link extends EventTarget {
   dial() {
     const { model } = this;
     const key = storedKey();
-    const url = new URL(socketPath(this.kind), location.href);
+    const url = address(socketPath(this.kind));
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("model", model);
     const subprotocols = ["realtime", ...(key ? [`openai-insecure-api-key.${key}`] : [])];

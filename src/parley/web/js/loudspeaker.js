@@ -1,14 +1,16 @@
 // The loudspeaker: items of speech in, sound out, and an exact account of what was played.
 //
-// Laws: positions are 24 kHz samples of an item; `stop()` silences within 5 ms and then tells how far each item came.
+// Laws: positions are 24 kHz samples of an item; `stop()` silences within 15 ms and then tells how far each item came. Plays on the audio
+// thread (playback.worklet.js) where the browser gives one, and else by timed buffers (buffered-playback.js).
 
+import { BufferedPlayback } from "./buffered-playback.js";
 import { runningContext } from "./sound.js";
 
 export class Loudspeaker extends EventTarget {
   // Events (detail): started {item, at: performance time}, playing {item, played, level, at: performance time}, finished {item, played}, underrun {item}, silent.
   constructor() {
     super();
-    this.node = null;
+    this.player = null; // takes the messages of playback.worklet.js
     this.output = null;
     this.underruns = 0;
     this.sinkId = "";
@@ -28,16 +30,20 @@ export class Loudspeaker extends EventTarget {
     this.context = context;
     this.output = context.createGain();
     this.output.connect(context.destination);
-    const node = new AudioWorkletNode(context, "parley-playback", { numberOfInputs: 0, outputChannelCount: [1] });
-    node.port.onmessage = ({ data }) => this.onReport(data);
-    node.connect(this.output);
-    this.node = node;
-    this.waiting.splice(0).forEach((message) => node.port.postMessage(message));
+    this.player = context.audioWorklet ? this.onAudioThread() : new BufferedPlayback(context, this.output, (data) => this.onReport(data));
+    this.waiting.splice(0).forEach((message) => this.player.postMessage(message));
     if (this.sinkId) await this.useDevice(this.sinkId);
   }
 
+  onAudioThread() {
+    const node = new AudioWorkletNode(this.context, "parley-playback", { numberOfInputs: 0, outputChannelCount: [1] });
+    node.port.onmessage = ({ data }) => this.onReport(data);
+    node.connect(this.output);
+    return node.port;
+  }
+
   send(message) {
-    if (this.node) this.node.port.postMessage(message);
+    if (this.player) this.player.postMessage(message);
     else this.waiting.push(message);
   }
 
@@ -51,7 +57,7 @@ export class Loudspeaker extends EventTarget {
 
   /** Silence. Resolves to {item: samples played} of every item that was not played out. */
   stop() {
-    if (!this.node) {
+    if (!this.player) {
       const items = new Set(this.waiting.splice(0).map((message) => message.push ?? message.end));
       return Promise.resolve(Object.fromEntries([...items].map((item) => [item, 0])));
     }

@@ -5,15 +5,21 @@
 
 import { Alerts } from "./alerts.js";
 import { Captions } from "./captions.js";
+import { Conversation } from "./conversation.js";
+import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
 import { Interpreter } from "./interpreter.js";
+import { KeyBox } from "./key-box.js";
 import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
-import { pipelines, storedKey, storeKey } from "./server.js";
+import { canHear, lookAtAddress } from "./page-address.js";
+import { keepReadingOrder } from "./reading-order.js";
+import { served, storedKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
+import { showStatusLine } from "./status-line.js";
 import { drawLegend, drawStage } from "./stage.js";
 import { connectedWords, microphoneTrouble, serverTrouble } from "./states.js";
 import { Talk } from "./talk.js";
@@ -21,6 +27,7 @@ import { nextTheme, theme } from "./theme.js";
 import { TurnFigures } from "./turn-figures.js";
 import { Views } from "./views.js";
 import { VoicesPanel } from "./voices-panel.js";
+import { Visit } from "./visit.js";
 import { showWay } from "./way.js";
 
 const CONNECTION_NOTE = byId("connection-note").textContent;
@@ -30,9 +37,10 @@ class Page {
   constructor() {
     this.loudspeaker = new Loudspeaker();
     this.loudspeaker.sinkId = preferences.speaker;
-    this.talk = new Talk(this.loudspeaker);
+    this.conversation = new Conversation();
+    this.talk = new Talk(this.loudspeaker, this.conversation);
     this.talk.voice.sinkId = preferences.speaker;
-    this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
+    this.microphone = new Microphone((frame) => this.hear(frame), () => this.microphoneLost("lost"));
     this.settings = new SettingsPanel(this.loudspeaker);
     this.voices = new VoicesPanel();
     this.alerts = new Alerts(byId("alert"));
@@ -42,15 +50,20 @@ class Page {
     });
     this.interpreter = new Interpreter();
     this.views = new Views();
+    this.keyBox = new KeyBox([this.alerts, this.interpreter.alerts]);
     this.status = { text: "Ready", state: "closed" };
     this.starting = false;
     this.turns = new TurnFigures({ transcript: this.talk.transcript, captions: this.captions, dial: this.dial });
     this.watchTalk();
+    this.actions = new ConversationActions(this);
     this.watchViews();
     this.watchControls();
     new Keys(this);
+    this.visit = new Visit(this);
     byId("host").textContent = location.host;
+    keepReadingOrder();
     this.showTheme();
+    this.conversation.restore();
     this.draw();
     this.findServer(FIRST_LOOK_MS);
   }
@@ -81,7 +94,7 @@ class Page {
       this.showStatus();
       this.showWay();
     });
-    interpreter.addEventListener("locked", () => this.askForKey("That key does not open this server."));
+    interpreter.addEventListener("locked", () => this.askForKey());
     views.follow();
   }
 
@@ -98,7 +111,7 @@ class Page {
     return {
       m: () => !this.hold && talk.listening && this.setMuted(!talk.muted),
       h: () => this.setMode(this.hold ? "free" : "hold"),
-      n: () => this.startAnew(),
+      n: () => this.actions.startAnew(),
       "/": () => byId("message").focus(),
     };
   }
@@ -106,37 +119,35 @@ class Page {
   // --- the server ---------------------------------------------------------------------------------------------------------------------
 
   async findServer(retryMs) {
+    clearTimeout(this.looking);
     try {
-      const served = await pipelines();
-      this.settings.serve(served);
-      this.interpreter.serve(served);
+      this.visit.serve(await served(this.visit.asked));
       this.alerts.clear("server");
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
+      lookAtAddress(this.settings.model, [this.alerts, this.interpreter.alerts]);
+      if (this.talk.listening || this.talk.asking.waits) this.connect();
     } catch (error) {
-      if (error.code === "invalid_api_key") return this.askForKey(storedKey() ? "That key does not open this server." : "");
+      if (error.code === "invalid_api_key") return this.askForKey();
       this.linkText("Not connected", "refused");
       const again = () => this.findServer(Math.min(15_000, retryMs * 2));
+      clearTimeout(this.looking);
+      this.looking = setTimeout(again, retryMs);
       const alert = { ...serverTrouble(error), until: performance.now() + retryMs, action: ["Try now", again] };
-      this.alerts.show("server", { ...alert, whenDue: again });
-      this.interpreter.alerts.show("server", alert);
+      for (const { alerts } of [this, this.interpreter]) alerts.show("server", alert);
     }
     return undefined;
   }
 
   /** The voices of the server are others now. */
   async findVoices() {
-    this.settings.serve(await pipelines());
+    this.visit.serve(await served(this.visit.asked));
     this.voices.serve(this.settings.pipeline);
   }
 
-  askForKey(why) {
-    if (why) {
-      byId("key-why").textContent = why;
-      byId("key").value = "";
-    }
+  askForKey() {
     this.linkText("Locked", "refused");
-    if (!byId("key-box").open) byId("key-box").showModal();
+    this.keyBox.ask({ wrong: storedKey() !== "" });
   }
 
   connect() {
@@ -153,12 +164,12 @@ class Page {
         return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
       case "waiting": {
         const { title, text } = serverTrouble(state.error);
-        const lost = state.again ? "Your settings are kept; the conversation will start anew." : "";
+        const lost = state.again ? "The conversation goes on as soon as it is back." : "";
         this.alerts.show("server", { title, text: [text, lost].filter(Boolean).join(" "), until: state.until, action: ["Try now", () => this.talk.connect(this.settings.model)] });
         return this.linkText(state.again ? "Reconnecting" : "Waiting for the server", "waiting");
       }
       case "refused":
-        if (state.error.code === "invalid_api_key") return this.askForKey("That key does not open this server.");
+        if (state.error.code === "invalid_api_key") return this.askForKey();
         this.alerts.show("server", { ...serverTrouble(state.error), action: ["Try again", () => this.talk.connect(this.settings.model)] });
         return this.linkText("Not connected", "refused");
       default:
@@ -173,25 +184,22 @@ class Page {
     byId("connection-note").textContent = fallback ? `${fallback} The WebSocket is used.` : CONNECTION_NOTE;
   }
 
-  /** The pipeline and the voice that speak, and whether one listens. */
+  /** What speaks, in which voice, and whether one listens. */
   showConnected() {
     const { session, paused } = this.talk;
-    this.linkText(connectedWords({ model: session?.model || this.settings.model, voice: session?.audio?.output?.voice, paused }), paused ? "paused" : "open");
+    const { text, more } = connectedWords({ model: session?.model || this.settings.model, voice: session?.audio?.output?.voice, paused });
+    this.linkText(text, paused ? "paused" : "open", more);
   }
 
-  linkText(text, state) {
-    this.status = { text, state };
+  /** `more` is shown where there is room for it. */
+  linkText(text, state, more = "") {
+    this.status = { text, state, more };
     this.showStatus();
   }
 
   /** The link of the view that is shown; where the server was not found yet, that of the page. */
   showStatus() {
-    const { text, state } = this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status;
-    byId("link").dataset.state = state;
-    byId("anew").hidden = this.view !== this || this.talk.transcript.entries.size === 0;
-    if (byId("link-text").textContent === text) return;
-    byId("link-text").textContent = text;
-    byId("status").textContent = text;
+    showStatusLine(this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status);
   }
 
   // --- talking ------------------------------------------------------------------------------------------------------------------------
@@ -200,6 +208,7 @@ class Page {
   async start() {
     if (this.starting || this.talk.listening) return;
     this.starting = true;
+    this.visit.endTests();
     this.draw();
     this.connect();
     try {
@@ -213,6 +222,11 @@ class Page {
     this.draw();
   }
 
+  hear(frame) {
+    this.talk.hear(frame);
+    this.visit.hear(frame);
+  }
+
   async openMicrophone() {
     await this.microphone.start(microphoneOptions());
     this.talk.setMicrophone(this.microphone.track);
@@ -222,7 +236,7 @@ class Page {
   microphoneLost(reason) {
     this.talk.setMicrophone(null);
     this.talk.setListening(false);
-    this.alerts.show("microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
+    this.alerts.show(reason === "insecure" ? "address" : "microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
     this.draw();
   }
 
@@ -251,19 +265,10 @@ class Page {
 
   async say(text) {
     const at = performance.now(); // Connecting counts, too.
+    this.alerts.clear("microphone"); // The conversation goes on without it.
     this.connect();
     this.loudspeaker.open();
-    this.talk.type(text, at);
-  }
-
-  startAnew() {
-    this.talk.disconnect();
-    this.talk.link.tryCalls();
-    this.talk.transcript.entries.clear();
-    this.captions.clear();
-    this.turns.clear();
-    if (this.talk.listening) this.connect();
-    this.draw();
+    this.talk.asking.type(text, at);
   }
 
   setMuted(muted) {
@@ -290,7 +295,7 @@ class Page {
       this.draw();
     });
     talk.addEventListener("phase", () => this.draw());
-    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "The server objects", text: detail.message, forMs: 9000 }));
+    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "Something went wrong", text: detail.message, forMs: 9000 }));
     talk.addEventListener("level", ({ detail }) => {
       if (detail.input !== undefined && talk.listening && (!this.hold || talk.hold)) dial.heard(detail.input);
       if (detail.output !== undefined) dial.sounded(detail.output);
@@ -298,7 +303,7 @@ class Page {
     talk.addEventListener("turn", ({ detail }) => this.turns.show(detail));
     talk.transcript.addEventListener("entry", ({ detail }) => {
       captions.show(detail);
-      this.showStatus();
+      if (detail.restored && detail.figures) captions.figures(detail, detail.figures);
     });
     talk.transcript.addEventListener("gone", ({ detail }) => captions.remove(detail));
   }
@@ -330,7 +335,6 @@ class Page {
     byId("pause").addEventListener("click", () => this.rest());
     byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
     byId("quiet").addEventListener("click", () => this.interrupt());
-    byId("anew").addEventListener("click", () => this.startAnew());
     byId("theme").addEventListener("click", () => nextTheme());
     addEventListener("theme", () => this.showTheme());
     byId("settings-open").addEventListener("click", () => settings.open());
@@ -340,7 +344,7 @@ class Page {
     });
     this.voices.addEventListener("chosen", ({ detail }) => settings.chooseVoice(detail));
     this.voices.addEventListener("changed", () => this.findVoices());
-    byId("help").addEventListener("click", () => byId("shortcuts-box").showModal());
+    for (const id of ["help", "show-keys"]) byId(id).addEventListener("click", () => byId("shortcuts-box").showModal());
     this.watchHeart();
     this.watchForms();
   }
@@ -367,6 +371,7 @@ class Page {
   }
 
   watchForms() {
+    const { talk } = this;
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       const text = byId("message").value.trim();
@@ -374,15 +379,10 @@ class Page {
       byId("message").value = "";
       this.say(text);
     });
-    for (const suggestion of document.querySelectorAll(".try")) suggestion.addEventListener("click", () => this.say(suggestion.textContent));
-    byId("key-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      storeKey(byId("key").value.trim());
-      byId("key-box").close();
-      if (this.talk.link.state.name === "refused") this.talk.disconnect();
+    this.keyBox.addEventListener("given", () => {
+      if (talk.link.state.name === "refused") talk.disconnect();
       this.findServer(FIRST_LOOK_MS);
     });
-    byId("key-box").addEventListener("cancel", (event) => event.preventDefault());
   }
 
   // --- the picture --------------------------------------------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ class Page {
     const { talk, hold, starting } = this;
     const { phase, listening, paused, muted, connected } = talk;
     const responding = phase === "speaking" || talk.response !== null;
-    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding });
+    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear });
     this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
     drawLegend(this.dial.used);
     if (talk.link.state.name === "open") this.showConnected();

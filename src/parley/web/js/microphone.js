@@ -23,7 +23,7 @@ const REASONS = {
 };
 
 export class Microphone {
-  /** `onFrame({pcm, level})` for each 20 ms; `onLost()` when the device is unplugged or the permission withdrawn. */
+  /** `onFrame({pcm, level, at})` for each 20 ms, which ended at that performance time; `onLost()` when the device is unplugged or the permission withdrawn. */
   constructor(onFrame, onLost) {
     this.onFrame = onFrame;
     this.onLost = onLost;

@@ -18,12 +18,14 @@ const DEFAULTS = {
   eagerness: "auto",
   interruptible: true,
   tools: true,
+  toolServers: [], // {label, url, approval} of MCP servers (tool-servers.js)
   microphone: "",
   speaker: "",
   echoCancellation: true,
   noiseSuppression: true,
   connection: "automatic", // "automatic" | "webrtc" | "websocket"
   shortcuts: true,
+  recording: true, // whether the page keeps the sound of a conversation, for its download
 };
 
 function load() {
@@ -44,6 +46,11 @@ export const preferences = load();
 export function microphoneOptions() {
   const { microphone: deviceId, echoCancellation, noiseSuppression } = preferences;
   return { deviceId, echoCancellation, noiseSuppression };
+}
+
+/** Everything as it was at first, but for the MCP servers, which were not chosen but brought. */
+export function preferDefaults() {
+  prefer({ ...DEFAULTS, toolServers: preferences.toolServers });
 }
 
 export function prefer(changes) {

@@ -1,7 +1,8 @@
 // The reply as a call brings it: a stream that sounds by itself. The server says which response it belongs to, and this tells how long it has
 // sounded.
 //
-// Events (detail): started {response, at: performance time}, sounding {response, samples, level}, finished {response, samples}, silent.
+// Events (detail): started {response, at: performance time}, sounding {response, samples, level}, heard {pcm, at: when it ended}, finished {response, samples},
+// silent.
 //
 // Laws: positions are 24 kHz samples since the response began to sound, on this page's clock; `hush()` silences at once, until the next response
 // begins. Does not know items or words.
@@ -32,7 +33,7 @@ export class RemoteVoice extends EventTarget {
     this.element.muted = false;
     await this.useDevice(this.sinkId);
     this.element.play().catch(() => {}); // It begins with the user's next gesture.
-    const end = await measured(stream, ({ level }) => this.measured(level));
+    const end = await measured(stream, (frame) => this.measured(frame));
     if (this.element.srcObject === stream) this.unmeasure = end;
     else end();
   }
@@ -92,9 +93,11 @@ export class RemoteVoice extends EventTarget {
     return (bufferS + (context.outputLatency || context.baseLatency || 0)) * 1000;
   }
 
-  measured(level) {
+  measured({ pcm, level, at }) {
     this.frames += 1;
-    if (this.response === null || this.element.muted || this.frames % FRAMES_SHOWN !== 0) return;
+    if (this.response === null || this.element.muted) return;
+    this.emit("heard", { pcm, at });
+    if (this.frames % FRAMES_SHOWN !== 0) return;
     this.emit("sounding", { response: this.response, samples: this.samples, level });
   }
 

@@ -5,8 +5,19 @@
 
 import { fromBase64 } from "./pcm.js";
 
+export const CONFIGURE = "configure"; // The settings' event: what a refusal of them refers to.
+
 const ANSWER_COMES_MS = 500; // From a transcript to its response, which the server begins at once or not at all.
-const QUIET_ERRORS = new Set(["response_cancel_not_active", "conversation_already_has_active_response"]);
+const QUIET_ERRORS = new Set(["response_cancel_not_active", "conversation_already_has_active_response", "item_delete_invalid_item_id"]);
+
+/** What a response's end says to a reader, where it did not end well; whether it may be asked for again. */
+function troubleOf({ status, status_details: details, output }) {
+  const message = details?.error?.message ?? "";
+  if (status === "failed") return [output?.length > 0 ? `The reply broke off. ${message}` : `No reply came. ${message}`, true];
+  if (status !== "incomplete") return null;
+  if (details?.reason === "content_filter") return ["The server does not say the rest.", false];
+  return ["The reply was too long and ends here.", false];
+}
 
 function argued({ item_id: item, delta }) {
   const entry = this.transcript.entries.get(item);
@@ -24,24 +35,25 @@ export const HANDLERS = {
 
   "session.updated"({ session }) {
     this.session = session;
-    this.configured = true;
     this.emit("session", session);
-    const early = this.early.splice(0);
-    if (session.audio.input.turn_detection !== null) early.forEach(({ pcm, at }) => this.append(pcm, at));
-    this.speak();
-    this.queued.splice(0).forEach(({ text, at }) => this.type(text, at));
+    if (!this.configured) this.continuation.begin(session);
     this.settle();
   },
 
-  "input_audio_buffer.speech_started"({ item_id: item }) {
+  "conversation.item.done"({ item }) {
+    this.asking.confirmed(item);
+  },
+
+  "input_audio_buffer.speech_started"({ item_id: item, audio_start_ms: startMs }) {
     this.speaking = true;
     this.awaiting = false;
     if (this.session.audio.input.turn_detection?.interrupt_response) this.hush();
-    this.transcript.user(item);
+    this.transcript.user(item, { startMs });
     this.settle();
   },
 
   "input_audio_buffer.speech_stopped"({ item_id: item, audio_end_ms: endMs }) {
+    this.transcript.user(item, { endMs });
     this.speaking = false;
     this.awaiting = this.session.audio.input.turn_detection?.create_response ?? false;
     this.figures.turnEnded(item, endMs);
@@ -57,6 +69,11 @@ export const HANDLERS = {
     this.transcript.heardWords(item, delta);
   },
 
+  // Parley's own, which `configure` asks for.
+  "parley.input_transcript.unstable"({ item_id: item, text }) {
+    this.transcript.maybeWords(item, text);
+  },
+
   "conversation.item.input_audio_transcription.completed"({ item_id: item, transcript }) {
     this.transcript.user(item, { text: transcript.trim(), partial: false });
     this.figures.transcribed(item);
@@ -69,7 +86,7 @@ export const HANDLERS = {
 
   "conversation.item.input_audio_transcription.failed"({ item_id: item, error }) {
     this.awaiting = false;
-    this.transcript.user(item, { partial: false, failed: error.message ?? "The words could not be recognised." });
+    this.transcript.user(item, { partial: false, failed: error.message || "The words could not be recognised.", retry: "words" });
   },
 
   "response.created"({ response }) {
@@ -83,8 +100,9 @@ export const HANDLERS = {
 
   "response.output_item.added"({ item, response_id: response }) {
     if (item.type === "message") this.transcript.assistant(item.id, response).session = this.session.id;
+    if (response === this.stopped) this.hush();
     if (item.type === "function_call" || item.type === "mcp_call") {
-      this.transcript.add({ id: item.id, kind: "tool", name: item.name, args: "", output: "", state: "writing", ms: 0 });
+      this.transcript.add({ id: item.id, kind: "tool", callId: item.call_id ?? item.id, name: item.name, args: "", output: "", state: "writing", ms: 0 });
     }
   },
 
@@ -98,6 +116,7 @@ export const HANDLERS = {
     if (entry.state === "cut") return;
     const pcm = fromBase64(delta);
     this.transcript.sounded(item, response, pcm.length);
+    this.heard.received(item, pcm);
     this.loudspeaker.play(item, pcm);
   },
 
@@ -141,9 +160,8 @@ export const HANDLERS = {
   "response.done"({ response }) {
     if (response.conversation_id === null) return;
     if (this.response === response.id) this.response = null;
-    if (response.status === "failed") {
-      this.emit("fault", { message: response.status_details?.error?.message ?? "The reply failed.", param: "" });
-    }
+    const trouble = troubleOf(response);
+    if (trouble) this.transcript.failed(response.id, ...trouble);
     this.figures.done(response.id);
     if (this.toAnswer === response.id) {
       this.toAnswer = null;
@@ -159,9 +177,12 @@ export const HANDLERS = {
 
   "conversation.item.retrieved"({ item }) {
     if (item.role === "assistant") this.transcript.kept(item.id, item.content[0]?.transcript ?? "");
+    else this.asking.retrieved(item);
   },
 
   error({ error }) {
+    if (this.asking.refused(error)) return;
+    if (error.event_id === CONFIGURE && !this.configured) this.continuation.begin(this.session); // It goes on as the server has it.
     const truncated = this.truncations.get(error.event_id);
     if (truncated !== undefined) {
       // It holds less than we played, or it is gone; either way the server knows what it kept.

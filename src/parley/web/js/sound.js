@@ -5,13 +5,15 @@
 const WIRE_RATE = 24_000;
 
 let context = null;
+let modules = null; // resolves once it has them
 
 /** The context, running. Call it from a gesture the first time. */
 export async function runningContext() {
   if (context === null) {
     context = makeContext();
-    await Promise.all([module("capture"), module("playback")]);
+    if (context.audioWorklet) modules = Promise.all([module("capture"), module("playback")]); // Only https and localhost have it.
   }
+  await modules;
   if (context.state !== "running") await context.resume();
   return context;
 }
@@ -25,11 +27,11 @@ function makeContext() {
   }
 }
 
-function module(name, target = context) {
+async function module(name, target = context) {
   return target.audioWorklet.addModule(new URL(`./${name}.worklet.js`, import.meta.url));
 }
 
-/** What comes from the stream, as 20 ms of PCM and their loudness (capture.worklet.js); resolves to what ends it. */
+/** What comes from the stream, as 20 ms of PCM, their loudness and when they ended (capture.worklet.js); resolves to what ends it. */
 export async function measured(stream, onFrame) {
   let own = await runningContext();
   let source;
@@ -40,7 +42,7 @@ export async function measured(stream, onFrame) {
     source = own.createMediaStreamSource(stream);
   }
   const capture = new AudioWorkletNode(own, "parley-capture", { numberOfOutputs: 0 });
-  capture.port.onmessage = ({ data }) => onFrame(data);
+  capture.port.onmessage = ({ data: { pcm, level, at } }) => onFrame({ pcm, level, at: performance.now() + (at - own.currentTime) * 1000 });
   source.connect(capture);
   return () => {
     source.disconnect();

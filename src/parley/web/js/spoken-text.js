@@ -20,7 +20,7 @@ export class SpokenText {
   /** The response has sounded for so many samples. */
   heard(response, samples) {
     let left = samples;
-    for (const entry of this.entries(response)) {
+    for (const entry of this.transcript.repliesOf(response)) {
       if (entry.state === "cut") return;
       this.transcript.played(entry.id, Math.max(0, Math.min(left, entry.received - 1)));
       left -= entry.received;
@@ -31,15 +31,11 @@ export class SpokenText {
   /** The response was heard to its end, which took so many samples. */
   finished(response, samples) {
     let characters = 0;
-    for (const entry of this.entries(response)) {
+    for (const entry of this.transcript.repliesOf(response)) {
       characters += entry.pieces.reduce((sum, { text }) => sum + text.length, 0);
       if (entry.kept !== null) continue;
       this.transcript.changed(Object.assign(entry, { state: "done", played: entry.received }));
     }
     if (characters >= ENOUGH) this.perCharacter = samples / characters;
-  }
-
-  entries(response) {
-    return [...this.transcript.entries.values()].filter((entry) => entry.kind === "assistant" && entry.responseId === response);
   }
 }

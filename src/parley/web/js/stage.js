@@ -21,6 +21,7 @@ export function drawStage(now) {
   byId("mute").disabled = !listening || hold;
   byId("mute").setAttribute("aria-pressed", String(muted));
   byId("mute").setAttribute("aria-label", muted ? "Unmute the microphone" : "Mute the microphone");
+  byId("mute").title = muted ? "Unmute the microphone (M)" : "Mute the microphone (M)";
   byId("quiet").disabled = !responding;
   for (const radio of document.getElementsByName("mode")) radio.checked = (radio.value === "hold") === hold;
 }

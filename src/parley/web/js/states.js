@@ -2,29 +2,29 @@
 
 const MICROPHONE = {
   denied: ["The microphone is blocked", "This browser does not let the page use it. Allow the microphone beside the address, then try again."],
-  absent: ["No microphone was found", "Plug one in, or choose another in the settings."],
+  absent: ["No microphone was found", "Plug one in, then try again."],
   busy: ["The microphone is taken", "Another program holds it. Close that one, then try again."],
-  insecure: ["A microphone needs https or localhost", "Browsers hand out the microphone only there. Open this page as https://, or through a tunnel to localhost."],
+  insecure: ["You can type here, but not talk", `Browsers give the microphone only to \`https://\` addresses and to the machine itself. Ask whoever runs this server for its https address; or, from a computer, run \`ssh -L 8765:localhost:${location.port || 80} ${location.hostname}\` and open \`http://localhost:8765\`.`],
   broken: ["The microphone could not be opened", "Unplug it and plug it in again, or choose another in the settings."],
   lost: ["The microphone is gone", "It was unplugged, or the permission was withdrawn."],
 };
 
-const TYPING = new Set(["denied", "absent", "insecure"]); // Where a conversation can go on without a microphone.
+const TYPING = new Set(["denied", "absent"]); // Where a conversation can go on without a microphone.
 
 const SERVER = {
-  unreachable: ["The server does not answer", "Start it with `parley serve`, or look whether this machine is online."],
+  unreachable: ["The server does not answer", "Start it with `parley serve`, or check that this device is online."],
   lost: ["The connection broke", ""],
   restarting: ["The server is restarting", ""],
-  busy: ["The server is busy", "All its sessions are taken."],
-  session_limit_reached: ["The server is full", "All its sessions are taken."],
-  server_overloaded: ["The server is at its limit", "It accepts no new session until the load falls."],
+  busy: ["The server is busy", "All its places are taken."],
+  session_limit_reached: ["The server is full", "All its places are taken."],
+  server_overloaded: ["The server is at its limit", "It takes nobody new until it has less to do."],
   server_shutting_down: ["The server is restarting", ""],
-  origin_not_allowed: ["This address is not on the server's list", ""],
-  model_not_found: ["That pipeline is not served", "Choose another in the settings."],
-  translation_not_available: ["That pipeline cannot translate", ""],
-  session_expired: ["The conversation has reached its longest duration", "Start a new one whenever you like."],
+  origin_not_allowed: ["This server does not take this address", ""],
+  model_not_found: ["That assistant is not there any more", "Choose another in the settings."],
+  translation_not_available: ["That one cannot translate", ""],
+  session_expired: ["The session has reached its longest duration", "The conversation goes on in a new one when you try again."],
   no_call: ["No call could be made", ""],
-  internal_error: ["The server had an internal error", "Its log tells more."],
+  internal_error: ["The server had an internal error", "Its log says more."],
 };
 
 /** {title, text} for a `MicrophoneError`'s reason; `typing`: whether the user can write instead. */
@@ -40,10 +40,11 @@ export function serverTrouble(error) {
 }
 
 /**
- * What the dial says: [state, hint], by phase and mode. `paused`: the microphone was open before and is not now. What goes on is said whether or not
- * it listens; how to take part in it, only as it can be done.
+ * What the dial says: [state, hint], by phase and mode. `paused`: the microphone was open before and is not now; `deaf`: there can be none. What
+ * goes on is said whether or not it listens; how to take part in it, only as it can be done.
  */
-export function dialWords({ phase, listening, paused, hold, muted, held, starting, connected }) {
+export function dialWords({ phase, listening, paused, hold, muted, held, starting, connected, deaf }) {
+  if (deaf && phase === "idle") return ["Type", "this address has no microphone"];
   if (starting) return ["One moment", ""];
   if (held) return ["Listening", "let go when you are done"];
   if (phase === "hearing") return ["Listening", "go on"];
@@ -57,10 +58,10 @@ export function dialWords({ phase, listening, paused, hold, muted, held, startin
   return hold ? ["Hold", "to talk"] : ["Your turn", "just speak"];
 }
 
-/** What the header says of an open connection. */
+/** What the header says of an open connection: {text, more}, of which `more` is shown where there is room. */
 export function connectedWords({ model, voice, paused }) {
-  const connection = `onnected to ${model || "the server"}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
-  return paused ? `Paused, c${connection}` : `C${connection}`;
+  const what = `${model || "the server"}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
+  return paused ? { text: "Paused", more: `, connected to ${what}` } : { text: "Connected", more: ` to ${what}` };
 }
 
 /** What the interpreter's dial says: [state, hint], by its phase. */

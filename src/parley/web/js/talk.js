@@ -1,21 +1,26 @@
-// One conversation: what the microphone hears goes to the server, what the server says is played, shown and, when cut off, accounted for.
+// A conversation with the server: what the microphone hears goes to it, what it says is played, shown and, when cut off, accounted for.
 //
 // Events: "state" (link state), "phase" ("idle"|"listening"|"hearing"|"thinking"|"speaking"), "session" (effective session),
-// "level" {input}|{output}, "fault" {message, param}, "turn" (see figures.js), "notice" {text}.
+// "level" {input}|{output}, "fault" {message, param}, "turn" (see figures.js).
 //
-// Laws: only GA events go over the wire; the server's settings count, not what was asked for; a reply that is stopped is silent at once
+// Laws: only GA events are sent, and one of Parley's own is asked for (live words); the server's settings count, not what was asked for; a reply that is stopped is silent at once
 // and then truncated to the millisecond played. Over a call it is the server that plays, counts and truncates; what is shown as heard
-// meanwhile is reckoned (spoken-text.js). Does not know the page.
+// meanwhile is reckoned (spoken-text.js). Sessions come and go beneath one conversation (going-on.js): a new one is told what was said before
+// it is asked anything. Does not know the page.
 
+import { Asking } from "./asking.js";
+import { Continuation } from "./continuation.js";
 import { Figures } from "./figures.js";
+import { HeardSound } from "./heard-sound.js";
 import { Link } from "./link.js";
 import { toBase64 } from "./pcm.js";
 import { preferences, turnDetection } from "./preferences.js";
 import { RemoteVoice } from "./remote-voice.js";
-import { HANDLERS } from "./server-events.js";
+import { CONFIGURE, HANDLERS } from "./server-events.js";
 import { SpokenText } from "./spoken-text.js";
+import { toolServers } from "./tool-servers.js";
 import * as tools from "./tools.js";
-import { milliseconds, Transcript } from "./transcript.js";
+import { milliseconds, newId } from "./transcript.js";
 
 const PREROLL_FRAMES = 10; // 200 ms: who presses a key speaks at once, and the first sound must not be lost.
 const EARLY_FRAMES = 150; // 3 s: who presses Start speaks at once, while the connection is still being made.
@@ -24,10 +29,14 @@ const SHORTEST_HOLD_MS = 250; // Less was a slip; the server refuses less than 1
 const MUTED_TAIL_FRAMES = 450; // 9 s of silence after muting: a turn under way ends by itself, however patient the detector.
 
 export class Talk extends EventTarget {
-  constructor(loudspeaker) {
+  constructor(loudspeaker, conversation) {
     super();
     this.loudspeaker = loudspeaker;
-    this.transcript = new Transcript();
+    this.conversation = conversation;
+    this.transcript = conversation.transcript;
+    this.continuation = new Continuation(this);
+    this.asking = new Asking(this);
+    this.heard = new HeardSound((pcm, at) => this.record("assistant", pcm, at));
     this.figures = new Figures((turn) => this.emit("turn", turn));
     this.link = new Link({ way: () => preferences.connection });
     this.link.addEventListener("stream", ({ detail }) => this.voice.attach(detail.stream, detail.receiver));
@@ -35,11 +44,12 @@ export class Talk extends EventTarget {
     this.link.addEventListener("event", ({ detail }) => this.take(detail));
     loudspeaker.addEventListener("started", ({ detail }) => this.begun(detail));
     loudspeaker.addEventListener("playing", ({ detail }) => this.playing(detail));
-    loudspeaker.addEventListener("finished", ({ detail }) => this.transcript.played(detail.item, detail.played));
+    loudspeaker.addEventListener("finished", ({ detail }) => this.played(detail));
     loudspeaker.addEventListener("silent", () => this.silent());
     this.voice = new RemoteVoice();
     this.voice.addEventListener("started", ({ detail }) => this.figures.played(detail.response, detail.at));
     this.voice.addEventListener("sounding", ({ detail }) => this.sounding(detail));
+    this.voice.addEventListener("heard", ({ detail }) => this.record("assistant", detail.pcm, detail.at));
     this.voice.addEventListener("finished", ({ detail }) => this.spoken.finished(detail.response, detail.samples));
     this.voice.addEventListener("silent", () => this.silent());
     this.spoken = new SpokenText(this.transcript);
@@ -49,7 +59,6 @@ export class Talk extends EventTarget {
     this.muted = false;
     this.listening = false;
     this.listened = false; // in this conversation
-    this.queued = []; // typed before there was a session
     this.early = []; // said before there was one
     this.reset();
   }
@@ -57,11 +66,12 @@ export class Talk extends EventTarget {
   /** All that belongs to one session of the server. */
   reset() {
     this.response = null;
+    this.stopped = null;
     this.speaking = false;
     this.audible = false;
     this.hold = null;
     this.preroll = [];
-    this.configured = false; // whether the server has taken our settings
+    this.configured = false; // whether the server has taken our settings, and what was said before
     this.tail = 0;
     this.sentSamples = 0;
     this.answers = 0;
@@ -70,6 +80,7 @@ export class Talk extends EventTarget {
     this.session = null;
     this.awaiting = false;
     this.toAnswer = null;
+    this.asking.reset();
     this.spokenBy = null; // the microphone's track that a call sends
     this.figures.reset();
     this.voice.detach();
@@ -90,37 +101,46 @@ export class Talk extends EventTarget {
     return !this.listening && (this.listened || [...this.transcript.entries.values()].some(({ kind, typed }) => kind === "user" && !typed));
   }
 
+  /** Whether it may be asked something: it has our settings, and knows what was said before. */
+  get askable() {
+    return this.connected && this.configured;
+  }
+
   /** Whether the audio goes by a call: as media, played and counted by the server. */
   get byCall() {
     return this.link.call !== null;
   }
 
+  /** Whether an answer is on its way. */
+  get expecting() {
+    return this.response !== null || this.answers > 0 || this.awaiting || this.toAnswer !== null;
+  }
+
+  /** Ends the session; the next one has nothing to go on from but the transcript. */
   disconnect() {
     this.listened = this.listening;
-    this.queued = [];
+    this.heard.clear();
     this.link.close();
+    this.continuation.forget();
   }
 
   linked(state) {
     if (state.name !== "open") {
-      if (this.session !== null) this.abandon();
+      if (this.session !== null) this.continuation.ended({ lost: state.name === "waiting" || state.name === "refused" });
       this.reset();
     }
     this.emit("state", state);
     this.settle();
   }
 
-  /** The session is gone: whatever it was saying ends here. */
-  abandon() {
-    const cut = this.transcript.unfinished();
-    this.loudspeaker.stop().then((played) => cut.forEach((entry) => this.transcript.cut(entry, played[entry.id] ?? entry.played)));
-    for (const entry of this.transcript.entries.values()) {
-      if (entry.kind === "user" && entry.partial) {
-        if (entry.text) this.transcript.user(entry.id, { partial: false });
-        else this.transcript.forget(entry.id);
-      }
-    }
-    this.transcript.add({ id: `note-${performance.now()}`, kind: "note", text: "The conversation ended here. The server remembers nothing from above." });
+  /** The server has our settings, and what was said before: now it can be asked. */
+  ready() {
+    this.configured = true;
+    const early = this.early.splice(0);
+    if (this.session.audio.input.turn_detection !== null) early.forEach(({ pcm, at }) => this.append(pcm, at));
+    this.speak();
+    this.asking.deliver();
+    this.settle();
   }
 
   send(type, fields = {}) {
@@ -133,11 +153,14 @@ export class Talk extends EventTarget {
   configure() {
     if (!this.connected) return;
     const { voice, speed, instructions, tools: withTools } = preferences;
+    const own = withTools ? tools.declarations : [];
     this.send("session.update", {
+      event_id: CONFIGURE,
       session: {
         type: "realtime",
+        include: ["parley.unstable_words"],
         ...(instructions !== null && { instructions }),
-        tools: withTools ? tools.declarations : [],
+        tools: [...own, ...toolServers.declarations(own.length)],
         audio: {
           input: { transcription: {}, turn_detection: turnDetection() },
           output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },
@@ -153,10 +176,10 @@ export class Talk extends EventTarget {
   // --- the user's side ----------------------------------------------------------------------------------------------------------------
 
   /** A frame of the microphone. */
-  hear({ pcm, level }) {
+  hear({ pcm, level, at }) {
     this.emit("level", { input: this.muted ? 0 : level });
     if (!this.listening) return;
-    const at = performance.now();
+    if (preferences.turns === "hold" ? this.hold : !this.muted) this.record("user", pcm, at);
     if (!this.configured) {
       if (!this.muted && this.early.push({ pcm, at }) > EARLY_FRAMES) this.early.shift();
       return;
@@ -227,7 +250,7 @@ export class Talk extends EventTarget {
   }
 
   get holdable() {
-    return this.connected && this.configured && this.listening && this.session.audio.input.turn_detection === null;
+    return this.askable && this.listening && this.session.audio.input.turn_detection === null;
   }
 
   press() {
@@ -267,20 +290,6 @@ export class Talk extends EventTarget {
     if (this.hold === null) this.speak();
   }
 
-  /** A typed message. Where no session is open yet, it is sent as soon as there is one. */
-  type(text, at = performance.now()) {
-    if (!this.connected) {
-      this.queued.push({ text, at });
-      return;
-    }
-    this.interrupt();
-    this.figures.asked("typed", at);
-    const id = `item_${crypto.getRandomValues(new Uint32Array(2)).join("")}`.slice(0, 32);
-    this.transcript.user(id, { text, partial: false, typed: true });
-    this.send("conversation.item.create", { item: { id, type: "message", role: "user", content: [{ type: "input_text", text }] } });
-    this.answer();
-  }
-
   answer() {
     this.answers += 1;
     this.send("response.create");
@@ -292,6 +301,7 @@ export class Talk extends EventTarget {
   /** The user wants it to be quiet. */
   interrupt() {
     if (this.response !== null) this.send("response.cancel");
+    this.stopped = this.response; // What it has already sent is on its way.
     if (this.byCall && this.audible) this.send("output_audio_buffer.clear");
     this.hush();
   }
@@ -303,10 +313,11 @@ export class Talk extends EventTarget {
     if (cut.length === 0) return;
     cut.forEach((entry) => this.transcript.cut(entry, entry.played));
     if (this.byCall) return;
-    const played = await this.loudspeaker.stop();
+    const played = await this.silence();
     for (const entry of cut) {
       const samples = Math.min(entry.received, played[entry.id] ?? 0);
       this.transcript.cut(entry, samples);
+      if (entry.withdrawn) continue; // The server no longer has it.
       this.serial += 1;
       const eventId = `truncate_${this.serial}`;
       this.truncations.set(eventId, entry.id);
@@ -316,9 +327,22 @@ export class Talk extends EventTarget {
     }
   }
 
+  /** Silence. Resolves to {item: samples played} of every item that was not played out. */
+  async silence() {
+    const played = await this.loudspeaker.stop();
+    for (const [item, samples] of Object.entries(played)) this.heard.finished(item, samples);
+    return played;
+  }
+
+  /** Sound of a side of the conversation, for its recording. */
+  record(side, pcm, at) {
+    if (preferences.recording) this.conversation.recording.add(side, pcm, at);
+  }
+
   // --- the server's events ------------------------------------------------------------------------------------------------------------
 
   take(event) {
+    if (this.continuation.take(event)) return;
     const handler = HANDLERS[event.type];
     if (handler) handler.call(this, event);
   }
@@ -330,8 +354,14 @@ export class Talk extends EventTarget {
     this.settle();
   }
 
-  playing({ item, played, level }) {
+  playing({ item, played, level, at }) {
     this.emit("level", { output: level });
+    this.heard.played(item, played, at);
+    this.transcript.played(item, played);
+  }
+
+  played({ item, played }) {
+    this.heard.finished(item, played);
     this.transcript.played(item, played);
   }
 

@@ -19,3 +19,12 @@ export function chooseTheme(chosen) {
 export function nextTheme() {
   return chooseTheme(CHOICES[(CHOICES.indexOf(theme()) + 1) % CHOICES.length]);
 }
+
+/** The browser's own frame takes the colour of the page. */
+function colourFrame() {
+  document.getElementById("theme-color").content = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
+}
+
+addEventListener("theme", colourFrame);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colourFrame);
+addEventListener("load", colourFrame);

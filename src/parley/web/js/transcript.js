@@ -1,12 +1,18 @@
 // What both sides said, as far as it is known, made from the server's events and from what was played.
 //
-// Entries: {id, kind: "user", text, partial, typed, failed}
-//          {id, kind: "assistant", pieces: [{text, from}], received, played, state: "streaming"|"done"|"cut", kept, responseId, failed}
-//          {id, kind: "tool", name, args, output, state: "writing"|"running"|"done"|"failed", ms}
+// Entries, each with `at` (when it began: milliseconds since 1970):
+//          {id, kind: "user", text, unstable, partial, typed, sending: ""|"waiting"|"sent", failed, retry}
+//          {id, kind: "assistant", pieces: [{text, from}], received, played, state: "streaming"|"done"|"cut", kept, responseId, failed, retry,
+//           withdrawn, figures}
+//          {id, kind: "tool", callId, name, args, output, state: "writing"|"running"|"done"|"failed", ms}
 //          {id, kind: "note", text}
+// `unstable`: words behind `text` that may still change. `sending`: a typed message that the server has not confirmed. `failed`: what went
+// wrong, in a sentence; `retry`: what may be tried again, "answer", "words", "send" or "". `withdrawn`: another reply took its place.
+// `restored`: it was there before, and nobody is told of it again.
 //
-// Laws: pure (no sound, no socket, no page); an entry is announced by the event "entry" whenever it has changed; words that were cut off
-// stay and are marked, with the server's word on which were kept over our own reckoning.
+// Laws: pure (no sound, no socket, no page); an entry is announced by the event "entry" whenever it has changed, and never after it has left;
+// words that were cut off stay and are marked, with the server's word on which were kept over our own reckoning; what failed can be tried
+// again until the next thing is said.
 
 const SAMPLES_PER_MS = 24;
 
@@ -17,19 +23,31 @@ export class Transcript extends EventTarget {
   }
 
   changed(entry) {
-    this.dispatchEvent(new CustomEvent("entry", { detail: entry }));
+    if (this.entries.get(entry.id) === entry) this.dispatchEvent(new CustomEvent("entry", { detail: entry }));
     return entry;
   }
 
   add(entry) {
+    entry.at ??= Date.now();
     this.entries.set(entry.id, entry);
     return this.changed(entry);
+  }
+
+  /** A line of the page's own between the entries. */
+  note(text) {
+    return this.add({ id: `note_${newId()}`, kind: "note", text });
   }
 
   user(id, fields = {}) {
     const known = this.entries.get(id);
     if (known) return this.changed(Object.assign(known, fields));
-    return this.add({ id, kind: "user", text: "", partial: true, typed: false, failed: "", ...fields });
+    this.closeRetries();
+    return this.add({ id, kind: "user", text: "", partial: true, typed: false, sending: "", failed: "", retry: "", ...fields });
+  }
+
+  /** Something new is said: what failed before stays as it is. */
+  closeRetries() {
+    for (const entry of this.entries.values()) if (entry.retry && entry.retry !== "send") this.changed(Object.assign(entry, { retry: "" }));
   }
 
   /** Someone spoke and nothing came of it. */
@@ -40,16 +58,34 @@ export class Transcript extends EventTarget {
     this.dispatchEvent(new CustomEvent("gone", { detail: entry }));
   }
 
+  /** Empties it, and answers what was in it. */
+  clear() {
+    const entries = [...this.entries.values()];
+    this.entries.clear();
+    for (const entry of entries) this.dispatchEvent(new CustomEvent("gone", { detail: entry }));
+    return entries;
+  }
+
+  /** Entries that were here before, in their order. */
+  restore(entries) {
+    for (const entry of entries) this.add(Object.assign(entry, { restored: true }));
+  }
+
   heardWords(id, delta) {
     const entry = this.user(id);
-    return this.user(id, { text: entry.text + delta });
+    return this.user(id, { text: entry.text + delta, unstable: "" });
+  }
+
+  /** What else has been heard of it, and may still change. */
+  maybeWords(id, unstable) {
+    if (this.user(id).partial) this.user(id, { unstable });
   }
 
   assistant(id, responseId) {
     const known = this.entries.get(id);
     if (known) return known;
     return this.add({
-      id, kind: "assistant", pieces: [], received: 0, played: 0, state: "streaming", kept: null, responseId, failed: "",
+      id, kind: "assistant", pieces: [], received: 0, played: 0, state: "streaming", kept: null, responseId, failed: "", retry: "", withdrawn: false, figures: null,
     });
   }
 
@@ -88,16 +124,58 @@ export class Transcript extends EventTarget {
     this.changed(entry);
   }
 
+  /** The response did not end well. `retry`: whether it may be asked for again. */
+  failed(responseId, reason, retry) {
+    const entry = this.repliesOf(responseId).at(-1) ?? this.assistant(`failed_${responseId}`, responseId);
+    if (entry.state === "streaming") entry.state = "done";
+    return this.changed(Object.assign(entry, { failed: reason, retry: retry ? "answer" : "" }));
+  }
+
+  /** What was said in a response, in order. */
+  repliesOf(responseId) {
+    return [...this.entries.values()].filter((entry) => entry.kind === "assistant" && entry.responseId === responseId);
+  }
+
+  /** Typed messages that are still to be sent. */
+  waiting() {
+    return [...this.entries.values()].filter((entry) => entry.sending === "waiting");
+  }
+
   /** Assistant entries that have not been played out. */
   unfinished() {
     return [...this.entries.values()].filter(
       (entry) => entry.kind === "assistant" && entry.state !== "cut" && (entry.state === "streaming" || entry.played < entry.received),
     );
   }
+
+  /** The session is gone: nothing that was under way goes on, and typed messages that it did not confirm wait for the next. */
+  broken() {
+    for (const entry of this.entries.values()) {
+      if (entry.sending === "sent") this.changed(Object.assign(entry, { sending: "waiting" }));
+      if (entry.retry === "words") this.changed(Object.assign(entry, { retry: "" })); // The sound went with the session.
+      if (entry.kind === "user" && entry.partial) {
+        if (entry.text) this.user(entry.id, { partial: false });
+        else this.forget(entry.id);
+      }
+      if (entry.kind === "tool" && (entry.state === "writing" || entry.state === "running")) {
+        this.changed(Object.assign(entry, { state: "failed", output: entry.output || "The connection broke." }));
+      }
+    }
+  }
+}
+
+/** An id for an item of the page's own making. */
+export function newId() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36).padStart(7, "0")).join("");
 }
 
 export function textOf(entry) {
   return entry.kind === "assistant" ? entry.pieces.map(({ text }) => text).join("") : entry.text;
+}
+
+/** The words of a reply that were heard. */
+export function heardText(entry) {
+  return textOf(entry).slice(0, heardLength(entry));
 }
 
 /** How many characters of an assistant's entry have been heard: exactly where the server said so, else by each piece's share of its audio. */

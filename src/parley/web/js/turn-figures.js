@@ -16,9 +16,12 @@ export class TurnFigures {
 
   show(turn) {
     const { responseId, totalMs, playedAt } = turn;
-    const replies = this.replies(responseId);
+    const replies = this.transcript.repliesOf(responseId);
     if (unheard(replies)) return;
-    if (replies.length > 0) this.captions.figures(replies.at(-1), turn);
+    if (replies.length > 0) {
+      this.captions.figures(replies.at(-1), turn);
+      this.transcript.changed(Object.assign(replies.at(-1), { figures: turn }));
+    }
     this.answered = [...this.except(responseId), turn].slice(-2);
     this.drawLast();
     this.dial.answered(responseId, totalMs, playedAt);
@@ -26,9 +29,12 @@ export class TurnFigures {
 
   /** The reply was cut off before anything of it was heard. */
   withdraw(responseId) {
-    const replies = this.replies(responseId);
+    const replies = this.transcript.repliesOf(responseId);
     if (!unheard(replies)) return;
-    for (const entry of replies) this.captions.withoutFigures(entry);
+    for (const entry of replies) {
+      entry.figures = null;
+      this.captions.withoutFigures(entry);
+    }
     this.dial.unanswered(responseId);
     this.answered = this.except(responseId);
     this.drawLast();
@@ -48,10 +54,6 @@ export class TurnFigures {
     const turn = this.answered.at(-1);
     byId("last").hidden = !turn;
     byId("last").replaceChildren(...(turn ? [waterfall(turn, { titled: true })] : []));
-  }
-
-  replies(responseId) {
-    return [...this.transcript.entries.values()].filter((entry) => entry.kind === "assistant" && entry.responseId === responseId);
   }
 }
 

@@ -59,7 +59,7 @@ function before({ kind, askedAt, sentAt }, start, voiceEndAt, ended, measured) {
   const requested = after(ended, measured?.requested_ms);
   return [
     { name: "pause", from: voiceEndAt === undefined ? undefined : 0, to: ended },
-    { name: "connect", from: shownAt, to: leftAt - shownAt > ROUNDING_MS ? leftAt : undefined },
+    { name: "connect", from: shownAt, to: leftAt > shownAt ? leftAt : undefined },
     { name: "send", from: leftAt, to: ended },
     // A model that did not wait for the last words was asked beside them.
     { name: "transcript", from: heard ? ended : undefined, to: transcribed, beside: transcribed - requested > ROUNDING_MS },

@@ -10,21 +10,38 @@ const NAMES = {
   pause: "Sure you were done",
   connect: "Connecting",
   send: "Reaching the server",
-  transcript: "Your words",
+  transcript: "Writing down your words",
   ask: "Before the model was asked",
-  model: "First token",
+  model: "Finding the first word",
   call: "Asking for the tool",
   tool: "Tool",
-  voice: "First sound made",
+  voice: "Making the first sound",
   wait: "Held until sure",
   playback: "Reaching your ear",
   other: "Not measured",
+};
+
+// What they are called by those who build such servers.
+const TERMS = {
+  pause: "endpointing: from your last sound to the end of the turn",
+  connect: "opening the session",
+  send: "network: from this page to the server",
+  transcript: "speech to text",
+  ask: "from the end of the turn to the request to the language model",
+  model: "time to first token of the language model",
+  call: "arguments of the function call",
+  tool: "function call",
+  voice: "text to speech: time to first audio",
+  wait: "speculative reply, held until the turn was over",
+  playback: "network, jitter buffer and output latency",
+  other: "no measured stage covers it",
 };
 
 const TITLES = {
   spoken: "from your last sound to the first of the reply",
   hold: "from letting go to the first sound of the reply",
   typed: "from sending to the first sound of the reply",
+  retry: "from asking again to the first sound of the reply",
   again: "from the beginning of the reply to its first sound",
 };
 
@@ -67,7 +84,7 @@ export function waterfall(turn, { titled = false } = {}) {
       ? element("td", { class: "ms", title: "Ran meanwhile and cost no time" }, `(${seconds(to - from)})`)
       : element("td", { class: "ms" }, seconds(waitedMs));
     body.append(
-      element("tr", {}, element("th", { scope: "row" }, NAMES[name], ...(tool ? [" ", element("code", {}, tool)] : [])), element("td", { class: "track" }, bar), figure),
+      element("tr", {}, element("th", { scope: "row", title: TERMS[name] }, NAMES[name], ...(tool ? [" ", element("code", {}, tool)] : [])), element("td", { class: "track" }, bar), figure),
     );
   }
   table.append(body);
@@ -78,7 +95,7 @@ export function waterfall(turn, { titled = false } = {}) {
 }
 
 function speculation({ won, lost, stages }) {
-  const dropped = lost === 1 ? "One speculative reply was dropped." : `${lost} speculative replies were dropped.`;
+  const dropped = lost === 1 ? "One early attempt was dropped." : `${lost} early attempts were dropped.`;
   const begun = `The reply was begun in your pause${stages.some(meanwhile) ? ": what is in brackets cost no time." : "."}`;
   const text = won ? begun : "The reply was begun too soon and made again.";
   return element("p", { class: "speculation", "data-outcome": won ? "won" : "lost" }, won && !lost ? text : `${text} ${dropped}`);

@@ -1,0 +1,55 @@
+// The entries of a transcript as plain records, for files and for this tab's storage (docs/keeping.md), and back.
+//
+// Laws: pure; a record is JSON; `heard` of a reply is the beginning of its `text` that was heard; what was under way when a record was written
+// is over when it is read.
+
+import { heardText, textOf } from "./transcript.js";
+
+export function recordOf(entry) {
+  const { id, kind, at } = entry;
+  const common = { id, role: kind, at: new Date(at).toISOString() };
+  if (kind === "user") {
+    const { text, typed, sending, failed } = entry;
+    return { ...common, text, typed, ...(sending && { sent: false }), ...(failed && { failed }) };
+  }
+  if (kind === "assistant") {
+    const { failed, retry, withdrawn, figures } = entry;
+    const [text, heard] = [textOf(entry), heardText(entry)];
+    return { ...common, text, heard, ...(failed && { failed }), ...(retry && { retry }), ...(withdrawn && { withdrawn }), ...(figures && { figures }) };
+  }
+  if (kind === "tool") {
+    const { callId, name, args, output, state, ms } = entry;
+    return { ...common, name, call_id: callId, arguments: args, output, failed: state !== "done", ms };
+  }
+  return { ...common, text: entry.text };
+}
+
+/** The entry that a record was made of; throws where it is none. */
+export function entryOf(record) {
+  const { id, role, text = "", failed = "" } = record;
+  const at = Date.parse(record.at);
+  if (typeof id !== "string" || typeof text !== "string" || Number.isNaN(at)) throw new Error("no record of an entry");
+  const common = { id, kind: role, at };
+  switch (role) {
+    case "user": {
+      const waiting = record.sent === false;
+      return { ...common, text, partial: false, typed: record.typed === true, sending: waiting ? "waiting" : "", failed, retry: waiting ? "send" : "" };
+    }
+    case "assistant": {
+      const { heard = "", retry = "", withdrawn = false, figures = null } = record;
+      const cut = heard !== text;
+      return {
+        ...common, pieces: [{ text, from: 0 }], received: 0, played: 0, state: cut ? "cut" : "done", kept: cut ? heard : null, responseId: id, failed, retry, withdrawn,
+        figures,
+      };
+    }
+    case "tool":
+      return {
+        ...common, name: record.name, callId: record.call_id, args: record.arguments, output: record.output, state: record.failed ? "failed" : "done", ms: record.ms,
+      };
+    case "note":
+      return { ...common, text };
+    default:
+      throw new Error("no record of an entry");
+  }
+}
