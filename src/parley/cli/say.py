@@ -31,7 +31,7 @@ DEVICE_RATE = 48_000
 @click.command(
     epilog="""\b
 Examples:
-  parley say "The kettle is on." -o kettle.wav
+  parley say "What is the weather in Paris?" -o question.wav
   parley say "Guten Morgen." --language de
   fortune | parley say -
   parley say "Hello world." -o - | parley transcribe -
