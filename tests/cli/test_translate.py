@@ -161,7 +161,10 @@ def test_sentences_that_fail_are_shown_in_their_own_language_and_the_reason_once
         (["translate", "quiet.wav", "--mt", "bensh", "--to", "pt"], "no mt engine 'bensh'"),
         (["translate", "quiet.wav", "--mt", "bench", "--to", "pt"], "does not translate from 'en' to 'pt'"),
         (["translate", "quiet.wav", "--mt", "bench", "--to", "?"], "no language"),
-        (["translate", "quiet.wav", "--from", "de", *BENCH], "--from de: The stt engine pocketsphinx does not understand 'de'"),
+        (
+            ["translate", "quiet.wav", "--from", "de", *BENCH],
+            "--from de: The stt engine pocketsphinx does not understand 'de'",
+        ),
         (["translate", "quiet.wav", *BENCH, "--dub", "x.wav", "--tts", "espeak"], "does not speak 'x-bench'"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.docs.commands import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -107,13 +108,13 @@ def words(text: str) -> str:
 
 
 def test_parley_transcribes_the_very_words_that_parley_say_wrote(tmp_path: Path) -> None:
-    commands = re.findall(r"^\.venv/bin/parley ((?:say|transcribe) .+)$", README, re.MULTILINE)
-    say, transcribe = (shlex.split(command, comments=True) for command in commands)
-    assert [say[0], transcribe[0]] == ["say", "transcribe"]
-    parley(tmp_path, say)
-    heard = parley(tmp_path, transcribe).decode().strip()
-    assert heard == words(say[1])
-    assert commands[1].endswith(f"# {heard}")
+    said, written = [
+        command.words
+        for command in commands(README)
+        if command.words[:2] in (["parley", "say"], ["parley", "transcribe"])
+    ]
+    parley(tmp_path, said[1:])
+    assert parley(tmp_path, written[1:]).decode().strip() == words(said[2])
 
 
 PIPED = {

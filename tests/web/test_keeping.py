@@ -69,17 +69,17 @@ async def say(tab: Tab, text: str) -> None:
     await tab.js(f"parley.say({json.dumps(text)})", gesture=True)
 
 
-def words(tab: Tab, of: str) -> str:
+def words(of: str) -> str:
     """An expression: what the last entry of a kind shows."""
     return f"[...document.querySelectorAll('.entry.{of} .words')].at(-1)?.innerText"
 
 
 async def heard_out(tab: Tab, text: str) -> None:
     """The last reply says this, and was heard to its end."""
-    await tab.until(f"{words(tab, 'assistant')}?.includes({json.dumps(text)})")
+    await tab.until(f"{words('assistant')}?.includes({json.dumps(text)})")
     await tab.until(
         "((last) => last.dataset.state === 'done' && last.querySelector('.ahead')?.textContent === '')"
-        "([...document.querySelectorAll('.entry.assistant')].at(-1))"
+        "([...document.querySelectorAll('.entry.assistant')].at(-1)) && parley.talk.phase === 'idle'"
     )
 
 
@@ -141,7 +141,9 @@ async def test_a_killed_server_comes_back_and_the_conversation_goes_on_with_what
 
             again = Server(cwd=folder, port=server.port)
             await tab.until("parley.talk.connected && document.querySelector('#alert').hidden")
-            await tab.until(f"{words(tab, 'assistant')}?.includes('sentence number 1 ')")
+            await tab.until(
+                "document.querySelectorAll('.entry.assistant')[1]?.innerText.includes('sentence number 1 ')"
+            )
             notes = await tab.js("[...document.querySelectorAll('.entry.note')].map((note) => note.innerText)")
             assert notes == ["Reconnected; the conversation goes on."]
             assert told(chat) == [
@@ -302,7 +304,7 @@ async def test_a_new_conversation_during_a_reply_leaves_nothing_and_can_be_undon
         await tab.js("parley.settings.dialog.querySelector('#instructions').value = 'Tell a STORY.'")
         await tab.js("parley.settings.dialog.querySelector('#instructions').dispatchEvent(new Event('change'))")
         await say(tab, "A long one")
-        await tab.until(f"{words(tab, 'assistant')}?.includes('sentence number 1 ')")
+        await tab.until(f"{words('assistant')}?.includes('sentence number 1 ')")
         await tab.until("parley.talk.phase === 'speaking'")
         await tab.click("#anew")
         empty = "document.querySelectorAll('.entry').length === 0 && !document.querySelector('#empty').hidden"
@@ -390,7 +392,7 @@ async def test_words_that_were_not_recognised_are_recognised_again(tmp_path: Pat
                 remote.transcripts[:] = [transcribe]
                 await tab.click(".entry.user .trouble button")
                 await tab.until("document.querySelector('.entry.user .words').innerText.includes('burst')")
-                await tab.until(f"{words(tab, 'assistant')}?.includes('You said: burst')")
+                await tab.until(f"{words('assistant')}?.includes('You said: burst')")
                 assert await tab.js("document.querySelector('.entry.user .trouble')") is None
                 await eventually(lambda: bool(tab.asked("conversation.item.delete")), "the old one is replaced", tab)
         finally:

@@ -29,7 +29,7 @@ PIPE_RATE = 24_000
 @click.command(
     epilog="""\b
 Examples:
-  parley say "The book is on the table." -o book.wav
+  parley say "What is the weather in Paris?" -o question.wav
   parley say "Guten Morgen." --language de
   fortune | parley say -
   parley say "Hello world." -o - | parley transcribe -

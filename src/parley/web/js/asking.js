@@ -25,7 +25,7 @@ export class Asking {
     return this.talk.transcript.waiting().some(({ retry }) => retry !== "send");
   }
 
-  /** A typed message. `at`: when it was sent. */
+  /** A typed message; `at`: when it was. */
   type(text, at = performance.now()) {
     const { talk } = this;
     talk.transcript.user(`item_${newId()}`, { text, partial: false, typed: true, sending: "waiting", askedAt: at });

@@ -18,23 +18,23 @@ export class TurnFigures {
     const { responseId, totalMs, playedAt } = turn;
     const replies = this.transcript.repliesOf(responseId);
     if (unheard(replies)) return;
-    if (replies.length > 0) {
-      this.captions.figures(replies.at(-1), turn);
-      this.transcript.changed(Object.assign(replies.at(-1), { figures: turn }));
-    }
+    if (replies.length > 0) this.draw(Object.assign(replies.at(-1), { figures: turn }));
     this.answered = [...this.except(responseId), turn].slice(-2);
     this.drawLast();
     this.dial.answered(responseId, totalMs, playedAt);
+  }
+
+  /** The figures of an entry, below it. */
+  draw(entry) {
+    this.captions.figures(entry, entry.figures);
+    this.transcript.changed(entry);
   }
 
   /** The reply was cut off before anything of it was heard. */
   withdraw(responseId) {
     const replies = this.transcript.repliesOf(responseId);
     if (!unheard(replies)) return;
-    for (const entry of replies) {
-      entry.figures = null;
-      this.captions.withoutFigures(entry);
-    }
+    for (const entry of replies) this.captions.withoutFigures(Object.assign(entry, { figures: null }));
     this.dial.unanswered(responseId);
     this.answered = this.except(responseId);
     this.drawLast();
