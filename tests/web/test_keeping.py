@@ -78,7 +78,7 @@ async def heard_out(tab: Tab, text: str) -> None:
     """The last reply says this, and was heard to its end."""
     await tab.until(f"{words('assistant')}?.includes({json.dumps(text)})")
     await tab.until(
-        "((last) => last.dataset.state === 'done' && last.querySelector('.ahead')?.textContent === '')"
+        "((last) => last.dataset.state === 'done' && last.querySelector('.heard') && !last.querySelector('.ahead'))"
         "([...document.querySelectorAll('.entry.assistant')].at(-1)) && parley.talk.phase === 'idle'"
     )
 

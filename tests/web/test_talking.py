@@ -28,7 +28,9 @@ async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(
         said = await tab.until("document.querySelector('.entry.user[data-state=final] .words')?.innerText")
         assert "weather" in said
         assert "paris" in said.lower()
-        await tab.until("document.querySelector('.entry.assistant[data-state=done] .ahead')?.textContent === ''")
+        await tab.until(
+            "document.querySelector('.entry.assistant[data-state=done] .heard') && !document.querySelector('.ahead')"
+        )
         assert "weather" in await tab.text(".entry.assistant .words")
         await tab.until("parley.talk.phase === 'listening' && recorded.at(-1).every((sample) => sample === 0)")
 
