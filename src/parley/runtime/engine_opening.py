@@ -64,7 +64,7 @@ class EngineReport:
 
 
 @dataclass(slots=True)
-class Opening:
+class EngineOpening:
     """One engine on its way."""
 
     stage: Stage[Any]
@@ -106,7 +106,7 @@ class Opening:
 
 
 def voice_fault(
-    config: PipelineConfig, openings: Iterable[Opening], create: Create, own: VoiceShelf
+    config: PipelineConfig, openings: Iterable[EngineOpening], create: Create, own: VoiceShelf
 ) -> EngineReport | None:
     """Why the pipeline's synthesizer, before it is open, cannot speak with its voice or language; None where it can, or cannot tell yet."""
     opening = next((one for one in openings if one.stage is TTS and config.name in one.pipelines), None)
@@ -125,7 +125,7 @@ def voice_fault(
 
 
 async def open_engines(
-    openings: Iterable[Opening], create: Create, report: Callable[[EngineReport], None], required: str = ""
+    openings: Iterable[EngineOpening], create: Create, report: Callable[[EngineReport], None], required: str = ""
 ) -> None:
     """Open them all. Where a server that the pipeline `required` needs does not answer, nothing is loaded."""
     openings = tuple(openings)
@@ -144,7 +144,7 @@ async def open_engines(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _open(opening: Opening, create: Create, report: Callable[[EngineReport], None]) -> None:
+async def _open(opening: EngineOpening, create: Create, report: Callable[[EngineReport], None]) -> None:
     since = time.perf_counter()
     report(opening.tell("opening", since))
     engine: Engine | None = None
@@ -169,7 +169,7 @@ async def _open(opening: Opening, create: Create, report: Callable[[EngineReport
         report(opening.tell("ready", since, getattr(engine, "notice", "")))
 
 
-def _check_rate(opening: Opening, engine: Engine) -> None:
+def _check_rate(opening: EngineOpening, engine: Engine) -> None:
     """Raises `EngineUnavailable` for an engine that takes audio and does not say at which rate."""
     rate = engine.info.sample_rate
     if opening.stage in (STT, VC, SPEECH) and not MIN_RATE <= rate <= MAX_RATE:
@@ -180,7 +180,7 @@ def _check_rate(opening: Opening, engine: Engine) -> None:
         )
 
 
-def reason_of(error: Exception, opening: Opening) -> tuple[str, str]:
+def reason_of(error: Exception, opening: EngineOpening) -> tuple[str, str]:
     if isinstance(error, EngineError):
         return error.message, error.remedy
     logger.error("the %s engine %s cannot be used", opening.stage, opening.name, exc_info=error)

@@ -36,7 +36,14 @@ from parley.engines.ports import (
 from parley.engines.voices.shelf import VoiceShelf
 from parley.engines.voices.store import VoiceStore
 from parley.runtime.engine_caches import Create, EngineCaches
-from parley.runtime.engine_opening import EngineReport, Opening, close_engines, open_engines, reason_of, voice_fault
+from parley.runtime.engine_opening import (
+    EngineReport,
+    EngineOpening,
+    close_engines,
+    open_engines,
+    reason_of,
+    voice_fault,
+)
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.unsupported import SettingUnsupported, unsupported
 from parley.runtime.voice_worker import VoiceWorker
@@ -85,10 +92,10 @@ class LoadedEngines:
         await caches.open()
         shelf = VoiceShelf(voices or VoiceStore())
         create = partial(caches.create, make=create)
-        openings: dict[tuple[Stage[Any], str], Opening] = {}
+        openings: dict[tuple[Stage[Any], str], EngineOpening] = {}
         for config in configs:
             for stage, spec in config.engines.items():
-                opening = openings.setdefault((stage, repr(_key(spec))), Opening(stage, spec))
+                opening = openings.setdefault((stage, repr(_key(spec))), EngineOpening(stage, spec))
                 opening.pipelines.append(config.name)
         try:
             needed = next((config for config in configs if config.name == required), None)
@@ -107,7 +114,7 @@ class LoadedEngines:
     async def _assembled(
         cls,
         configs: Iterable[PipelineConfig],
-        openings: Mapping[tuple[Stage[Any], str], Opening],
+        openings: Mapping[tuple[Stage[Any], str], EngineOpening],
         report: Callable[[EngineReport], None],
         own: VoiceShelf,
         caches: EngineCaches,
@@ -183,7 +190,7 @@ def _key(spec: EngineSpec) -> tuple[object, ...]:
     return (spec.name, spec.model, sorted((key, repr(value)) for key, value in spec.options.items()))
 
 
-def _unsupported(config: PipelineConfig, opening: Opening, own: VoiceShelf) -> EngineReport | None:
+def _unsupported(config: PipelineConfig, opening: EngineOpening, own: VoiceShelf) -> EngineReport | None:
     """Why this engine cannot serve the pipeline's voice or language."""
     if opening.engine is None:
         return None
@@ -195,7 +202,7 @@ def _unsupported(config: PipelineConfig, opening: Opening, own: VoiceShelf) -> E
     )
 
 
-def _pairs_fault(config: PipelineConfig, opening: Opening, error: Exception) -> EngineReport:
+def _pairs_fault(config: PipelineConfig, opening: EngineOpening, error: Exception) -> EngineReport:
     """Why nothing is known of what this translator translates: asked for it, it raised."""
     message, remedy = reason_of(error, opening)
     return EngineReport(MT, opening.name, (config.name,), "failed", message=message, remedy=remedy, error=error)
