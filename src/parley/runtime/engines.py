@@ -37,8 +37,8 @@ from parley.engines.voices.shelf import VoiceShelf
 from parley.engines.voices.store import VoiceStore
 from parley.runtime.engine_caches import Create, EngineCaches
 from parley.runtime.engine_opening import (
-    EngineReport,
     EngineOpening,
+    EngineReport,
     close_engines,
     open_engines,
     reason_of,
