@@ -83,6 +83,7 @@ lint-others:
 	$(VENV)/bin/python scripts/conformance.py --check
 	$(VENV)/bin/python scripts/reference.py --check
 	$(VENV)/bin/python scripts/engines_page.py --check
+	$(VENV)/bin/python scripts/commented_config.py --check
 	$(VENV)/bin/python scripts/openapi.py --check
 
 # What the suite does for seconds (tests/server/test_openapi.py), for as long as it is told.

@@ -3,7 +3,7 @@
 python examples/command_agent.py command.wav...
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -50,4 +50,9 @@ def main(paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recordings", nargs="+")
+    try:
+        main(parser.parse_args().recordings)
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

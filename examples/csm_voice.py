@@ -3,7 +3,7 @@
 python examples/csm_voice.py sesame/csm-1b anna.wav question.wav answer.wav    # what is said in anna.wav stands in anna.txt
 """
 
-import sys
+import argparse
 
 import parley
 
@@ -27,4 +27,10 @@ def main(weights: str, voice: str, question: str, answer: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("weights", "voice", "question", "answer"):
+        parser.add_argument(name)
+    try:
+        main(**vars(parser.parse_args()))
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

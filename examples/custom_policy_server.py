@@ -5,8 +5,8 @@
 Any Realtime client can connect. A policy is asked of each finished turn; everything else is the usual server.
 """
 
+import argparse
 import os
-import sys
 
 import parley
 from parley.config import load
@@ -39,4 +39,9 @@ def main(port: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "8765")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", nargs="?", default="8765", metavar="PORT")
+    try:
+        main(parser.parse_args().port)
+    except parley.ParleyError as error:
+        parser.error(str(error))

@@ -11,7 +11,7 @@ It was, for frames of 32 ms (and was deaf while it answered, could not be interr
             play(beeps(answer(recognise(np.concatenate(speech))))); speech = []
 """
 
-import sys
+import argparse
 
 import numpy as np
 from pocketsphinx import Decoder
@@ -34,7 +34,7 @@ def recognise(audio: np.ndarray) -> str:
     return decoder.hyp().hypstr if decoder.hyp() else ""
 
 
-def answer(messages: list[dict[str, str]]) -> str:
+def reply(messages: list[dict[str, str]]) -> str:
     return f"I heard {len(messages[-1]['content'].split())} words."
 
 
@@ -45,18 +45,24 @@ def beeps(text: str) -> np.ndarray:
     return np.tile(beep, len(text.split()))
 
 
-def main(path: str, out: str) -> None:
-    recording = parley.read_audio(path)
+def main(recording: str, answer: str) -> None:
+    heard = parley.read_audio(recording)
     spoken: list[parley.VoiceEvent] = []
-    with parley.Pipeline(vad=gate, turn=None, stt=recognise, llm=answer, tts=beeps) as pipeline:
-        session = parley.VoiceSession(pipeline, sample_rate=recording.sample_rate, endpointing=640)
-        for frame in parley.frames(recording, 32):
+    with parley.Pipeline(vad=gate, turn=None, stt=recognise, llm=reply, tts=beeps) as pipeline:
+        session = parley.VoiceSession(pipeline, sample_rate=heard.sample_rate, endpointing=640)
+        for frame in parley.frames(heard, 32):
             spoken += session.step(frame)  # the loop is still yours
         spoken += session.flush()
         for turn in session.turns:
             print(f"{turn.heard}: {turn.answered}")
-    parley.write_audio(out, spoken)
+    parley.write_audio(answer, spoken)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("recording", "answer"):
+        parser.add_argument(name)
+    try:
+        main(**vars(parser.parse_args()))
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

@@ -11,8 +11,8 @@ BotStartedSpeakingFrame, metrics frames     on_first_play=, turn.figures
 context.messages, session.history           session.history: what was heard, not what was written
 """
 
+import argparse
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -63,4 +63,9 @@ async def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recording")
+    try:
+        asyncio.run(main(parser.parse_args().recording))
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

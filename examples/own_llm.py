@@ -3,7 +3,7 @@
 python examples/own_llm.py question.wav answer.wav
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 
 import parley
@@ -28,4 +28,10 @@ def main(question: str, answer: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("question", "answer"):
+        parser.add_argument(name)
+    try:
+        main(**vars(parser.parse_args()))
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

@@ -10,6 +10,7 @@ import json
 import wave
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
 RATE = 16_000
 
@@ -59,4 +60,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("url")
 parser.add_argument("question", nargs="?", help="a WAV of 16 bits, one channel, 16 kHz")
 parser.add_argument("answer", nargs="?", default="answer.wav", help="what to write, such a WAV, too")
-asyncio.run(main(**vars(parser.parse_args())))
+try:
+    asyncio.run(main(**vars(parser.parse_args())))
+except (OSError, WebSocketException, wave.Error) as error:
+    parser.error(str(error))

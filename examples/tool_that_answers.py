@@ -5,8 +5,8 @@
 The model here is a function too, so that this runs without any server; give `llm="openai:gpt-5-mini"` instead.
 """
 
+import argparse
 import json
-import sys
 from typing import Any
 
 import parley
@@ -50,4 +50,9 @@ def main(question: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("question")
+    try:
+        main(parser.parse_args().question)
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

@@ -3,9 +3,20 @@
 python examples/transcribe_file.py interview.mp3
 """
 
-import sys
+import argparse
 
 import parley
 
-for segment in parley.transcribe(sys.argv[1], stt="pocketsphinx"):
-    print(f"{segment.start_s:7.2f} - {segment.end_s:7.2f}  {segment.text}")
+
+def main(recording: str) -> None:
+    for segment in parley.transcribe(recording, stt="pocketsphinx"):
+        print(f"{segment.start_s:7.2f} - {segment.end_s:7.2f}  {segment.text}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recording")
+    try:
+        main(parser.parse_args().recording)
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

@@ -1,9 +1,9 @@
 """Two bots talk to each other: what one says is what the other hears, sample by sample. Nobody waits for real time.
 
-python examples/two_bots.py conversation.wav
+python examples/two_bots.py [conversation.wav]
 """
 
-import sys
+import argparse
 
 import numpy as np
 
@@ -55,4 +55,11 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "conversation", nargs="?", default="conversation.wav", help="what to write [default: conversation.wav]"
+    )
+    try:
+        main(parser.parse_args().conversation)
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

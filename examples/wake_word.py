@@ -3,7 +3,7 @@
 python examples/wake_word.py hello recording.wav...
 """
 
-import sys
+import argparse
 
 import parley
 
@@ -30,10 +30,10 @@ class WakeWord(parley.Assistant):
         return False
 
 
-def main(word: str, paths: list[str]) -> None:
+def main(word: str, recordings: list[str]) -> None:
     with parley.Pipeline(llm=lambda messages: f"Yes? You said: {messages[-1]['content']}.") as pipeline:
         session = None
-        for path in paths:
+        for path in recordings:
             recording = parley.read_audio(path)
             session = session or parley.VoiceSession(pipeline, sample_rate=recording.sample_rate, policy=WakeWord(word))
             for event in session.run(parley.frames(recording)):
@@ -44,4 +44,10 @@ def main(word: str, paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("word")
+    parser.add_argument("recordings", nargs="+")
+    try:
+        main(**vars(parser.parse_args()))
+    except (OSError, parley.ParleyError) as error:
+        parser.error(str(error))

@@ -63,4 +63,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("question", "answer", "url"):
         parser.add_argument(name)
-    asyncio.run(call(**vars(parser.parse_args())))
+    try:
+        asyncio.run(call(**vars(parser.parse_args())))
+    except (OSError, httpx.HTTPError) as error:
+        parser.error(str(error))

@@ -27,4 +27,8 @@ if ! "$folder/bin/python" -c '' >/dev/null 2>&1; then
         exit 1
     fi
 fi
+# Earlier versions of this project were installed under the name of another one on the package index.
+if "$folder/bin/python" -c 'import importlib.metadata as m; m.distribution("parley")' >/dev/null 2>&1; then
+    "$folder/bin/python" -m pip uninstall --quiet --yes parley
+fi
 "$folder/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'

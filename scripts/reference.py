@@ -105,6 +105,8 @@ PORTS = (
     "RecognizerStream",
     "LanguageModel",
     "SpeechSynthesizer",
+    "DescribesVoices",
+    "VoiceDescription",
     "VoicesByLanguage",
     "ClonesVoices",
     "VoiceSample",

@@ -6,6 +6,7 @@ ParleyError
   InvalidLayers                  config: the settings of some layers are invalid (internal to loading)
   EngineError                    engines: an engine failed; `code` is stable
     EngineUnavailable            engines: the engine cannot be opened (package, weights, endpoint, key)
+      SettingUnsupported         runtime: an engine does not have the language or the voice that is asked of it
       SocketRefused              engines: no voice server can listen at a path, or be reached there
     ForwardFailed                engines: an endpoint failed that a request was forwarded to
     EngineRefused                engines: this one request cannot be served

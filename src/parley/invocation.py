@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = "parley"
+"""The command and the import."""
+
+DISTRIBUTION: Final = "parley-voice"
+"""The name of this project as pip knows it: the package index has another `parley`."""
 
 
 def command(*arguments: str) -> str:
@@ -30,17 +34,21 @@ def command(*arguments: str) -> str:
 def install(extra: str) -> str:
     """The shell command that installs what the extra `extra` of this project demands, into the environment of this process.
 
-    It names the packages themselves: the extra of a project that a package index has under the same name would be another one.
+    It names the packages themselves, which every package index has.
     """
     demanded = _requirements(extra)
-    what = demanded or ["--editable", f".[{extra}]"]
-    return shlex.join([_shown(Path(sys.executable or "python")), "-m", "pip", "install", *what])
+    return install_packages(*(demanded or ["--editable", f".[{extra}]"]))
+
+
+def install_packages(*requirements: str) -> str:
+    """The shell command that has pip install `requirements` into the environment of this process."""
+    return shlex.join([_shown(Path(sys.executable or "python")), "-m", "pip", "install", *requirements])
 
 
 def _requirements(extra: str) -> list[str]:
     """What this installation's metadata says of an extra; nothing where it is not installed."""
     try:
-        demanded = importlib.metadata.requires(NAME) or []
+        demanded = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         return []
     pattern = re.compile(rf"(.+?)\s*;.*\bextra == ['\"]{re.escape(extra)}['\"]")

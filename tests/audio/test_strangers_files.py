@@ -91,7 +91,10 @@ def test_every_container_of_speech_is_read(suffix: str) -> None:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_file_that_asks_for_more_than_it_is_costs_nothing_and_is_refused(kind: str) -> None:
     data = HOSTILE[kind]()
-    with pytest.raises(AudioFileError, match=r"The file (is longer|holds no|cannot be read|is in a format)"):
+    with pytest.raises(
+        AudioFileError,
+        match=r"The file (is longer|holds no|cannot be read|is in a format|is cut off|breaks off|is empty|is a video)",
+    ):
         sent(data)
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,69 @@ def test_a_misspelt_command_suggests_the_right_one(capsys: pytest.CaptureFixture
 def test_a_misspelt_flag_ends_with_code_2_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "--pipelin", "bench"]) == 2
     assert "--pipeline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("nosuch", "There is no command 'nosuch'."),
+        ("serve --prot 1", "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
+        ("serve extra", "Got unexpected extra argument (extra)."),
+        ("serve --port x", "flag --port: it must be a valid integer."),
+        ("keys revoke", "Missing argument 'NAME'."),
+        ("say --raw hello", "--raw is for -o -."),
+        ("replay not.trace", "not.trace is not a trace of this version: "),
+        (
+            "interpret --mine english",
+            "flag --mine: 'english' is not the tag of a language, such as en, de or pt-BR; english is en.",
+        ),
+        ("interpret --theirs ?", "flag --theirs: '?' is not the tag of a language, such as en, de or pt-BR."),
+        ("config --stt bogus", "flag --stt: there is no stt engine 'bogus'; there are "),
+    ],
+)
+def test_every_error_is_a_line_with_what_is_wrong_and_below_it_what_to_do(
+    command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("not.trace").write_text("hello\n", encoding="utf-8")
+    assert run(command.split()) == 2
+    captured = capsys.readouterr()
+    first, *rest = captured.err.splitlines()
+    assert first.startswith(f"parley: {said}")
+    assert all(line.startswith("  ") for line in rest)
+    assert captured.out == ""
+    assert not {"Usage:", "Error:", "pattern", "Value error"} & set(captured.err.replace("'", " ").split(" "))
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "steps"),
+    [
+        (
+            [],
+            "--url and --wav",
+            [
+                "say 'What is the weather in Paris?' -o speech.wav",
+                "serve --pipeline bench",
+                "bench --url ws://127.0.0.1:8000 --wav speech.wav",
+            ],
+        ),
+        (["--wav", "mine.wav"], "--url", ["serve --pipeline bench", "bench --url ws://127.0.0.1:8000 --wav mine.wav"]),
+        (["--url", "ws://192.0.2.7"], "--wav", ["say ", "bench --url ws://192.0.2.7 --wav speech.wav"]),
+    ],
+)
+def test_a_load_test_says_at_once_all_that_it_lacks_and_how_to_get_it(
+    given: list[str], missing: str, steps: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.wav").touch()
+    assert run(["bench", *given]) == 2
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == f"parley: A load test needs {missing}."
+    assert len(rest) == len(steps)
+    assert all(step in line for step, line in zip(steps, rest, strict=True))
+
+
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["keys"]) == 2
+    assert "Usage: parley keys" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["serve", "config", "engines --nonsense"])
@@ -106,6 +170,22 @@ def test_doctor_passes_with_the_benchmark_pipeline(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert code == 0, out
     assert "stt bench (bench): opens in" in out
+
+
+@pytest.mark.slow
+def test_doctor_notes_what_stands_in_for_something_better_and_names_the_benchmark_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("PARLEY_MODELS_DIR", str(tmp_path / "models"))
+    assert run(["doctor", "--port", "0", "--llm", "responder"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    noted = {line.split(":")[0].split()[1]: after for line, after in pairwise(lines) if line.startswith("note")}
+    assert "models pull whisper:" in noted["stt"]
+    assert "To connect a language model" in noted["llm"]
+    assert [line for line in lines if "bench" in line] == [
+        "ok    pipeline bench: opens, for measuring (stt, llm, tts, mt)"
+    ]
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -97,18 +96,3 @@ def test_without_metadata_the_extra_of_the_checkout_is_named(here: Path, monkeyp
     monkeypatch.setattr(importlib.metadata, "requires", absent)
     monkeypatch.setattr(sys, "executable", str(here / ".venv/bin/python"))
     assert install("talk") == ".venv/bin/python -m pip install --editable '.[talk]'"
-
-
-def test_no_install_line_names_the_project_of_another_on_the_package_index() -> None:
-    """The index has another `parley`: whoever follows a line that names it installs that one."""
-    root = Path(__file__).resolve().parents[2]
-    files = [
-        root / "README.md",
-        *root.glob("docs/*.md"),
-        *root.glob("src/parley/**/*.py"),
-        *root.glob("examples/**/*.py"),
-    ]
-    assert len(files) > 300
-    wrong = re.compile(r"pip install [^\n`]*(?<![\w./-])[\"']?parley\b(?![\w./-])")
-    lines = [(file.name, match[0]) for file in files if (match := wrong.search(file.read_text(encoding="utf-8")))]
-    assert lines == []

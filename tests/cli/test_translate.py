@@ -64,8 +64,8 @@ def test_json_has_both_texts_the_languages_and_the_times(capsys: pytest.CaptureF
 
 @pytest.mark.slow
 def test_subtitles_have_a_line_in_each_language(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["translate", clip("hello_world"), *BENCH, "--format", "srt", "--bilingual", "-o", "out.srt"]) == 0
-    assert "1 sentences in out.srt" in capsys.readouterr().err
+    assert run(["translate", clip("hello_world"), *BENCH, "--bilingual", "-o", "out.srt"]) == 0
+    assert "1 sentence in out.srt\n" in capsys.readouterr().err
     assert re.fullmatch(
         r"1\n00:00:00,\d{3} --> 00:00:0\d,\d{3}\nolleh dlrow\nhello world\n\n", Path("out.srt").read_text()
     )
@@ -81,7 +81,7 @@ def test_the_dub_is_as_long_as_the_original_and_holds_it_softly_if_asked_for(
     assert run([*base, "--dub", "dub.mp3"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "olleh dlrow\n"
-    assert "s in dub.mp3; 0 of 1 sentences spoken faster, at most 0.0 s late" in captured.err
+    assert "s in dub.mp3; 0 of 1 sentence spoken faster, at most 0.0 s late" in captured.err
     assert run([*base, "--dub", "mixed.wav", "--mix-original"]) == 0
     original, mixed = read_audio(clip("hello_world")), read_audio("mixed.wav")
     assert mixed.seconds >= original.seconds - 0.01
@@ -149,11 +149,22 @@ def test_sentences_that_fail_are_shown_in_their_own_language_and_the_reason_once
         (["translate", "a.wav", *BENCH, "--quiet"], "--quiet is for --mic"),
         (["translate", "--mic", *BENCH, "--dub", "x.wav"], "are for files"),
         (["translate", "a.wav", *BENCH, "--dub", "x.doc"], "The suffix of x.doc names no format"),
-        (["translate", "a.wav", *BENCH, "--dub", "nowhere/x.wav"], "there is no folder nowhere"),
+        (["translate", "a.wav", *BENCH, "--dub", "notes.txt/x.wav"], "is a file, not a folder"),
+        (
+            ["translate", "a.wav", *BENCH, "--dub", "x.wav", "-o", "./x.wav", "--format", "text"],
+            "is the name of a recording",
+        ),
+        (["translate", "a.wav", *BENCH, "-o", "x.srt", "--json"], "-o x.srt is a file of SRT subtitles"),
+        (["translate", "a.wav", *BENCH, "--format", "srt", "--json"], "two formats"),
+        (["translate", "--mic", *BENCH, "-o", "x.srt"], "are for files"),
+        (["translate", "a.wav", *BENCH, "--input-device", "x"], "are for --mic"),
         (["translate", "quiet.wav", "--mt", "bensh", "--to", "pt"], "no mt engine 'bensh'"),
         (["translate", "quiet.wav", "--mt", "bench", "--to", "pt"], "does not translate from 'en' to 'pt'"),
         (["translate", "quiet.wav", "--mt", "bench", "--to", "?"], "no language"),
-        (["translate", "quiet.wav", "--from", "de", *BENCH], "does not understand 'de'"),
+        (
+            ["translate", "quiet.wav", "--from", "de", *BENCH],
+            "--from de: The stt engine pocketsphinx does not understand 'de'",
+        ),
         (["translate", "quiet.wav", *BENCH, "--dub", "x.wav", "--tts", "espeak"], "does not speak 'x-bench'"),
     ],
 )

@@ -60,3 +60,22 @@ def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) ->
     assert "model ~" not in text
     assert sum(line.startswith("Loaded in ") for line in (tmp_path / "stderr").read_text().splitlines()) == 1
     assert process.returncode == 0
+
+
+def test_the_lines_of_a_pipe_are_answered_in_turn_and_end_the_conversation(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("parley")), "talk", "--plain", "--typed"]
+    command += ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "hibari"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, input="Good bread.\n\nFresh milk.", text=True, capture_output=True,
+        timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    told = [line.partition("] ")[2] for line in done.stdout.splitlines()]
+    spoken = [line.split(". ")[0].rstrip(".") for line in told if line.startswith(("you: ", "reply: "))]
+    assert spoken == [
+        "you: Good bread",
+        "reply: I heard: Good bread",
+        "you: Fresh milk",
+        "reply: I heard: Fresh milk",
+    ], done.stdout
+    assert done.returncode == 0, done.stderr

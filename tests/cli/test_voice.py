@@ -109,7 +109,7 @@ def test_a_profile_from_a_pipe(
         (["ana", __file__], "cannot be read as audio"),
         (["ana"], "Give a clip, or - for stdin, or use --microphone."),
         (["ana", "SPEECH", "--microphone"], "Give a clip, or - for stdin, or use --microphone."),
-        (["ana", "SPEECH", "--seconds", "20"], "--seconds and --input are for --microphone"),
+        (["ana", "SPEECH", "--seconds", "20"], "--seconds and --input-device are for --microphone"),
     ],
 )
 def test_what_is_no_clip_of_a_voice_is_refused_by_what_is_wrong_with_it(
@@ -202,7 +202,7 @@ def test_the_converter_of_a_pipeline_is_used_where_no_voice_is_named(
         (["CLIP", "out.wav", "--to", "bench", "--option", "latency=1"], "latency"),
         (["CLIP", "out.wav", "--to", "bench", "--option", "latency"], "is not KEY=VALUE"),
         (["CLIP", "out.txt", "--to", "bench"], "names no format"),
-        (["CLIP", "none/out.wav", "--to", "bench"], "there is no folder none"),
+        (["CLIP", "CLIP/out.wav", "--to", "bench"], "is a file, not a folder"),
         (["none.wav", "out.wav", "--to", "bench"], "none.wav: No such file"),
         (["CLIP", "--to", "bench"], "Name the files IN and OUT"),
         (["CLIP", "out.wav", "--to", "bench", "--output", "x"], "are for --live"),
@@ -212,7 +212,7 @@ def test_the_converter_of_a_pipeline_is_used_where_no_voice_is_named(
 def test_what_cannot_be_converted_is_said_and_nothing_is_written(
     arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [str(clip_path("hello_world")) if each == "CLIP" else each for each in arguments]
+    given = [each.replace("CLIP", str(clip_path("hello_world"))) for each in arguments]
     assert said in " ".join(failure(capsys, "convert", *given).split())
     assert not list(tmp_path.glob("out.*"))
 

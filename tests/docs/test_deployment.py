@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tarfile
@@ -16,8 +15,9 @@ from parley.config import load
 from parley.config.layers import NOT_SETTINGS, PREFIX, SHORT_NAMES
 from parley.server.tls import tls_context
 from tests.deploy.proxies import DEPLOY, NAME, needs
+from tests.docs.commands import blocks, commands, page
 
-PAGE = (DEPLOY.parent / "docs" / "deployment.md").read_text(encoding="utf-8")
+PAGE = page("docs/deployment.md")
 HARMLESS = {"cd", "cp", "install", "python3", "/opt/parley/bin/pip"}
 """Of the shell, or tried with the steps of the image."""
 
@@ -25,26 +25,7 @@ TRIED = {"parley", "openssl", "caddy", "nginx", "tar", "turnserver"}
 PARLEY_COMMANDS = {"serve", "doctor", "keys", "models"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-
-
-def commands() -> list[tuple[dict[str, str], list[str]]]:
-    """Each command of the page: the variables before it, and its words."""
-    found = []
-    for line in "".join(blocks("sh")).splitlines():
-        for part in line.split("&&"):
-            words = shlex.split(part, comments=True)
-            variables = {}
-            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-                name, _, value = words.pop(0).partition("=")
-                variables[name] = value
-            if words:
-                found.append((variables, words))
-    return found
-
-
-COMMANDS = commands()
+COMMANDS = [(command.variables, command.words) for command in commands(PAGE)]
 
 
 def only(program: str, *beginning: str) -> tuple[dict[str, str], list[str]]:
@@ -78,7 +59,7 @@ def test_every_file_and_setting_that_is_named_exists() -> None:
         assert "${" + name in composed
 
 
-@pytest.mark.parametrize("text", blocks("toml"))
+@pytest.mark.parametrize("text", blocks(PAGE, "toml"))
 def test_its_settings_load(text: str, tmp_path: Path) -> None:
     path = tmp_path / "parley.toml"
     path.write_text(text, encoding="utf-8")
@@ -88,7 +69,7 @@ def test_its_settings_load(text: str, tmp_path: Path) -> None:
 
 
 def test_the_unit_fragment_has_only_keys_of_a_service() -> None:
-    (text,) = blocks("ini")
+    (text,) = blocks(PAGE, "ini")
     assert text.startswith("[Service]\n")
     assert set(re.findall(r"^(\w+)=", text, re.MULTILINE)) == {"PrivateDevices", "DeviceAllow"}
     assert "PrivateDevices=yes" in (DEPLOY / "parley.service").read_text(encoding="utf-8")
@@ -147,20 +128,3 @@ def test_the_address_of_the_examples_is_that_of_the_files() -> None:
     assert f"https://{NAME}" in PAGE
     for name in ("Caddyfile", "nginx.conf"):
         assert NAME in (DEPLOY / name).read_text(encoding="utf-8")
-
-
-def test_every_message_of_the_server_that_it_explains_is_one_of_its_own() -> None:
-    table = PAGE.split("## When something does not work")[1].split("\n## ")[0]
-    source = "".join(
-        path.read_text(encoding="utf-8")
-        for pattern in ("*.py", "*.js")
-        for path in (DEPLOY.parent / "src/parley").rglob(pattern)
-    )
-    quoted = re.findall(r'^\| "([^"|]+)"', table, re.MULTILINE)
-    codes = re.findall(r"^\| (?:\d{3} )?`([a-z_]+)` \|", table, re.MULTILINE)
-    assert len(quoted) > 3
-    assert len(codes) > 4
-    for text in (*quoted, *codes):
-        # What a message fills in is left out.
-        beginning = re.split(r" 127\.|\.\.\.", text)[0].strip()
-        assert beginning in source, text

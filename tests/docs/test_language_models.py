@@ -54,7 +54,7 @@ def test_the_file_loads(tmp_path: Path) -> None:
         registry.create(LLM, spec)
     both = registry.create(LLM, specs["both"])
     assert isinstance(both, chain.ModelChain)
-    assert [member.name for member in both.members] == ["openai:gpt-5-mini", "ollama:qwen3:4b"]
+    assert [member.name for member in both.members] == ["openai:gpt-5-mini", "ollama:qwen3:4b-instruct"]
     assert "192.168.1.20" in both.members[1].engine.info.summary
 
 

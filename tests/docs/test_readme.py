@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.docs.commands import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,13 +88,44 @@ def test_the_javascript_program_is_answered(port: int, tmp_path: Path) -> None:
     assert "Parley" in done.stdout
 
 
-def test_parley_transcribes_what_parley_say_wrote(tmp_path: Path) -> None:
-    commands = re.findall(r"^\.venv/bin/parley ((?:say|transcribe) .+)$", README, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["say", "transcribe"]
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-c", "from parley.cli.main import main; main()", *shlex.split(command)],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    assert done.stdout.strip(), "something was written down"
+# --- what `parley say` speaks, `parley transcribe` writes down -----------------------------------------------------------
+
+
+def parley(folder: Path, arguments: list[str], stdin: bytes = b"") -> bytes:
+    """What the command prints, with the engines of a base installation."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from parley.cli.main import main; main()", *arguments],
+        cwd=folder, input=stdin, capture_output=True, timeout=100, check=False,
+        env={**environment, "PARLEY_STT": "pocketsphinx", "PARLEY_TTS": "hibari"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def words(text: str) -> str:
+    return " ".join(re.findall(r"[a-z]+", text.lower()))
+
+
+def test_parley_transcribes_the_very_words_that_parley_say_wrote(tmp_path: Path) -> None:
+    said, written = [
+        command.words
+        for command in commands(README)
+        if command.words[:2] in (["parley", "say"], ["parley", "transcribe"])
+    ]
+    parley(tmp_path, said[1:])
+    assert parley(tmp_path, written[1:]).decode().strip() == words(said[2])
+
+
+PIPED = {
+    said
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/parley/cli/*.py")]
+    for said in re.findall(r'parley say "([^"]+)" -o - \| parley transcribe -', page.read_text(encoding="utf-8"))
+}
+
+
+def test_what_the_help_and_the_pages_pipe_comes_out_word_for_word(tmp_path: Path) -> None:
+    assert PIPED
+    for said in PIPED:
+        sound = parley(tmp_path, ["say", said, "-o", "-"])
+        assert parley(tmp_path, ["transcribe", "-"], sound).decode().strip() == words(said)

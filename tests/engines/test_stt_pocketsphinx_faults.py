@@ -88,6 +88,19 @@ async def test_between_two_turns(hello: Samples, what: signal.Signals) -> None:
             assert pid not in engine.pids
 
 
+@pytest.mark.parametrize("what", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_to_the_whole_process_group_is_for_the_server(hello: Samples, what: signal.Signals) -> None:
+    """It then closes the processes itself: none of them is missed and started again in the meantime."""
+    async with recognizer() as engine:
+        pids = tuple(engine.pids)
+        for pid in pids:
+            os.kill(pid, what)
+        stream = speaker(engine)
+        stream.feed(hello)
+        assert (await stream.finish()).text == "hello world"
+        assert tuple(engine.pids) == pids
+
+
 async def test_an_idle_process_that_ends_is_started_again_before_anyone_speaks(hello: Samples) -> None:
     async with recognizer(2) as engine:
         pids = engine.pids

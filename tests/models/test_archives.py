@@ -164,7 +164,7 @@ def test_a_disk_without_room_for_the_archive_beside_its_files_is_told_before_any
     serve: Callable[..., ModelEntry], hosts: ModelHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy = serve(WHOLE_BZ2, size=1 << 40)
-    with pytest.raises(ModelError, match="MiB to unpack"):
+    with pytest.raises(ModelError, match="MB to unpack"):
         pull(toy)
     assert not hosts.requests
 

@@ -324,7 +324,7 @@ def test_a_disk_without_room_is_refused_before_anything_comes(
     on_hub(hosts)
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=model.size))
-    with pytest.raises(ModelError, match="MiB left") as raised:
+    with pytest.raises(ModelError, match="MB left") as raised:
         pull(model)
     assert store.VARIABLE in raised.value.remedy
     assert not hosts.requests
@@ -376,7 +376,7 @@ def test_the_commands_list_search_describe_and_remove(
     assert model.files[0].sha256 in described
     assert "MIT" in described
     assert run(["models", "rm", "toy:small"]) == 0
-    assert "1 MiB removed" in capsys.readouterr().out
+    assert "1 MB removed" in capsys.readouterr().out
     assert store.installed("toy:small") is None
     assert run(["models", "pull", "toy:smal"]) == 2
     assert "Did you mean toy:small?" in capsys.readouterr().err

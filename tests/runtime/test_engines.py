@@ -11,7 +11,8 @@ import pytest
 
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.ports import LLM, MT, STT, TTS, TURN, VAD, Engine, EngineInfo, EngineSpec, EngineUnavailable, Stage
-from parley.runtime.engines import EngineReport, LoadedEngines
+from parley.runtime.engine_opening import EngineReport
+from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 from tests.runtime.rig import WAIT_S, pipeline_config
@@ -192,7 +193,7 @@ async def test_a_pipeline_whose_engines_cannot_do_its_language_is_refused_at_sta
         assert (failure.stage, failure.state) == (stage, "failed")
         assert failure in shop.reports, "the owner reads it"
         assert "'pt'" in failure.message
-        assert "'a'" in failure.message
+        assert "'a'" not in failure.message, "who opened the engine knows where the language was set"
         assert failure.remedy
         assert all(engine.closed == 1 for _, _, engine in shop.made), (
             "nothing is kept for a pipeline that is not served"
@@ -224,7 +225,7 @@ async def test_a_pipeline_whose_voice_the_synthesizer_lacks_is_refused_at_start(
         assert repr(voice) in failure.message
         assert (
             failure.remedy
-            == "Set `voice` to one of one, two, mixes of them (af_bella(2)+af_sky(1)), or an OpenAI voice name."
+            == "The voices are one, two; mixes of them (af_bella(2)+af_sky(1)); OpenAI's (alloy, ash, ...)."
         )
 
 
@@ -276,4 +277,46 @@ async def test_a_translator_that_cannot_say_what_it_translates_costs_its_own_pip
     (failure,) = loaded.failures["a"]
     assert (failure.stage, failure.name, failure.message) == (MT, "odd", "OSError: no list of pairs")
     assert failure in shop.reports
+    await loaded.close()
+
+
+class _KnowsItsVoices(FakeSynthesizer):
+    knows_voices = True
+
+
+async def test_a_voice_that_the_required_pipeline_lacks_is_refused_before_anything_opens() -> None:
+    shop = _Shop()
+    shop.made_of[TTS] = _KnowsItsVoices
+    configs = [pipeline_config("a", voice="nobody"), pipeline_config("b")]
+    loaded = await LoadedEngines.open_all(configs, shop.reports.append, create=shop.create, required="a")
+    (failure,) = loaded.failures["a"]
+    assert "'nobody'" in failure.message
+    assert [report.state for report in shop.reports] == ["failed"]
+    assert not loaded.pipelines
+    assert not any(engine.opened for _, _, engine in shop.made)
+
+
+async def test_nothing_is_loaded_where_a_server_of_the_required_pipeline_does_not_answer() -> None:
+    shop = _Shop(ollama=EngineUnavailable("Ollama does not run.", "Start it."))
+    configs = [pipeline_config("a", llm=EngineSpec("ollama")), pipeline_config("b")]
+    loaded = await LoadedEngines.open_all(configs, shop.reports.append, create=shop.create, required="a")
+    assert [failure.message for failure in loaded.failures["a"]] == ["Ollama does not run."]
+    assert not loaded.pipelines
+    assert not any(engine.opened for _, _, engine in shop.made)
+    loaded = await LoadedEngines.open_all(configs, create=shop.create, required="b")
+    assert list(loaded.pipelines) == ["b"], "of another pipeline, the rest is served"
+    await loaded.close()
+
+
+async def test_an_engine_says_in_its_report_that_it_stands_in_for_something_better() -> None:
+    class StandIn(FakeModel):
+        makeshift = True
+        notice = "No language model is connected."
+
+    shop = _Shop()
+    shop.made_of[LLM] = StandIn
+    loaded = await shop.open(pipeline_config("a"))
+    ready = {report.stage: report for report in shop.reports if report.state == "ready"}
+    assert (ready[LLM].makeshift, ready[LLM].message) == (True, StandIn.notice)
+    assert not ready[STT].makeshift
     await loaded.close()

@@ -15,7 +15,8 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection, Realtime
 
 from parley.config import Config, load
 from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineSet, Stage
-from parley.runtime.engines import EngineReport, LoadedEngines
+from parley.runtime.engine_opening import EngineReport
+from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 from parley.server.app import Application, create_app

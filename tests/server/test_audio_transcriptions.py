@@ -119,9 +119,9 @@ async def test_text_and_subtitles() -> None:
         "Olá <mundo>",
     )
     assert not rest
-    # The first turn begins 300 ms before its voice, at 0; its words are at 100 to 900 ms of it.
-    assert first.splitlines()[1] == "00:00:00,100 --> 00:00:00,900"
-    assert shown["vtt"].startswith("WEBVTT\n\n00:00:00.100 --> 00:00:00.900\nHello to all.\n\n")
+    # The first turn begins 300 ms before its voice, at 0; its words are at 100 to 900 ms of it, and are shown until they are read.
+    assert first.splitlines()[1] == "00:00:00,100 --> 00:00:01,865"
+    assert shown["vtt"].startswith("WEBVTT\n\n00:00:00.100 --> 00:00:01.865\nHello to all.\n\n")
     assert "Olá &lt;mundo&gt;" in shown["vtt"]
 
 

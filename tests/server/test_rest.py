@@ -13,7 +13,8 @@ from websockets.exceptions import InvalidStatus
 
 from parley import __version__
 from parley.engines.ports import STT, VAD, EngineError, EngineSet
-from parley.runtime.engines import EngineReport, LoadedEngines
+from parley.runtime.engine_opening import EngineReport
+from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeRecognizer, FakeVoiceActivity

@@ -65,6 +65,7 @@ async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_hear
     server: Server, tmp_path: Path, microphone: Microphone
 ) -> None:
     async with page(server.url, tmp_path, microphone(0.3, "two_cities", 60.0), connection="automatic") as tab:
+        await tab.until("document.querySelector('.try')")
         await tab.click(".try")
         await tab.until("parley.talk.phase === 'speaking'")
         await tab.click("#heart")  # the microphone begins to hear the recording
@@ -82,6 +83,7 @@ async def test_the_stop_button_ends_the_reply_in_a_call_and_a_call_that_breaks_i
     server: Server, tmp_path: Path
 ) -> None:
     async with page(server.url, tmp_path, connection="automatic") as tab:
+        await tab.until("document.querySelector('.try')")
         await tab.click(".try")
         await tab.until("parley.talk.phase === 'speaking'")
         await tab.click("#quiet")
@@ -148,6 +150,7 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
     try:
         before = "" if why == "off" else NO_UDP
         async with page(server.url, tmp_path, connection="automatic", before=before) as tab:
+            await tab.until("document.querySelector('.try')")
             await tab.click(".try")
             await tab.until(DONE)
             assert await tab.js("parley.talk.link.call === null && parley.talk.link.socket !== null")

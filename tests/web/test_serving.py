@@ -99,7 +99,7 @@ async def test_pipelines_are_told_with_their_engines_and_voices() -> None:
         (pipeline,) = (await client.get("/parley/pipelines")).json()["pipelines"]
         assert pipeline["name"] == "default"
         assert set(pipeline["engines"]) == {"stt", "llm", "tts"}
-        assert pipeline["voice"] in pipeline["voices"]
+        assert pipeline["voice"] in [voice["name"] for voice in pipeline["voices"]]
         assert pipeline["instructions"]
 
 

@@ -170,7 +170,7 @@ async def test_an_alert_takes_its_room_from_neither_the_dial_nor_all_of_the_conv
 async def test_text_of_twice_the_size_leaves_room_for_the_conversation(tab: Tab, width: int, height: int) -> None:
     await sized(tab, width, height, text=200)
     await fits(tab, width)
-    assert (await places(tab, CONVERSATION))["scroll"]["height"] >= 150
+    assert (await places(tab, CONVERSATION))["scroll"]["height"] >= 130
     await alerted(tab)
     await fits(tab, width)
     after = await places(tab, CONVERSATION)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
-from parley.audio.file_errors import AudioFileError, AudioTooLong
+from parley.audio.file_errors import AudioFileError, AudioTooLong, unreadable
 
 STRANGERS_FORMATS: Final = "wav,w64,aiff,au,caf,flac,mp3,ogg,matroska,mov,aac,ac3,amr,asf,avi,mpeg,mpegts,flv"
 """FFmpeg's demuxers of single files: no playlist (HLS, DASH), no `concat` script."""
@@ -39,7 +39,8 @@ def decoded(
     import av
 
     limits = {"format_whitelist": STRANGERS_FORMATS, "codec_whitelist": STRANGERS_CODECS, "protocol_whitelist": "pipe"}
-    samples = 0
+    begin = stream.tell()
+    samples = rate = 0
     try:
         # Titles are in any encoding; nothing here reads them.
         with av.open(stream, mode="r", options=limits if stranger else {}, metadata_errors="replace") as container:
@@ -59,7 +60,8 @@ def decoded(
     except AudioFileError:
         raise
     except (av.error.FFmpegError, ValueError) as error:  # ValueError: the format changes in the middle
-        raise AudioFileError(f"{name} cannot be read as audio: {error}.") from error
+        stream.seek(begin)
+        raise unreadable(stream, name, samples / rate if rate else 0.0) from error
     if not samples:
         raise AudioFileError(f"{name} holds no audio.")
 
@@ -67,7 +69,8 @@ def decoded(
 def _rate(container: Any, name: str, max_rate: int, stranger: bool) -> int:
     """The rate to decode to. Raises `AudioFileError` for a file without a track that can be decoded."""
     if not container.streams.audio:
-        raise AudioFileError(f"{name} holds no audio track.")
+        what = "is a video without sound" if container.streams.video else "holds no audio track"
+        raise AudioFileError(f"{name} {what}.")
     track = container.streams.audio[0]
     rate: int = getattr(track, "rate", 0)  # a track without a decoder has none
     if not rate or (stranger and track.codec_context.codec.name not in STRANGERS_CODECS.split(",")):

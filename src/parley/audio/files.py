@@ -14,7 +14,7 @@ import os
 import wave
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import numpy as np
 
@@ -28,8 +28,15 @@ from parley.audio.wav_files import find_sound
 MAX_SECONDS = 4 * 3600
 """Longest file read into memory: four hours, about 700 MB as 48 kHz float32 twice over; longer ones should be streamed."""
 
-_CODECS = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac", ".mp4": "aac"}
-SUFFIXES = (".wav", *_CODECS)
+_CODECS: Final = {
+    ".flac": "flac",
+    ".ogg": "libopus",
+    ".opus": "libopus",
+    ".mp3": "libmp3lame",
+    ".m4a": "aac",
+    ".mp4": "aac",
+}
+SUFFIXES: Final = (".wav", *_CODECS)
 """Of the files that can be written."""
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
@@ -65,7 +72,12 @@ def write(path: str | os.PathLike[str], recording: Recording) -> None:
     elif suffix in _CODECS:
         _write_av(target, recording, _CODECS[suffix])
     else:
-        raise AudioFileError(f"The suffix of {target.name} names no format.", f"Use one of .wav, {', '.join(_CODECS)}.")
+        raise unknown_suffix(target)
+
+
+def unknown_suffix(path: Path) -> AudioFileError:
+    """The error for a file that cannot be written because its suffix is none of `SUFFIXES`."""
+    return AudioFileError(f"The suffix of {path} names no format.", f"Use one of {', '.join(SUFFIXES)}.")
 
 
 def to_wav(recording: Recording) -> bytes:
@@ -125,4 +137,4 @@ def _write_av(target: Path, recording: Recording, codec: str) -> None:
                 container.mux(track.encode(piece))
             container.mux(track.encode(None))
     except av.error.FFmpegError as error:
-        raise AudioFileError(f"{target.name} cannot be written: {error}.") from error
+        raise AudioFileError(f"{target} cannot be written: {error.strerror}.") from error

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.bench_table import print_table, progress_line
+from parley.cli.failures import CommandFailed
+from parley.invocation import command
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -26,17 +28,17 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="\b\nExamples:\n"
+    '  parley say "What is the weather in Paris?" -o speech.wav\n'
     "  parley serve --pipeline bench --port 8000 &\n"
     "  parley bench --url ws://127.0.0.1:8000 --sessions 200 --wav speech.wav --pid $!\n"
     "  parley bench --url ws://127.0.0.1:8000 --wav speech.wav --barge-in --json > result.json\n"
     "  parley bench --url wss://api.openai.com --model gpt-realtime --api-key-env OPENAI_API_KEY \\\n"
     "      --wav speech.wav --stage-ms 0"
 )
-@click.option("--url", required=True, help="The server: ws://HOST:PORT; /v1/realtime is added where there is no path.")
+@click.option("--url", help="The server: ws://HOST:PORT; /v1/realtime is added where there is no path.")
 @click.option("--sessions", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Sessions at once.")
 @click.option(
     "--wav",
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="One utterance, 16-bit PCM, any rate; each session says it in every turn.",
 )
@@ -74,9 +76,9 @@ if TYPE_CHECKING:
 def bench(
     ctx: click.Context,
     /,
-    url: str,
+    url: str | None,
     sessions: int,
-    wav: Path,
+    wav: Path | None,
     duration_s: float,
     pid: int | None,
     barge_in: bool,
@@ -104,6 +106,8 @@ def bench(
     The ideal is the session's silence wait (turn_detection.silence_duration_ms) plus the time the stages take by themselves;
     what is left beyond it is the server's own.
     """
+    if url is None or wav is None:
+        raise _incomplete(url, wav)
     from parley.client.urls import realtime_url
     from parley.load.conversation import Script
     from parley.load.drive import LoadPlan
@@ -147,6 +151,19 @@ def bench(
         click.echo(f"parley bench: bar broken: {bar}", err=True)
     if broken:
         ctx.exit(1)
+
+
+def _incomplete(url: str | None, wav: Path | None) -> CommandFailed:
+    """All that is missing at once, and how to get it."""
+    missing = {"--url": url is None, "--wav": wav is None}
+    names = " and ".join(name for name, is_missing in missing.items() if is_missing)
+    steps = []
+    if wav is None:
+        steps.append(f"Make a recording: {command('say', 'What is the weather in Paris?', '-o', 'speech.wav')}")
+    if url is None:
+        steps.append(f"Start a server in another terminal: {command('serve', '--pipeline', 'bench', '--port', '8000')}")
+    whole = ("bench", "--url", url or "ws://127.0.0.1:8000", "--wav", str(wav or "speech.wav"))
+    return CommandFailed(f"A load test needs {names}.", "\n".join([*steps, f"Then: {command(*whole)}"]))
 
 
 def _warn(record: LoadRecord, recording: SpeechRecording, found: LoadFigures, chunk_ms: int) -> None:

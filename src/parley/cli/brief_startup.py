@@ -17,7 +17,7 @@ from rich.status import Status
 
 from parley.config import Config
 from parley.engines.ports import Stage
-from parley.runtime.engines import EngineReport
+from parley.runtime.engine_opening import EngineReport
 from parley.server.startup import Startup
 
 KNOWN_AS: Final = {"stt": "recogniser", "llm": "language model", "tts": "voice", "mt": "translator"}
@@ -54,6 +54,8 @@ class BriefStartup(Startup):
         elif name in self._waiting:
             self._waiting.remove(name)
             self._loaded += 1
+        if report.state == "failed" and self._is_required(report):
+            return  # the error that ends the start says it
         if report.state == "failed":
             self._explain_to_user(
                 f"[red]The {name} ({escape(report.name)}) cannot be used: {escape(report.message)}[/]"

@@ -10,22 +10,18 @@ import asyncio
 import re
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from parley.invocation import DISTRIBUTION, install, install_packages
 
 if TYPE_CHECKING:
     from parley.config import Config
-    from parley.config.values import PipelineConfig
     from parley.engines.openai_api.service import Service
-    from parley.engines.ports import Engine, EngineInfo, EngineSpec, Stage, Translator, VoiceConverter
-
-OPEN_TIMEOUT_S = 120.0
-"""Enough to load weights from a slow disk. A longer download should be watched in `parley serve`."""
+    from parley.engines.ports import EngineSpec, Stage
 
 MIN_PYTHON = (3, 11)
 
@@ -49,9 +45,14 @@ def check_python() -> Check:
 
 def check_packages() -> Iterator[Check]:
     """Every package that Parley's own metadata requires (without environment markers and extras)."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or ()
+    except metadata.PackageNotFoundError:
+        yield Check("packages", False, f"{DISTRIBUTION} is not installed", install_packages("--editable", "."))
+        return
     missing = []
     found = 0
-    for requirement in metadata.requires("parley") or ():
+    for requirement in requirements:
         if ";" in requirement:
             continue
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
@@ -59,9 +60,9 @@ def check_packages() -> Iterator[Check]:
             metadata.version(name)
             found += 1
         except metadata.PackageNotFoundError:
-            missing.append(name)
+            missing.append(requirement)
     if missing:
-        yield Check("packages", False, f"missing: {', '.join(missing)}", f"python -m pip install {' '.join(missing)}")
+        yield Check("packages", False, f"missing: {', '.join(missing)}", install_packages(*missing))
     else:
         yield Check("packages", True, f"{found} installed")
 
@@ -144,7 +145,7 @@ def check_tls(config: Config) -> Check | None:
     return Check("TLS", True, f"{config.server.tls_cert}")
 
 
-def _engines(config: Config) -> Iterator[tuple[Stage[Any], EngineSpec, list[str]]]:
+def engines_of(config: Config) -> Iterator[tuple[Stage[Any], EngineSpec, list[str]]]:
     """Each distinct engine of all pipelines once, with the pipelines that name it."""
     seen: list[tuple[Stage[Any], EngineSpec, list[str]]] = []
     for pipeline in config.pipelines.values():
@@ -157,78 +158,10 @@ def _engines(config: Config) -> Iterator[tuple[Stage[Any], EngineSpec, list[str]
     yield from seen
 
 
-def check_engines(config: Config) -> Iterator[Check]:
-    """Opens and closes every engine, one after the other, translators last; then says what each pipeline translates and converts."""
-    from parley.cli.voice_checks import check_converter, check_index
-    from parley.engines.ports import MT, VC
-
-    infos: dict[tuple[str, str], EngineInfo] = {}
-    translated: list[Check] = []
-    converted: list[Check] = []
-
-    def opened(engine: Engine, stage: Stage[Any], pipelines: list[str]) -> None:
-        if stage is VC:
-            converted.append(check_converter(pipelines, cast("VoiceConverter", engine)))
-        for name in pipelines:
-            infos[name, stage.name] = engine.info
-            if stage is MT and (name != "bench" or config.default_pipeline == name):  # it serves benchmarks
-                translated.extend(_translation(config.pipelines[name], infos, cast("Translator", engine)))
-
-    for stage, spec, pipelines in sorted(_engines(config), key=lambda one: one[0] is MT):
-        label = f"{spec.name}:{spec.model}" if spec.model else spec.name
-        named = f"{stage} {label} ({', '.join(pipelines)})"
-        look = partial(opened, stage=stage, pipelines=pipelines)
-        yield asyncio.run(_check_engine(stage, spec, named, look))
-        if stage is VC and (index := check_index(spec)) is not None:
-            yield index
-    yield from translated
-    yield from converted
-
-
-def _translation(
-    pipeline: PipelineConfig, infos: Mapping[tuple[str, str], EngineInfo], translator: Translator
-) -> Iterator[Check]:
-    from parley.cli.translation_checks import check_translation
-    from parley.engines.ports import STT, TTS
-
-    stt, tts = (infos.get((pipeline.name, stage.name)) for stage in (STT, TTS))
-    if stt is not None and (tts is not None or TTS not in pipeline.engines):
-        yield from check_translation(pipeline.name, pipeline.language, stt, translator, tts)
-
-
-async def _check_engine(stage: Stage[Any], spec: EngineSpec, name: str, look: Callable[[Engine], None]) -> Check:
-    """Whether it opens. `look` is called with it while it is open."""
-    from parley.engines import registry
-    from parley.engines.ports import EngineError
-
-    started = time.monotonic()
-    chosen = ""
-    try:
-        engine = registry.create(stage, spec)
-        try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
-                await engine.open()
-            took_s = time.monotonic() - started
-            chosen = f"; {engine.info.summary}" if spec.name == "auto" else ""
-            look(engine)
-        finally:
-            await engine.close()
-    except EngineError as error:
-        return Check(name, False, error.message, error.remedy)
-    except ValueError as error:
-        return Check(name, False, str(error), "Correct the option in parley.toml.")
-    except TimeoutError:
-        return Check(name, False, f"not open after {OPEN_TIMEOUT_S:.0f} s", "See what it waits for: parley serve")
-    except Exception as error:  # noqa: BLE001 - the engine boundary
-        remedy = "This is a fault of the package that brings the engine: update it, or name another engine."
-        return Check(name, False, f"{type(error).__name__}: {error}", remedy)
-    return Check(name, True, f"opens in {took_s:.1f} s{chosen}")
-
-
 def check_endpoints(config: Config) -> Iterator[Check]:
     """Whether each configured endpoint returns its list of models."""
     seen = set()
-    for stage, spec, _ in _engines(config):
+    for stage, spec, _ in engines_of(config):
         service = _service(stage, spec)
         url = str(spec.options.get("base_url") or "")
         if service is not None and url and (stage, url) not in seen:
@@ -285,7 +218,7 @@ def check_audio() -> Check:
     try:
         import sounddevice
     except ImportError:
-        return Check(name, False, "sounddevice is not installed", "python -m pip install sounddevice", required=False)
+        return Check(name, False, "sounddevice is not installed", install("talk"), required=False)
     except OSError:
         remedy = "Install PortAudio (Debian: apt-get install libportaudio2; macOS: brew install portaudio)."
         return Check(name, False, "PortAudio is not installed", remedy, required=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from parley.cli import checks, deployment_checks, voice_checks
+from parley.cli import checks, deployment_checks, engine_checks, voice_checks
 from parley.cli.options import configured, load_config, warn
 
 
@@ -55,11 +55,11 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
     yield checks.check_keys(config)
     if (tls := checks.check_tls(config)) is not None:
         yield tls
-    yield deployment_checks.check_reach(config)
-    if (pages := deployment_checks.check_pages(config)) is not None:
-        yield pages
+    yield from deployment_checks.check_reach(config)
+    if (microphone := deployment_checks.check_microphone(config)) is not None:
+        yield microphone
     yield from checks.check_endpoints(config)
-    yield from checks.check_engines(config)
+    yield from engine_checks.check_engines(config)
     yield from voice_checks.check_profiles()
     yield checks.check_audio()
 

@@ -27,4 +27,10 @@ def files_checked() -> Iterator[None]:
     except OSError as error:
         if error.filename is None:
             raise
-        raise CommandFailed(f"{error.filename}: {error.strerror}.") from error
+        raise CommandFailed(reason_of(error)) from error
+
+
+def reason_of(error: Exception, name: str = "") -> str:
+    """Why it failed, in one line that names the file: `name`, where the error does not."""
+    said = f"{error.filename or name}: {error.strerror or error}." if isinstance(error, OSError) else str(error)
+    return said if name in said else f"{name}: {said}"

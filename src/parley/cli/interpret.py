@@ -10,6 +10,7 @@ import click
 
 from parley.cli.failures import CommandFailed
 from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
+from parley.cli.sound_devices import OptionWithOldNames
 from parley.invocation import install
 
 SETTINGS = (
@@ -61,8 +62,22 @@ Examples:
     type=click.Choice(["both", "forward", "listen", "captions"]),
     help="Both directions, you to them alone, them to you alone, or their words as captions [default: both].",
 )
-@click.option("--microphone", metavar="DEVICE", help="Your microphone, by name or part of it.")
-@click.option("--headphones", metavar="DEVICE", help="Your headphones, by name or part of it.")
+@click.option(
+    "--microphone",
+    "--input-device",
+    "microphone",
+    cls=OptionWithOldNames,
+    metavar="DEVICE",
+    help="Your microphone, by name or part of it (--input-device in other commands, which have no call).",
+)
+@click.option(
+    "--headphones",
+    "--output-device",
+    "headphones",
+    cls=OptionWithOldNames,
+    metavar="DEVICE",
+    help="Your headphones, by name or part of it (--output-device in other commands).",
+)
 @click.option("--to-call", metavar="DEVICE", help="The cable that the call uses as its microphone [default: Parley's].")
 @click.option("--from-call", metavar="DEVICE", help="The cable that the call plays into [default: Parley's].")
 @click.option("--url", metavar="URL", help="Translate with this server [default: one of its own, in this process].")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from parley.config import Config
     from parley.engines.mt.auto import Route
     from parley.engines.ports import EngineSpec, Translator
-    from parley.runtime.engines import EngineReport, LoadedEngines
+    from parley.runtime.engine_opening import EngineReport
+    from parley.runtime.engines import LoadedEngines
     from parley.runtime.language_chain import LanguageChain
     from parley.runtime.pipeline import LoadedPipeline
 

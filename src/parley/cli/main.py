@@ -16,10 +16,13 @@ import click
 
 from parley import __version__
 from parley.errors import ParleyError
+from parley.invocation import command
 
 COMMANDS = {
     "serve": "Start the server.",
     "talk": "Talk to an assistant through this machine's microphone and loudspeaker.",
+    "chat": "Hold a conversation in text, line by line.",
+    "ask": "Ask one question: the answer as text, and spoken if wanted.",
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
@@ -31,7 +34,7 @@ COMMANDS = {
     "models": "List, fetch, verify and remove models.",
     "cache": "Show or empty the cache of speech.",
     "engines": "List the engines that can be named in a pipeline.",
-    "config": "Print the effective configuration and where each value comes from.",
+    "config": "Print the effective configuration and where each value comes from; write a file to begin with.",
     "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",
     "replay": "Run a recorded session through the core again and compare.",
     "bench": "Load any Realtime server with real-time speech and measure it.",
@@ -52,10 +55,10 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"parley.cli.{cmd_name}"), cmd_name)
-        if not isinstance(command, click.Command):
+        found = getattr(importlib.import_module(f"parley.cli.{cmd_name}"), cmd_name)
+        if not isinstance(found, click.Command):
             raise TypeError(f"parley.cli.{cmd_name}.{cmd_name} is not a command")
-        return command
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -86,21 +89,35 @@ def run(args: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(args=args, prog_name="parley", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.ClickException as error:
-        error.show()
+    except click.UsageError as error:
+        print_usage_error(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except ParleyError as error:
-        _print(error)
+    except (click.ClickException, ParleyError) as error:
+        print_error(error.message, error.remedy if isinstance(error, ParleyError) else "")
     return EXIT_USAGE
 
 
-def _print(error: ParleyError) -> None:
-    for line in error.message.splitlines():
+def print_error(message: str, remedy: str = "") -> None:
+    """Print on stderr what is wrong, a line for each fault, and below it what to change. Every command reports its errors so."""
+    for line in message.splitlines():
         click.echo(_wrapped(f"parley: {line}"), err=True)
-    if error.remedy:
-        click.echo(_wrapped(f"  {error.remedy}"), err=True)
+    for line in remedy.splitlines():
+        click.echo(_wrapped(f"  {line}"), err=True)
+
+
+def print_usage_error(error: click.UsageError) -> None:
+    """The same of a command line that click refused. A group without a command prints its help."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()
+        return
+    message = error.format_message()
+    context = error.ctx
+    print_error(
+        message if message.endswith((".", "?", "?)")) else f"{message}.",
+        f"How it is used: {command(*context.command_path.split()[1:], '--help')}" if context is not None else "",
+    )
 
 
 def _wrapped(line: str) -> str:

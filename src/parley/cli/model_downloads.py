@@ -14,20 +14,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from parley.invocation import command
 from parley.models import store
-from parley.models.catalogue import ModelEntry, ModelError, find
+from parley.models.catalogue import ModelEntry, ModelError, find, megabytes
 from parley.models.hub_repository import PREFIX, HubFacts, HubRepository
 
 if TYPE_CHECKING:
     from parley.config import Config
     from parley.engines.ports import EngineSpec, Stage
-
-MB: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Wanted:
             licence, source = self.model.licence, mirror or str(self.model.sources[0])
         else:
             licence, source = (self.facts.licence if self.facts else "") or "licence not named", "the Hub"
-        size = f"{self.size / MB:.0f} MB" if self.size else "size not known"
+        size = megabytes(self.size) if self.size else "size not known"
         return f"{self.name}  {size}, {licence}, from {source}"
 
 
@@ -177,7 +175,7 @@ def _progress(wanted: Wanted) -> Iterator[tuple[Callable[[str], None], Callable[
         def on_source(source: str) -> None:
             progress.reset(task, total=total, description=f"{wanted.name} from {source}")
             if not console.is_terminal:
-                size = f"{wanted.size / MB:.0f} MB " if wanted.size else ""
+                size = f"{megabytes(wanted.size)} " if wanted.size else ""
                 console.print(f"{wanted.name}: {size}from {source}", soft_wrap=True)
 
         yield on_source, lambda count: progress.advance(task, count)

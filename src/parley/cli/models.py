@@ -14,9 +14,7 @@ from parley.cli.failures import CommandFailed
 from parley.cli.model_downloads import fetch, wanted_model
 from parley.invocation import command
 from parley.models import store
-from parley.models.catalogue import ModelEntry, catalogue, find
-
-MIB = 1 << 20
+from parley.models.catalogue import ModelEntry, catalogue, find, megabytes
 
 
 @click.group(
@@ -47,7 +45,7 @@ def list_(as_json: bool) -> None:
         _print_json(found)
     elif found:
         _print_table(found)
-        click.echo(f"\n{sum(model.size for model in found) / MIB:.0f} MiB in {store.root()}")
+        click.echo(f"\n{megabytes(sum(model.size for model in found))} in {store.root()}")
     else:
         click.echo(f"No model is in {store.root()}. See what there is: {command('models', 'search')}")
 
@@ -88,7 +86,7 @@ def info(name: str, as_json: bool) -> None:
         "licence": model.licence + (" (to be accepted: --accept)" if model.accept else ""),
         "languages": ", ".join(model.languages) or "any, or many",
         "memory": f"{model.memory_mib} MiB when loaded" if model.memory_mib else "not measured",
-        "download": f"{model.size / MIB:.1f} MiB",
+        "download": megabytes(model.size),
         "sources": ", then ".join(map(str, model.sources)),
         "hashes": f"from {model.hashes_from}" if model.hashes_from else "of the files",
         "here": str(store.folder_of(model)) if store.whole(model) else "no",
@@ -122,9 +120,7 @@ def rm(names: tuple[str, ...]) -> None:
     """Remove models from this machine."""
     for model in map(find, names):
         freed = store.remove(model)
-        click.echo(
-            f"{model.name}: {freed / MIB:.0f} MiB removed." if freed else f"{model.name} is not on this machine."
-        )
+        click.echo(f"{model.name}: {megabytes(freed)} removed." if freed else f"{model.name} is not on this machine.")
 
 
 @models.command()
@@ -153,7 +149,7 @@ def _print_table(found: Sequence[ModelEntry]) -> None:
     for model in found:
         here = "here" if store.whole(model) else ""
         licence = model.licence.partition(" (")[0] + (" *" if model.accept else "")
-        click.echo(f"{model.name:<{name}} {model.size / MIB:>6.0f} MiB  {here:<5} {model.summary} [{licence}]")
+        click.echo(f"{model.name:<{name}} {megabytes(model.size):>8}  {here:<5} {model.summary} [{licence}]")
     if any(model.accept for model in found):
         click.echo("* a licence that restricts use: see `info`, and accept it with --accept")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 from parley.cli.failures import CommandFailed
+from parley.errors import ParleyError
 
 if TYPE_CHECKING:
     from parley.config import Config
@@ -27,32 +29,38 @@ config_option = click.option(
     help="Read this file [default: $PARLEY_CONFIG, ./parley.toml, ~/.config/parley/parley.toml].",
 )
 
-_PIPELINE_OPTIONS = (
-    config_option,
-    click.option("--pipeline", metavar="NAME", help="The pipeline that serves, unless a client's model names another."),
-    click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small."),
-    click.option(
+PIPELINE_OPTIONS = {
+    "config_path": config_option,
+    "pipeline": click.option(
+        "--pipeline", metavar="NAME", help="The pipeline that serves, unless a client's model names another."
+    ),
+    "stt": click.option(
+        "--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small."
+    ),
+    "stt_base_url": click.option(
         "--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL, such as http://localhost:8000/v1."
     ),
-    click.option(
+    "llm": click.option(
         "--llm", metavar="ENGINE[:MODEL]", help="Language model, such as openai:gpt-5-mini, or several in order: a,b."
     ),
-    click.option(
+    "llm_base_url": click.option(
         "--llm-base-url", metavar="URL", help="Endpoint of the language model, such as http://localhost:11434/v1."
     ),
-    click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak."),
-    click.option(
+    "tts": click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak."),
+    "tts_base_url": click.option(
         "--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL, such as http://localhost:8880/v1."
     ),
-    click.option(
+    "speech": click.option(
         "--speech",
         metavar="ENGINE[:MODEL]",
         help="A model that hears and speaks, in place of --llm and --tts, such as realtime:gpt-realtime.",
     ),
-    click.option("--vc", metavar="ENGINE[:MODEL]", help="Voice conversion of what is spoken, such as vocoder:NAME."),
-    click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
-)
-"""Flags of the engines and the pipeline."""
+    "vc": click.option(
+        "--vc", metavar="ENGINE[:MODEL]", help="Voice conversion of what is spoken, such as vocoder:NAME."
+    ),
+    "voice": click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
+}
+"""Flags of the engines and the pipeline, by the names of their parameters."""
 
 pull_option = click.option(
     "--pull",
@@ -60,20 +68,8 @@ pull_option = click.option(
     help="Whether models that the engines need and that are not here are fetched [default: ask, on a terminal].",
 )
 
-PIPELINE_FLAGS = (
-    "pull",
-    "pipeline",
-    "stt",
-    "stt_base_url",
-    "llm",
-    "llm_base_url",
-    "tts",
-    "tts_base_url",
-    "speech",
-    "vc",
-    "voice",
-)
-"""Their names as parameters, without that of the file."""
+PIPELINE_FLAGS = ("pull", *(name for name in PIPELINE_OPTIONS if name != "config_path"))
+"""Their names, without that of the file."""
 
 _SERVER_OPTIONS = (
     click.option("--host", metavar="ADDRESS", help="Listen on this address [default: 127.0.0.1]."),
@@ -87,15 +83,18 @@ _SERVER_OPTIONS = (
 
 def configured(command: Callable[P, R]) -> Callable[P, R]:
     """Adds the shared flags; the command takes them as `config_path` and `**flags`."""
-    return _with(command, (*_PIPELINE_OPTIONS, *_SERVER_OPTIONS))
+    return with_options(command, (*PIPELINE_OPTIONS.values(), *_SERVER_OPTIONS))
 
 
 def pipeline_configured(command: Callable[P, R]) -> Callable[P, R]:
     """The same without the flags of a public server."""
-    return _with(command, (*_PIPELINE_OPTIONS, pull_option))
+    return with_options(command, (*PIPELINE_OPTIONS.values(), pull_option))
 
 
-def _with(command: Callable[P, R], options: Sequence[Callable[[Callable[P, R]], Callable[P, R]]]) -> Callable[P, R]:
+def with_options(
+    command: Callable[P, R], options: Sequence[Callable[[Callable[P, R]], Callable[P, R]]]
+) -> Callable[P, R]:
+    """Adds options, the first one on top."""
     for option in reversed(options):
         command = option(command)
     return command
@@ -106,6 +105,19 @@ def load_config(config_path: Path | None, flags: Mapping[str, object]) -> Config
     from parley.config import load
 
     return load(config_path, flags, os.environ)
+
+
+@contextmanager
+def language_named(option: str, language: str | None) -> Iterator[None]:
+    """Where an engine does not have the language that this option gave, the error says so of the option."""
+    try:
+        yield
+    except ParleyError as error:
+        from parley.runtime.unsupported import SettingUnsupported
+
+        if not (isinstance(error, SettingUnsupported) and (error.setting, error.value) == ("language", language)):
+            raise
+        raise CommandFailed(f"{option} {language}: {error.message}", error.remedy) from error
 
 
 def synthesizer_of(pipeline: PipelineConfig) -> EngineSpec:

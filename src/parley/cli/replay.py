@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from parley.cli.failures import CommandFailed
+
 
 @click.command(epilog="\b\nExamples:\n  parley replay traces/sess_123.trace")
 @click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -20,7 +22,10 @@ def replay(ctx: click.Context, /, trace: Path) -> None:
     try:
         result = replay_trace(trace)
     except ValueError as error:
-        raise click.BadParameter(f"{trace} is not a trace of this version: {error}") from error
+        raise CommandFailed(
+            f"{trace} is not a trace of this version: {error}",
+            "A trace is replayed by the version of Parley that wrote it.",
+        ) from error
     if result.mismatch is not None:
         click.echo(f"{trace}: differs. {result.mismatch}")
         ctx.exit(1)

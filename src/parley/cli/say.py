@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import struct
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.file_inputs import STDIN
+from parley.cli.file_outputs import STDOUT
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import load_config, pull_option, synthesizer_of, warn
+from parley.cli.options import language_named, load_config, pull_option, synthesizer_of, warn
+from parley.cli.sound_devices import output_device_option
+from parley.cli.speech_output import DEVICE_RATE, check_speech_output, speech_sink
 
 if TYPE_CHECKING:
     from parley.config import PipelineConfig
     from parley.library.speech import Spoken
 
 PIPE_RATE = 24_000
-DEVICE_RATE = 48_000
-"""Every sound device supports this rate."""
 
 
 @click.command(
     epilog="""\b
 Examples:
-  parley say "The kettle is on." -o kettle.wav
+  parley say "What is the weather in Paris?" -o question.wav
   parley say "Guten Morgen." --language de
   fortune | parley say -
   parley say "Hello world." -o - | parley transcribe -
@@ -50,7 +51,7 @@ Examples:
 @click.option(
     "--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True, help="Times the usual speed."
 )
-@click.option("--device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
+@output_device_option("--device")
 @pull_option
 @click.option("--pipeline", metavar="NAME", help="Take engine, voice and language from this pipeline of parley.toml.")
 @click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="Read this parley.toml.")
@@ -61,15 +62,17 @@ def say(
     rate: int,
     language: str | None,
     speed: float,
-    device: str,
+    output_device: str,
     config_path: Path | None,
     **flags: str | None,
 ) -> None:
     """Speak TEXT, or with - text from stdin, as it arrives. Without -o, through the loudspeaker."""
-    if raw and output != "-":
+    if raw and output != STDOUT:
         raise click.UsageError("--raw is for -o -")
-    if output == "-" and sys.stdout.isatty():
-        raise click.UsageError("-o - writes audio: send it to a file or another program (... -o - > out.wav)")
+    from_stdin = text == (STDIN,)
+    if not from_stdin and not "".join(text).strip():
+        raise CommandFailed("There was nothing to say.", "Give a text, or - to read it from stdin.")
+    check_speech_output(output, output_device, (STDIN,) if from_stdin else ())
     from parley.engines.ports import TTS, VC
 
     config = load_config(config_path, flags)
@@ -79,15 +82,15 @@ def say(
         chosen = dataclasses.replace(chosen, language=language)
     synthesizer_of(chosen)
     provide_models(config, [(stage, chosen.engines[stage]) for stage in (TTS, VC) if stage in chosen.engines])
-    pieces = _stdin() if text == ("-",) else [" ".join(text)]
+    pieces = _stdin() if from_stdin else [" ".join(text)]
     rate = rate if output is not None else DEVICE_RATE
-    with files_checked():
-        sink = _sink(output, raw, rate, device)
+    with files_checked(), language_named("--language", language):
+        sink = speech_sink(output, raw, rate, output_device)
         with closing(_spoken(pieces, chosen, speed, rate)) as speaking:
             seconds = sink(speaking)
     if seconds == 0:
         raise CommandFailed("There was nothing to say.")
-    click.echo(f"{seconds:.1f} s of speech{f' in {output}' if output not in (None, '-') else ''}", err=True)
+    click.echo(f"{seconds:.1f} s of speech{f' in {output}' if output not in (None, STDOUT) else ''}", err=True)
 
 
 def _stdin() -> Iterator[str]:
@@ -114,59 +117,3 @@ def _spoken(pieces: Iterable[str], config: PipelineConfig, speed: float, rate: i
             if shown and spoken.text.strip():
                 click.echo(click.style(spoken.text.strip(), dim=True), err=True)
             yield spoken
-
-
-def _sink(output: str | None, raw: bool, rate: int, device: str) -> Callable[[Iterable[Spoken]], float]:
-    """Consumes the audio and returns its seconds."""
-    if output is None:
-        return lambda speaking: _to_loudspeaker(speaking, device)
-    if output == "-":
-        return lambda speaking: _to_stdout(speaking, rate, raw)
-    return lambda speaking: _to_file(speaking, rate, Path(output))
-
-
-def _to_file(speaking: Iterable[Spoken], rate: int, path: Path) -> float:
-    import numpy as np
-
-    from parley.library.recordings import write_audio
-
-    pieces = [spoken.samples for spoken in speaking]
-    if not pieces:
-        return 0.0
-    return write_audio(path, np.concatenate(pieces), rate).seconds
-
-
-def _to_stdout(speaking: Iterable[Spoken], rate: int, raw: bool) -> float:
-    out, samples = sys.stdout.buffer, 0
-    for spoken in speaking:
-        if not samples and not raw:
-            out.write(_wav_head(rate))
-        out.write(spoken.samples.astype("<i2", copy=False).tobytes())
-        out.flush()
-        samples += len(spoken.samples)
-    return samples / rate
-
-
-def _wav_head(rate: int) -> bytes:
-    """The header of a WAV file of unknown length, which names the largest length, as other programs do on pipes."""
-    unknown = 0xFFFFFFFF
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", unknown, b"WAVE") + form + struct.pack("<4sI", b"data", unknown)
-
-
-def _to_loudspeaker(speaking: Iterable[Spoken], wanted: str) -> float:
-    from parley.talk.devices import find_device, list_devices
-
-    device = find_device(list_devices(), wanted, "output")
-    import sounddevice
-
-    stream: Any = sounddevice.RawOutputStream(samplerate=DEVICE_RATE, channels=1, dtype="int16", device=device.index)
-    samples = 0
-    with stream:
-        for spoken in speaking:
-            stream.write(spoken.samples.tobytes())
-            samples += len(spoken.samples)
-        if samples:
-            # A device that is stopped right after the last write drops its buffer.
-            stream.write(bytes(2 * int(DEVICE_RATE * stream.latency)))
-    return samples / DEVICE_RATE

@@ -14,13 +14,17 @@ from parley.cli.options import configured, load_config, pull_option
     epilog="""\b
 Examples:
   parley serve
+  parley serve --open
   parley serve --llm openai:qwen3 --llm-base-url http://localhost:11434/v1
   PARLEY_API_KEY=secret parley serve --host 0.0.0.0
 """
 )
 @configured
 @pull_option
-def serve(config_path: Path | None, **flags: object) -> None:
+@click.option(
+    "--open", "open_page", is_flag=True, help="Show the page in this machine's browser once the server listens."
+)
+def serve(config_path: Path | None, open_page: bool, **flags: object) -> None:
     """Start the server and serve until Ctrl-C; running replies may end first.
 
     Works without any setting: recognition and synthesis run here, and the language model is one found on this machine's
@@ -30,4 +34,4 @@ def serve(config_path: Path | None, **flags: object) -> None:
     provide_models(config, (spec for pipeline in config.pipelines.values() for spec in pipeline.engines.items()))
     from parley.server.app import serve as serve_forever
 
-    serve_forever(config)
+    serve_forever(config, open_page=open_page)

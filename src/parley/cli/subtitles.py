@@ -1,6 +1,7 @@
 """Transcripts as text, JSON, SRT and WebVTT.
 
-Laws: each segment is written as soon as it is known, except JSON, which is one value; times are seconds of the recording.
+Laws: each segment is written as soon as it is known, except JSON, which is one value, and the last subtitle;
+times are seconds of the recording.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from parley.text.subtitles import VTT_HEAD, cues, srt_cue, vtt_cue
+from parley.text.subtitles import SubtitleForm, SubtitleText, cues
 
 if TYPE_CHECKING:
     from parley.library.transcription import Segment
@@ -31,10 +32,8 @@ def writer_of(form: str, out: TextIO, title: str, name: str) -> Writer:
     match form:
         case "json":
             return JsonWriter(out, name)
-        case "srt":
-            return SubtitleWriter(out, web=False)
-        case "vtt":
-            return SubtitleWriter(out, web=True)
+        case "srt" | "vtt":
+            return SubtitleWriter(out, form)
         case _:
             return TextWriter(out, title)
 
@@ -60,25 +59,22 @@ class TextWriter:
 
 
 class SubtitleWriter:
-    """SRT, or WebVTT for the web."""
+    """SRT, or WebVTT for the web. A cue is written when the next one is known."""
 
-    def __init__(self, out: TextIO, *, web: bool) -> None:
+    def __init__(self, out: TextIO, form: SubtitleForm) -> None:
         self.count = 0
         self._out = out
-        self._web = web
-        self._cues = 0
-        if web:
-            out.write(VTT_HEAD)
+        self._text = SubtitleText(form)
+        out.write(self._text.begin())
 
     def write(self, segment: Segment) -> None:
         self.count += 1
-        for cue in cues(segment.start_s, segment.end_s, [segment.text]):
-            self._cues += 1
-            self._out.write(vtt_cue(cue) if self._web else srt_cue(self._cues, cue))
+        self._out.write(self._text.add(cues(segment.start_s, segment.end_s, [segment.text], segment.words)))
         self._out.flush()
 
     def finish(self) -> None:
-        """Nothing more to write."""
+        self._out.write(self._text.finish())
+        self._out.flush()
 
 
 class JsonWriter:

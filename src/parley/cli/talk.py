@@ -6,8 +6,8 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from parley.cli.failures import CommandFailed
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
 from parley.cli.own_terminal import forget_typed_keys, logs_to, terminal_to_ourselves
+from parley.cli.server_choice import check_server, chosen_server, explicit_options, server_options
+from parley.cli.sound_devices import input_device_option, output_device_option
 from parley.invocation import install
 
 if TYPE_CHECKING:
@@ -40,13 +42,9 @@ Examples:
 """
 )
 @pipeline_configured
-@click.option("--url", metavar="URL", help="Talk to this Realtime server [default: one of its own, in this process].")
-@click.option("--model", metavar="NAME", help="Ask that server for this model [default: gpt-realtime].")
-@click.option("--api-key-env", metavar="NAME", help="The environment variable that holds that server's key.")
-@click.option("--input", "input_device", metavar="DEVICE", default="", help="Microphone, by index or part of its name.")
-@click.option(
-    "--output", "output_device", metavar="DEVICE", default="", help="Loudspeaker, by index or part of its name."
-)
+@server_options
+@input_device_option("--input")
+@output_device_option("--output")
 @click.option("--devices", "show_devices", is_flag=True, help="List the sound devices and end.")
 @click.option("--push-to-talk", is_flag=True, help="Turns begin and end with the space key, instead of by themselves.")
 @click.option(
@@ -81,12 +79,14 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
         return
     flags = {name: options.pop(name) for name in PIPELINE_FLAGS}
     config = load_config(config_path, flags)
-    _check_server(options)
+    url, model, key = (_text(options[name]) for name in ("url", "model", "api_key_env"))
+    check_server(url, model, key)
     options |= _check_packages(options)
-    if options["url"] is None:
+    if url is None:
         config = _conversing(config)
         provide_models(config, config.pipelines[config.default_pipeline].engines.items())
-    with _server(config, options) as server:
+    record = options["record"]
+    with chosen_server(config, url, model, key, trace_dir=record if isinstance(record, Path) else None) as server:
         _converse(server, config, options)
 
 
@@ -124,16 +124,6 @@ def _is_plain(options: dict[str, object]) -> bool:
     """A screen needs a terminal; a pipe, a log and a dumb terminal get lines."""
     terminal = sys.stdin.isatty() and sys.stderr.isatty() and sys.stdout.isatty()
     return bool(options["plain"]) or not terminal or os.environ.get("TERM") == "dumb"
-
-
-def _check_server(options: dict[str, object]) -> None:
-    """Checks that need nothing loaded."""
-    if options["url"] is not None:
-        _key(options["api_key_env"])
-        return
-    for name in ("model", "api_key_env"):
-        if options[name] is not None:
-            raise click.UsageError(f"--{name.replace('_', '-')} belongs to --url.")
 
 
 def _check_packages(options: dict[str, object]) -> dict[str, str | None]:
@@ -175,58 +165,12 @@ def _check_packages(options: dict[str, object]) -> dict[str, str | None]:
     return found
 
 
-@contextmanager
-def _server(config: Config, options: dict[str, object]) -> Iterator[Server]:
-    from parley.client.connection import Server
-
-    url = options["url"]
-    if not isinstance(url, str):
-        from parley.cli.talk_server import own_server
-
-        record = options["record"]
-        with own_server(config, record if isinstance(record, Path) else None) as server:
-            yield server
-        return
-    yield Server.at(url, model=str(options["model"] or _model_of(url)), key=_key(options["api_key_env"]))
-
-
-def _model_of(url: str) -> str:
-    """The URL's own, or the name that OpenAI's server knows and a Parley's default pipeline answers to."""
-    from urllib.parse import parse_qs, urlsplit
-
-    return parse_qs(urlsplit(url).query).get("model", ["gpt-realtime"])[-1]
-
-
-def _key(name: object) -> str:
-    if not isinstance(name, str):
-        return ""
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise CommandFailed(f"The environment variable {name}, which --api-key-env names, is not set.")
-    return key
-
-
 def _session_options(config: Config, options: dict[str, object]) -> SessionOptions:
-    """The session options for the server. The built-in server has the configuration; another one is sent only explicit values."""
-    from parley.client.session_setup import SessionOptions
-
-    pipeline = config.pipelines[config.default_pipeline]
-    voice = instructions = None
-    if options["url"] is not None:
-        set_here = {
-            setting.key.rpartition(".")[2]
-            for setting in config.settings
-            if setting.source != "default" and setting.key.startswith(f"pipelines.{pipeline.name}.")
-        }
-        voice = pipeline.voice if "voice" in set_here else None
-        instructions = pipeline.instructions if "instructions" in set_here else None
-    detection = options["turn_detection"]
-    return SessionOptions(
+    """What is asked of the server, with what the flags say of this conversation."""
+    return replace(
+        explicit_options(config, _text(options["url"])),
         hands_free=not options["push_to_talk"] and options["input_device"] is not None,
-        voice=voice,
-        instructions=instructions,
-        language=pipeline.language or None,
-        turn_detection=detection if isinstance(detection, str) else None,
+        turn_detection=_text(options["turn_detection"]),
         spoken=options["output_device"] is not None,
     )
 
@@ -239,8 +183,8 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     chosen = Chosen(
         server,
         _session_options(config, options),
-        _device(options["input_device"]),
-        _device(options["output_device"]),
+        _text(options["input_device"]),
+        _text(options["output_device"]),
         record if isinstance(record, Path) else None,
     )
     # Without a microphone or a loudspeaker there is no echo.
@@ -255,7 +199,7 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     _summarize(talk)
 
 
-def _device(chosen: object) -> str | None:
+def _text(chosen: object) -> str | None:
     return chosen if isinstance(chosen, str) else None
 
 

@@ -45,7 +45,9 @@ class _Running:
 
 @contextmanager
 def own_server(
-    config: Config, trace_dir: Path | None, pipelines: Mapping[str, PipelineConfig] | None = None
+    config: Config,
+    trace_dir: Path | None,
+    pipelines: Mapping[str, PipelineConfig] | None = None,
 ) -> Iterator[Server]:
     """The server for the configuration, while the context lasts, with `pipelines` (the first is the default one) or the default pipeline
     alone. Raises `EngineUnavailable` when its default pipeline cannot be served."""
@@ -102,7 +104,7 @@ async def _main(config: Config, running: _Running) -> None:
 
     running.loop = asyncio.get_running_loop()
     running.task = asyncio.current_task()
-    async with opened(config, BriefStartup(config), "used") as (listener, engines):
+    async with opened(config, BriefStartup(config)) as (listener, engines):
         running.port = listener.getsockname()[1]
         running.server = create_app(config, engines).server(running.ready.set)
         await running.server.serve_on(listener)

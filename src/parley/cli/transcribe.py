@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
 import signal
 import sys
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.failures import CommandFailed, files_checked, reason_of
+from parley.cli.file_inputs import counted, read_recording, shown_name
+from parley.cli.file_outputs import STDOUT, check_outputs, ending_of, format_option, text_format, text_output
 from parley.cli.file_progress import frames_with_progress
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import load_config, pull_option, warn
-from parley.cli.subtitles import FORMATS, Writer, writer_of
+from parley.cli.options import language_named, load_config, pull_option, warn
+from parley.cli.sound_devices import input_device_option, microphone
+from parley.cli.subtitles import Writer, writer_of
 
 if TYPE_CHECKING:
     from parley.audio.files import Recording
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   parley transcribe interview.mp3
-  parley transcribe talk.mp4 --format srt -o talk.srt --stt whisper:small.en
+  parley transcribe talk.mp4 -o talk.srt --stt whisper:small.en
   parley transcribe *.wav --format json -o transcripts/
   parley say "Hello world." -o - | parley transcribe -
   parley transcribe --mic
@@ -39,9 +41,14 @@ Examples:
 )
 @click.argument("files", nargs=-1, metavar="FILE...|-")
 @click.option("--mic", is_flag=True, help="Listen to the microphone until Ctrl-C.")
-@click.option("--device", metavar="NAME", default="", help="Microphone, by number or part of its name.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
-@click.option("-o", "--output", metavar="FILE", help="Write here; with several files, a folder. [default: stdout]")
+@input_device_option("--device")
+@format_option
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write here, in the format of its ending; with several files, a folder. [default: stdout]",
+)
 @click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small.en.")
 @click.option("--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL.")
 @click.option("--language", metavar="TAG", help="Language of the speech, such as en or de [default: found out].")
@@ -51,18 +58,23 @@ Examples:
 def transcribe(
     files: tuple[str, ...],
     mic: bool,
-    device: str,
-    form: str,
+    input_device: str,
+    form: str | None,
     output: str | None,
     language: str | None,
     config_path: Path | None,
     **flags: str | None,
 ) -> None:
-    """Transcribe FILE (any audio or video that PyAV reads), or with - stdin. Exit code 1: no speech was found."""
+    """Transcribe FILE (any audio or video that PyAV reads), or with - stdin.
+
+    Exit code 1: no speech was found, or some of several files could not be read; the others are transcribed.
+    """
     if mic == bool(files):
         raise click.UsageError("Give files, or - for stdin, or use --mic.")
-    if form in ("srt", "vtt") and len(files) > 1 and output is None:
-        raise click.UsageError(f"Several transcripts in {form.upper()} need a folder: -o FOLDER")
+    if input_device and not mic:
+        raise click.UsageError("--input-device is for --mic.")
+    with files_checked():
+        targets = _targets(files or ("microphone",), output, form, mic)
     from parley.engines.ports import STT, VAD
 
     config = load_config(config_path, flags)
@@ -71,14 +83,60 @@ def transcribe(
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
     provide_models(config, [(stage, chosen.engines[stage]) for stage in (VAD, STT)])
-    with files_checked(), ExitStack() as stack:
+    with files_checked(), language_named("--language", language):
         if mic:
-            with _written(output, form, "microphone", False) as writer:
-                heard = asyncio.run(_listen(chosen, device, writer))
+            with _written(targets[0]) as writer:
+                heard = asyncio.run(_listen(chosen, input_device, writer))
         else:
-            heard = _transcribe_files(files, _open(chosen, stack), form, output)
+            heard = _transcribe_files(targets, chosen)
     if not heard:
         raise click.exceptions.Exit(1)
+
+
+# --- what goes where --------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Transcript:
+    """A transcript that is to be written: of which input, where, how. `titled`: its name stands above it."""
+
+    name: str
+    output: str | None
+    form: str
+    titled: bool = False
+
+
+def _targets(files: tuple[str, ...], output: str | None, form: str | None, mic: bool) -> list[_Transcript]:
+    """Where each transcript goes. Raises `CommandFailed` for what cannot be, before any work."""
+    folder = output is not None and output != STDOUT and (len(files) > 1 or Path(output).is_dir())
+    if not folder:
+        form = text_format(output, form)
+        if form in ("srt", "vtt") and len(files) > 1:
+            raise click.UsageError(f"Several transcripts in {form.upper()} need a folder: -o FOLDER")
+        check_outputs([output], () if mic else files)
+        return [_Transcript(name, output, form, len(files) > 1) for name in files]
+    path, form = Path(output or ""), form or "text"
+    if path.exists() and not path.is_dir():
+        raise CommandFailed(f"{output} is a file, and there are {len(files)} transcripts.", "Name a folder with -o.")
+    outputs = [str(path / f"{Path(shown_name(name)).stem}{ending_of(form)}") for name in files]
+    if len(set(outputs)) < len(files):
+        raise CommandFailed("Two of the files have the same name.", "Transcribe them one by one.")
+    check_outputs(outputs, files)
+    return [_Transcript(name, target, form) for name, target in zip(files, outputs, strict=True)]
+
+
+@contextmanager
+def _written(target: _Transcript, inputs: tuple[str, ...] = ()) -> Iterator[Writer]:
+    """The writer of the transcript; finished when the context is left without an error."""
+    with text_output(target.output, inputs) as out:
+        writer = writer_of(target.form, out, shown_name(target.name) if target.titled else "", target.name)
+        yield writer
+        writer.finish()
+    if target.output not in (None, STDOUT):
+        click.echo(f"{counted(writer.count, 'segment')} in {target.output}", err=True)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
 
 
 def _pipeline(config: PipelineConfig) -> Pipeline:
@@ -90,38 +148,41 @@ def _pipeline(config: PipelineConfig) -> Pipeline:
     )
 
 
-def _open(config: PipelineConfig, stack: ExitStack) -> Pipeline:
-    return stack.enter_context(_pipeline(config))
+def _transcribe_files(targets: list[_Transcript], config: PipelineConfig) -> int:
+    """How many segments were heard. Of several files, one that fails is reported, and the next ones go on."""
+    from parley.engines.ports import EngineUnavailable
+    from parley.errors import ParleyError
 
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def _transcribe_files(files: tuple[str, ...], pipeline: Pipeline, form: str, output: str | None) -> int:
-    from parley.library.recordings import read_audio
-
-    folder = _folder(output, files)
     heard = 0
-    for name in files:
-        recording = read_audio(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name)
-        target = output if folder is None else str(folder / f"{Path(name).stem}.{'txt' if form == 'text' else form}")
-        with _written(target, form, name, len(files) > 1 and folder is None) as writer:
-            for segment in _segments(pipeline, recording, name):
-                writer.write(segment)
-                heard += 1
+    failed: list[str] = []
+    with ExitStack() as stack:
+        pipeline = _pipeline(config)
+        stack.callback(pipeline.close)
+        for number, target in enumerate(targets, 1):
+            shown = f"{shown_name(target.name)} ({number} of {len(targets)})" if len(targets) > 1 else target.name
+            try:
+                heard += _transcribe_file(target, pipeline, shown)
+            except (ParleyError, OSError) as error:
+                if len(targets) == 1 or isinstance(error, EngineUnavailable | BrokenPipeError):
+                    raise
+                failed.append(shown_name(target.name))
+                click.echo(f"parley: {reason_of(error, shown_name(target.name))}", err=True)
+    if failed:
+        click.echo(
+            f"{len(targets) - len(failed)} of {len(targets)} files transcribed; not: {', '.join(failed)}", err=True
+        )
+        raise click.exceptions.Exit(1)
     return heard
 
 
-def _folder(output: str | None, files: tuple[str, ...]) -> Path | None:
-    if output is None or (len(files) == 1 and not Path(output).is_dir()):
-        return None
-    folder = Path(output)
-    if folder.exists() and not folder.is_dir():
-        raise CommandFailed(f"{output} is a file, and there are {len(files)} transcripts.", "Name a folder with -o.")
-    if len({Path(name).stem for name in files}) < len(files):
-        raise CommandFailed("Two of the files have the same name.", "Transcribe them one by one.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _transcribe_file(target: _Transcript, pipeline: Pipeline, shown: str) -> int:
+    recording = read_recording(target.name)
+    with _written(target, (target.name,)) as writer:
+        for segment in _segments(pipeline, recording, shown):
+            writer.write(segment)
+    if not writer.count:
+        click.echo(f"No speech was found in {shown_name(target.name)}.", err=True)
+    return writer.count
 
 
 def _segments(pipeline: Pipeline, recording: Recording, name: str) -> Generator[Segment, None, None]:
@@ -129,21 +190,6 @@ def _segments(pipeline: Pipeline, recording: Recording, name: str) -> Generator[
 
     with frames_with_progress(recording, name) as pieces:
         yield from segments_of(pieces, sample_rate=recording.sample_rate, pipeline=pipeline)
-
-
-@contextmanager
-def _written(output: str | None, form: str, name: str, titled: bool) -> Iterator[Writer]:
-    """The writer of the transcript; finished when the context is left without an error."""
-    if output is None or output == "-":
-        writer = writer_of(form, sys.stdout, name if titled else "", name)
-        yield writer
-        writer.finish()
-        return
-    with Path(output).open("w", encoding="utf-8") as file:
-        writer = writer_of(form, file, "", name)
-        yield writer
-        writer.finish()
-    click.echo(f"{writer.count} segments in {output}", err=True)
 
 
 # --- the microphone ---------------------------------------------------------------------------------------------------
@@ -177,33 +223,3 @@ async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
                     case _:
                         pass
     return heard
-
-
-async def microphone(wanted: str, stop: asyncio.Event) -> AsyncGenerator[Any, None]:
-    """Frames of int16 at the devices' rate, until `stop`."""
-    from parley.talk.devices import FRAMES, RATE, WAITING_SOUNDS, find_device, list_devices
-
-    device = find_device(await asyncio.to_thread(list_devices), wanted, "input")
-    import sounddevice
-
-    loop = asyncio.get_running_loop()
-    waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    def recorded(data: Any, *_: Any) -> None:
-        loop.call_soon_threadsafe(waiting.put_nowait, bytes(data))
-
-    stopping = loop.create_task(stop.wait())
-    stopping.add_done_callback(lambda _: waiting.put_nowait(None))
-    try:
-        with sounddevice.RawInputStream(
-            samplerate=RATE, blocksize=FRAMES, channels=1, dtype="int16", device=device.index, callback=recorded
-        ):
-            click.echo(f"Listening to {device.name}; Ctrl-C ends.", err=True)
-            while (data := await waiting.get()) is not None:
-                if waiting.qsize() > WAITING_SOUNDS:
-                    raise CommandFailed(
-                        "The recogniser is ten seconds behind the microphone.", "Choose a smaller model with --stt."
-                    )
-                yield data
-    finally:
-        stopping.cancel()

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.failures import files_checked
+from parley.cli.file_inputs import counted, read_recording, shown_name
+from parley.cli.file_outputs import (
+    STDOUT,
+    check_outputs,
+    check_sound_format,
+    format_option,
+    sound_output,
+    text_format,
+    text_output,
+)
 from parley.cli.file_progress import frames_with_progress
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import load_config, pull_option, synthesizer_of, warn
-from parley.cli.translations import TranslationWriter, translation_writer
+from parley.cli.options import language_named, load_config, pull_option, synthesizer_of, warn
+from parley.cli.sound_devices import input_device_option, output_device_option
+from parley.cli.translations import translation_writer
 
 if TYPE_CHECKING:
     from parley.audio.files import Recording
@@ -25,14 +35,12 @@ if TYPE_CHECKING:
     from parley.library.pipeline import Pipeline
     from parley.library.translation import TranslatedSegment
 
-FORMATS = ("text", "json", "srt", "vtt")
-
 
 @click.command(
     epilog="""\b
 Examples:
   parley translate interview.mp3 --to pt
-  parley translate talk.mp4 --to es --format srt -o talk.es.srt
+  parley translate talk.mp4 --to es -o talk.es.srt
   parley translate talk.mp4 --to es --format vtt --bilingual > talk.vtt
   parley translate talk.mp4 --from en --to pt --dub talk.pt.wav --mix-original
   parley say "Good morning." -o - | parley translate - --to pt
@@ -50,15 +58,15 @@ Examples:
 @click.option("--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL.")
 @click.option("--vc", metavar="ENGINE[:MODEL]", help="Voice conversion of --dub and --mic, such as vocoder:NAME.")
 @click.option("--voice", metavar="NAME", help="Voice of the translation: OpenAI's names or the engine's own.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
+@format_option
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--bilingual", is_flag=True, help="Write the original beneath the translation (text, srt, vtt).")
-@click.option("-o", "--output", metavar="FILE", help="Write here [default: stdout].")
+@click.option("-o", "--output", metavar="FILE", help="Write here, in the format of its ending [default: stdout].")
 @click.option("--dub", "dub_to", metavar="FILE", help="Speak the translation in time (.wav .flac .ogg .mp3 .m4a).")
 @click.option("--mix-original", is_flag=True, help="With --dub: the original too, softened under the translation.")
 @click.option("--quiet", is_flag=True, help="With --mic: show the translation, do not speak it.")
-@click.option("--input-device", metavar="NAME", default="", help="Microphone, by number or part of its name.")
-@click.option("--output-device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
+@input_device_option()
+@output_device_option()
 @pull_option
 @click.option("--pipeline", metavar="NAME", help="Take engines and language from this pipeline of parley.toml.")
 @click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="Read this parley.toml.")
@@ -67,7 +75,7 @@ def translate(
     mic: bool,
     to: str,
     language: str | None,
-    form: str,
+    form: str | None,
     as_json: bool,
     bilingual: bool,
     output: str | None,
@@ -83,15 +91,21 @@ def translate(
 
     Exit code 1: some sentences could not be translated; they stand there in their own language.
     """
-    form = "json" if as_json else form
-    _check_usage(file, mic, form, dub_to, mix_original, quiet)
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} are two formats.")
+    _check_usage(file, mic, form, output, dub_to, mix_original, quiet, bool(input_device or output_device))
+    with files_checked():
+        form = text_format(output, "json" if as_json else form)
+        check_outputs([output, dub_to], () if file is None else (file,))
+        if dub_to is not None:
+            check_sound_format(dub_to)
     config = load_config(config_path, flags)
     warn(config)
     chosen = config.pipelines[config.default_pipeline]
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
     _provide(config, chosen, speech=dub_to is not None or (mic and not quiet))
-    with files_checked():
+    with files_checked(), language_named("--from", language):
         if mic:
             from parley.cli.translate_microphone import interpret
 
@@ -103,11 +117,22 @@ def translate(
         raise click.exceptions.Exit(1)
 
 
-def _check_usage(file: str | None, mic: bool, form: str, dub_to: str | None, mix_original: bool, quiet: bool) -> None:
+def _check_usage(
+    file: str | None,
+    mic: bool,
+    form: str | None,
+    output: str | None,
+    dub_to: str | None,
+    mix_original: bool,
+    quiet: bool,
+    devices: bool,
+) -> None:
     if mic == (file is not None):
         raise click.UsageError("Give a file, or - for stdin, or use --mic.")
-    if mic and (dub_to or form != "text"):
-        raise click.UsageError("--mic shows and speaks the translation; --format and --dub are for files.")
+    if mic and (dub_to or output or form not in (None, "text")):
+        raise click.UsageError("--mic shows and speaks the translation; --format, -o and --dub are for files.")
+    if devices and not mic:
+        raise click.UsageError("--input-device and --output-device are for --mic.")
     if mix_original and dub_to is None:
         raise click.UsageError("--mix-original is for --dub.")
     if quiet and not mic:
@@ -135,27 +160,27 @@ def _translate_file(
     mix_original: bool,
 ) -> int:
     """How many sentences could not be translated."""
-    from parley.library.recordings import read_audio
-
     segments: list[TranslatedSegment] = []
     # Whatever is missing is found before an output is touched and before the work is done.
-    speaking = _dubbing(dub_to, config, to) if dub_to is not None else None
-    recording = read_audio(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name)
+    speaking = _dubbing(config, to) if dub_to is not None else None
+    recording = read_recording(name)
     with ExitStack() as stack:
         if speaking is not None:
             stack.enter_context(speaking)
         hearing = stack.enter_context(_hearing(config))
-        writer = stack.enter_context(_written(output, form, name, to, bilingual))
-        for segment in _segments(hearing, recording, name, to):
-            writer.write(segment)
-            segments.append(segment)
+        with text_output(output, (name,)) as out:
+            writer = translation_writer(form, out, name, to, bilingual)
+            for segment in _segments(hearing, recording, name, to):
+                writer.write(segment)
+                segments.append(segment)
+            writer.finish()
         if not segments:
-            click.echo(f"No speech was found in {name}.", err=True)
-        if output is not None and output != "-":
-            click.echo(f"{len(segments)} sentences in {output}", err=True)
+            click.echo(f"No speech was found in {shown_name(name)}.", err=True)
+        if output not in (None, STDOUT):
+            click.echo(f"{counted(len(segments), 'sentence')} in {output}", err=True)
         failed = _report_failures(segments)
         if dub_to is not None and speaking is not None:
-            _write_dub(dub_to, segments, speaking, to, recording, mix_original)
+            _write_dub(sound_output(dub_to, (name,)), segments, speaking, to, recording, mix_original)
     return failed
 
 
@@ -183,20 +208,6 @@ def _segments(pipeline: Pipeline, recording: Recording, name: str, to: str) -> I
         yield from segments_of(pieces, to=to, sample_rate=recording.sample_rate, pipeline=pipeline)
 
 
-@contextmanager
-def _written(output: str | None, form: str, name: str, to: str, bilingual: bool) -> Iterator[TranslationWriter]:
-    """The writer; finished when the context is left without an error."""
-    if output is None or output == "-":
-        writer = translation_writer(form, sys.stdout, name, to, bilingual)
-        yield writer
-        writer.finish()
-        return
-    with Path(output).open("w", encoding="utf-8") as file:
-        writer = translation_writer(form, file, name, to, bilingual)
-        yield writer
-        writer.finish()
-
-
 def _report_failures(segments: list[TranslatedSegment]) -> int:
     """Print each reason once, with how often it was met; returns how many sentences have no translation."""
     reasons: dict[str, list[float]] = {}
@@ -205,7 +216,7 @@ def _report_failures(segments: list[TranslatedSegment]) -> int:
             reasons.setdefault(str(segment.error), []).append(segment.start_ms)
     for reason, starts in reasons.items():
         click.echo(
-            f"parley: {len(starts)} of {len(segments)} sentences not translated, the first one at "
+            f"parley: {len(starts)} of {counted(len(segments), 'sentence')} not translated, the first one at "
             f"{starts[0] / 1000:.1f} s: {reason}",
             err=True,
         )
@@ -215,21 +226,16 @@ def _report_failures(segments: list[TranslatedSegment]) -> int:
 # --- the dub ----------------------------------------------------------------------------------------------------------
 
 
-def _dubbing(path: str, config: PipelineConfig, to: str) -> Pipeline:
-    """The pipeline that speaks, not open yet. Raises `CommandFailed` for a file that cannot be written."""
-    from parley.audio.files import SUFFIXES
+def _dubbing(config: PipelineConfig, to: str) -> Pipeline:
+    """The pipeline that speaks, not open yet."""
     from parley.engines.ports import VC
     from parley.library.dubbing import dubbing_pipeline
 
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise CommandFailed(f"The suffix of {path} names no format.", f"Use one of {', '.join(SUFFIXES)}.")
-    if not Path(path).parent.is_dir():
-        raise CommandFailed(f"{path}: there is no folder {Path(path).parent}.", "Make it, or name another one.")
     return dubbing_pipeline(synthesizer_of(config), to, config.voice, config.engines.get(VC))
 
 
 def _write_dub(
-    path: str,
+    path: Path,
     segments: list[TranslatedSegment],
     pipeline: Pipeline,
     to: str,
@@ -257,10 +263,10 @@ def _write_dub(
     click.echo(_summary(path, made), err=True)
 
 
-def _summary(path: str, made: Dub) -> str:
+def _summary(path: Path, made: Dub) -> str:
     faster = sum(place.rate > 1.0 for place in made.placements)
     late_s = max((place.late_ms for place in made.placements), default=0.0) / 1000
     return (
-        f"{made.recording.seconds:.1f} s in {path}; {faster} of {len(made.placements)} sentences spoken faster, "
+        f"{made.recording.seconds:.1f} s in {path}; {faster} of {counted(len(made.placements), 'sentence')} spoken faster, "
         f"at most {late_s:.1f} s late"
     )

@@ -36,14 +36,14 @@ def interpret(config: PipelineConfig, to: str, *, speak: bool, bilingual: bool, 
 
 
 async def _interpret(config: PipelineConfig, to: str, speak: bool, bilingual: bool, devices: tuple[str, str]) -> None:
-    from parley.cli.transcribe import microphone
+    from parley.cli.sound_devices import loudspeaker, microphone
     from parley.talk.devices import RATE
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(_pipeline(config, speak))
-        sink = await stack.enter_async_context(_loudspeaker(devices[1])) if speak else None
+        sink = await stack.enter_async_context(loudspeaker(devices[1])) if speak else None
         if speak:
             click.echo(HEADPHONES, err=True)
         source = await stack.enter_async_context(aclosing(microphone(devices[0], stop)))
@@ -137,21 +137,3 @@ async def _pipeline(config: PipelineConfig, speak: bool) -> AsyncIterator[Pipeli
         language=config.language,
     ) as pipeline:
         yield pipeline
-
-
-@asynccontextmanager
-async def _loudspeaker(wanted: str) -> AsyncIterator[Callable[[NDArray[np.int16]], Awaitable[None]]]:
-    """A sink that plays, at the devices' rate."""
-    from parley.talk.devices import RATE, find_device, list_devices
-
-    device = find_device(await asyncio.to_thread(list_devices), wanted, "output")
-    import sounddevice
-
-    stream: Any = sounddevice.RawOutputStream(samplerate=RATE, channels=1, dtype="int16", device=device.index)
-
-    async def play(audio: NDArray[np.int16]) -> None:
-        # The stream's own buffer makes a call wait while it is full; the loop does not.
-        await asyncio.to_thread(stream.write, audio.tobytes())
-
-    with stream:
-        yield play

@@ -1,7 +1,7 @@
 """Translations as text, JSON, SRT and WebVTT, in the target language or in both.
 
-Laws: each sentence is written as soon as it is known, except JSON, which is one value; a sentence that could not be translated stands there
-in its own language.
+Laws: each sentence is written as soon as it is known, except JSON, which is one value, and the last subtitle; a sentence that
+could not be translated stands there in its own language.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from parley.text.subtitles import VTT_HEAD, cues, srt_cue, vtt_cue
+from parley.text.subtitles import SubtitleForm, SubtitleText, cues
 
 if TYPE_CHECKING:
     from parley.library.translation import TranslatedSegment
 
 
 class TranslationWriter(Protocol):
-    """Writes one translation: `write()` each segment, `finish()` at the end."""
+    """Writes one translation: `write()` each segment, `finish()` at the end. `count` is how many there were."""
+
+    count: int
 
     def write(self, segment: TranslatedSegment) -> None: ...
 
@@ -29,7 +31,7 @@ def translation_writer(form: str, out: TextIO, name: str, to: str, bilingual: bo
         case "json":
             return _JsonTranslation(out, name, to)
         case "srt" | "vtt":
-            return _SubtitleTranslation(out, bilingual, web=form == "vtt")
+            return _SubtitleTranslation(out, bilingual, form)
         case _:
             return _TextTranslation(out, bilingual)
 
@@ -45,10 +47,12 @@ class _TextTranslation:
     """A line for each sentence; with both languages the source is indented beneath."""
 
     def __init__(self, out: TextIO, bilingual: bool) -> None:
+        self.count = 0
         self._out = out
         self._bilingual = bilingual
 
     def write(self, segment: TranslatedSegment) -> None:
+        self.count += 1
         self._out.write("\n  ".join(shown_texts(segment, self._bilingual)) + "\n")
         self._out.flush()
 
@@ -57,31 +61,31 @@ class _TextTranslation:
 
 
 class _SubtitleTranslation:
-    """SRT, or WebVTT for the web: a line in each language."""
+    """SRT, or WebVTT for the web: two lines of the translation, or a line in each language. A cue is written when the next one is known."""
 
-    def __init__(self, out: TextIO, bilingual: bool, *, web: bool) -> None:
+    def __init__(self, out: TextIO, bilingual: bool, form: SubtitleForm) -> None:
+        self.count = 0
         self._out = out
         self._bilingual = bilingual
-        self._web = web
-        self._count = 0
-        if web:
-            out.write(VTT_HEAD)
+        self._text = SubtitleText(form)
+        out.write(self._text.begin())
 
     def write(self, segment: TranslatedSegment) -> None:
+        self.count += 1
         texts = shown_texts(segment, self._bilingual)
-        for cue in cues(segment.start_ms / 1000, segment.end_ms / 1000, texts):
-            self._count += 1
-            self._out.write(vtt_cue(cue) if self._web else srt_cue(self._count, cue))
+        self._out.write(self._text.add(cues(segment.start_ms / 1000, segment.end_ms / 1000, texts)))
         self._out.flush()
 
     def finish(self) -> None:
-        """Nothing more to write."""
+        self._out.write(self._text.finish())
+        self._out.flush()
 
 
 class _JsonTranslation:
     """One object: the file, the languages, the whole text, its segments."""
 
     def __init__(self, out: TextIO, name: str, to: str) -> None:
+        self.count = 0
         self._out = out
         self._name = name
         self._to = to
@@ -90,6 +94,7 @@ class _JsonTranslation:
         self._texts: list[str] = []
 
     def write(self, segment: TranslatedSegment) -> None:
+        self.count += 1
         if segment.language:
             self._languages[segment.language] = None
         self._texts += shown_texts(segment, False)

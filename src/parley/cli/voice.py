@@ -15,7 +15,7 @@ Examples:
   parley voice profile ana ana.wav
   parley voice convert interview.wav interview.ana.wav --to ana
   parley voice convert --live --to ana
-  parley voice convert --live --to rvc:models/ana --output "BlackHole 2ch"
+  parley voice convert --live --to rvc:models/ana --output-device "BlackHole 2ch"
   parley voice serve vocoder:ana
 """
 )

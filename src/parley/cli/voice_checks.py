@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parley.cli.checks import Check
-from parley.invocation import install
+from parley.invocation import install, install_packages
 
 if TYPE_CHECKING:
     from parley.engines.ports import EngineSpec, VoiceConverter
@@ -50,7 +50,7 @@ def check_profiles() -> Iterator[Check]:
     for fault in damaged:
         yield Check(name, False, fault.message, fault.remedy, required=False)
     if importlib.util.find_spec("swift_f0") is None:
-        remedy = "python -m pip install swift-f0"
+        remedy = install_packages("swift-f0")
         yield Check("swift-f0", False, "not installed; no voice profile can be learnt", remedy, required=False)
 
 

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.file_inputs import read_recording
+from parley.cli.file_outputs import STDOUT, check_outputs, check_sound_format, sound_output
 from parley.cli.file_progress import frames_with_progress
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import load_config, pull_option, warn
+from parley.cli.sound_devices import input_device_option, output_device_option
 from parley.cli.voice_target import ConversionTarget, opened, target_of, target_options
 
 if TYPE_CHECKING:
@@ -36,15 +39,15 @@ Examples:
   parley say "Good morning." -o - | parley voice convert - - --to low > morning.wav
   parley voice convert talk.flac talk.wav --to rvc:models/ana --option pitch=-3
   parley voice convert --live --to ana
-  parley voice convert --live --to high --output "CABLE Input"
+  parley voice convert --live --to high --output-device "CABLE Input"
 """
 )
 @click.argument("source", required=False, metavar="IN|-")
 @click.argument("output", required=False, metavar="OUT|-")
 @target_options
 @click.option("--live", is_flag=True, help="Convert the microphone into the loudspeaker until Ctrl-C.")
-@click.option("--input", "microphone", metavar="DEV", default=None, help="Microphone, by number or part of its name.")
-@click.option("--output", "loudspeaker", metavar="DEV", default=None, help="Loudspeaker or cable, the same way.")
+@input_device_option("--input", default=None)
+@output_device_option("--output", default=None)
 @click.option(
     "--device-buffer",
     type=click.FloatRange(2, 500),
@@ -68,8 +71,8 @@ def convert(
     voice: str,
     options: tuple[str, ...],
     live: bool,
-    microphone: str | None,
-    loudspeaker: str | None,
+    input_device: str | None,
+    output_device: str | None,
     device_buffer: float | None,
     slack: float | None,
     as_json: bool,
@@ -84,9 +87,10 @@ def convert(
         if source is not None:
             raise click.UsageError("--live takes no files: it converts the microphone into the loudspeaker.")
     else:
-        _check_files(source, output)
-        if any(each is not None for each in (microphone, loudspeaker, device_buffer, slack)):
-            raise click.UsageError("--input, --output, --device-buffer and --slack are for --live.")
+        with files_checked():
+            _check_files(source, output)
+        if any(each is not None for each in (input_device, output_device, device_buffer, slack)):
+            raise click.UsageError("--input-device, --output-device, --device-buffer and --slack are for --live.")
     from parley.engines.ports import VC
 
     config = load_config(config_path, flags)
@@ -99,7 +103,7 @@ def convert(
             from parley.talk.live_voice import DEVICE_MS, SLACK_MS, LiveBuffers
 
             buffers = LiveBuffers(device_buffer or DEVICE_MS, slack or SLACK_MS)
-            converse(target, (microphone or "", loudspeaker or ""), buffers, as_json=as_json)
+            converse(target, (input_device or "", output_device or ""), buffers, as_json=as_json)
         else:
             assert source is not None
             assert output is not None
@@ -108,21 +112,14 @@ def convert(
 
 def _check_files(source: str | None, output: str | None) -> None:
     """Whatever is wrong with the names is found before the work is done."""
-    from parley.audio.files import SUFFIXES
-
     if source is None or output is None:
         raise click.UsageError("Name the files IN and OUT, or - for a pipe, or use --live.")
-    if output == "-":
+    if output == STDOUT:
         if sys.stdout.isatty():
             raise click.UsageError("OUT - writes audio: send it to a file or another program (... - > out.wav)")
         return
-    path = Path(output)
-    if path.suffix.lower() not in SUFFIXES:
-        raise CommandFailed(f"The suffix of {output} names no format.", f"Use one of {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise CommandFailed(f"{output}: there is no folder {path.parent}.", "Make it, or name another one.")
-    if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
-        raise CommandFailed(f"{output} is the file to be converted; it would be overwritten.", "Name another OUT.")
+    check_sound_format(output)
+    check_outputs([output], (source,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +145,18 @@ class FileFigures:
 
 def _convert_file(source: str, output: str, target: ConversionTarget, as_json: bool) -> None:
     from parley.audio.files import Recording, write
-    from parley.library.recordings import read_audio
 
-    recording = read_audio(io.BytesIO(sys.stdin.buffer.read()) if source == "-" else source)
+    recording = read_recording(source)
     made, figures = asyncio.run(_converted(recording, source, target))
-    if output == "-":
+    if output == STDOUT:
         _write_pipe(made, figures.sample_rate)
     else:
-        write(output, Recording(made, figures.sample_rate))
+        write(sound_output(output, (source,)), Recording(made, figures.sample_rate))
     if as_json:
         shown = {"converter": str(target), **{name: round(value, 4) for name, value in asdict(figures).items()}}
-        click.echo(json.dumps(shown), err=output == "-")
+        click.echo(json.dumps(shown), err=output == STDOUT)
     else:
-        click.echo(f"{'' if output == '-' else f'{output}: '}{figures}", err=True)
+        click.echo(f"{'' if output == STDOUT else f'{output}: '}{figures}", err=True)
 
 
 async def _converted(recording: Recording, name: str, target: ConversionTarget) -> tuple[Samples, FileFigures]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from dataclasses import asdict
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.file_inputs import read_recording
+from parley.cli.sound_devices import input_device_option
 from parley.invocation import command
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ Examples:
     metavar="S",
     help=f"How long to record [default: {RECORDED_S:g}].",
 )
-@click.option("--input", "device", metavar="DEV", default=None, help="Microphone, by number or part of its name.")
+@input_device_option("--input", default=None)
 @click.option("--replace", is_flag=True, help="Overwrite a profile of this name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def profile(
@@ -47,7 +48,7 @@ def profile(
     clip: str | None,
     microphone: bool,
     seconds: float | None,
-    device: str | None,
+    input_device: str | None,
     replace: bool,
     as_json: bool,
 ) -> None:
@@ -57,14 +58,14 @@ def profile(
     """
     if microphone == (clip is not None):
         raise click.UsageError("Give a clip, or - for stdin, or use --microphone.")
-    if not microphone and (seconds is not None or device is not None):
-        raise click.UsageError("--seconds and --input are for --microphone.")
+    if not microphone and (seconds is not None or input_device is not None):
+        raise click.UsageError("--seconds and --input-device are for --microphone.")
     from parley.engines.vc import profiles
 
     profiles.check_name(name)
     _check_free(name, replace)
     with files_checked():
-        recording = _recorded(seconds, device) if microphone else _read(clip or "")
+        recording = _recorded(seconds, input_device) if microphone else read_recording(clip or "")
         # It takes a second for each minute: on a terminal that is said.
         if sys.stderr.isatty():
             click.echo("Listening to the clip ...", err=True)
@@ -84,12 +85,6 @@ def _check_free(name: str, replace: bool) -> None:
     built_in = [known.name for known in profiles.BUILT_IN]
     if name in profiles.names() and name not in built_in and not replace:
         raise CommandFailed(f"There is a profile {name!r} already.", "Overwrite it with --replace, or choose a name.")
-
-
-def _read(clip: str) -> Recording:
-    from parley.library.recordings import read_audio
-
-    return read_audio(io.BytesIO(sys.stdin.buffer.read()) if clip == "-" else clip)
 
 
 def _recorded(seconds: float | None, device: str | None) -> Recording:

@@ -48,7 +48,7 @@ def record(seconds: float, wanted: str) -> Recording:
             except queue.Empty:
                 if time.monotonic() - silent_since > SILENT_S:
                     raise CommandFailed(
-                        f"{device.name} gives no sound.", "Is it connected? Choose one: --input"
+                        f"{device.name} gives no sound.", "Is it connected? Choose one: --input-device"
                     ) from None
                 continue
             silent_since = time.monotonic()
@@ -79,7 +79,9 @@ def _recording(device: Device, waiting: queue.SimpleQueue[bytes]) -> Iterator[No
             callback=recorded,
         )
     except sd.PortAudioError as error:
-        raise DevicesUnavailable(f"{device.name} cannot be opened: {error}.", "Choose another: --input") from error
+        raise DevicesUnavailable(
+            f"{device.name} cannot be opened: {error}.", "Choose another: --input-device"
+        ) from error
     with stream:
         yield
 

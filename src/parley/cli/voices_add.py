@@ -13,6 +13,7 @@ import click
 
 from parley.cli.failures import CommandFailed, files_checked
 from parley.cli.options import config_option, load_config
+from parley.cli.sound_devices import output_device_option
 from parley.invocation import command
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def mix(name: str, parts: str, as_json: bool, tts: str | None, config_path: Path
 @click.option(
     "--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True, help="Times the usual speed."
 )
-@click.option("--device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
+@output_device_option("--device")
 @_engine_options
 def say_with(
     name: str,

@@ -166,7 +166,10 @@ def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
         return f"{where}unknown setting {'.'.join(key)}. {hint}".rstrip()
     if fault["type"] in ("model_type", "dict_type"):
         return f"{where}{'.'.join(key)}: expected a table, such as [{'.'.join(key)}] with a line for each setting."
-    return f"{where}{'.'.join(key)}: {fault['msg']}."
+    said = fault["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
+    message = f"{said.partition(', unable to')[0]}."
+    # A flag names its setting already.
+    return f"{where}{message}" if place.startswith("flag ") else f"{where}{'.'.join(key)}: {message}"
 
 
 def _check_default(settings: ConfigSchema, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:

@@ -6,27 +6,45 @@ Does not know: where a value came from (`layers.py`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
-from uuid import UUID
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
-    StringConstraints,
     ValidationInfo,
     create_model,
     field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from parley.config.texts import (
+    CallUuids,
+    EngineName,
+    EngineNames,
+    Host,
+    HostAddress,
+    HostNames,
+    Keys,
+    Language,
+    LanguageTag,
+    McpServers,
+    OptionalEngineName,
+    Options,
+    Origins,
+    Phrases,
+    PublicUrl,
+    SecretKey,
+    Switch,
+    Terms,
+    Token,
+    Volume,
+    WebAddress,
+    joined,
+)
 from parley.config.webrtc_schema import WebRtcSection
 from parley.engines.ports import Stage, aliases, stages
 
@@ -37,94 +55,6 @@ DEFAULT_INSTRUCTIONS = (
 
 MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 """One append may carry 15 MiB of audio, 20 MiB in base64; the rest is for the JSON around it."""
-
-
-def _split(value: object) -> object:
-    """Environment variables and flags give lists as `a,b`."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def _switch(value: object) -> object:
-    """TOML's true and false, and the environment's words for them, mean on and off."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, str):
-        return {"true": "on", "1": "on", "yes": "on", "false": "off", "0": "off", "no": "off"}.get(value.lower(), value)
-    return value
-
-
-def _bare(value: object) -> object:
-    """`[::1]`, as in a URL, is the address ::1."""
-    return value.strip().strip("[]") if isinstance(value, str) else value
-
-
-Host = Annotated[str, BeforeValidator(_bare), StringConstraints(min_length=1)]
-
-
-def _no_client_secret(key: str) -> str:
-    if key.startswith("ek_"):
-        raise ValueError("a key must not begin with 'ek_', as client secrets do")
-    return key
-
-
-Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$"), AfterValidator(_no_client_secret)]
-Keys = Annotated[tuple[Key, ...], BeforeValidator(_split)]
-Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
-Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
-HostName = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s/:*\[\]]+)$")]
-HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
-
-
-def _origin(url: str) -> str:
-    """The address of a server as browsers write it in `Origin`: lower case, without a default port and a final slash."""
-    if not url:
-        return url
-    fault = ValueError("it must be a scheme, a host and perhaps a port, such as https://voice.example.com")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise fault from None
-    if parts.scheme not in ("http", "https") or not host or not host.isascii() or re.search(r"[\s%*]", host):
-        raise fault
-    if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise fault
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}" + ("" if port in (None, {"http": 80, "https": 443}[parts.scheme]) else f":{port}")
-
-
-PublicUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_origin)]
-McpServer = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s]+)$")]
-McpServers = Annotated[tuple[McpServer, ...], BeforeValidator(_split)]
-
-
-def _long_enough(key: str) -> str:
-    if key and not (32 <= len(key) <= 512 and key.isascii() and key.isprintable()):
-        raise ValueError("it must have 32 to 512 printable ASCII characters; `openssl rand -hex 32` makes one")
-    return key
-
-
-SecretKey = Annotated[str, AfterValidator(_long_enough)]
-Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
-
-
-def _joined(value: object) -> object:
-    """A list of engines in TOML, as the environment and flags give it."""
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ", ".join(value)
-    return value
-
-
-EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
-Options = dict[str, JsonValue]
-Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Terms = dict[Term, Term]
-Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-Phrases = Annotated[tuple[Phrase, ...], Field(max_length=100)]
-LanguageTag = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*$")]
 
 
 class ServerSection(BaseModel):
@@ -183,7 +113,7 @@ class PipelineSection(BaseModel):
 
     voice: str = "alloy"
     instructions: str = DEFAULT_INSTRUCTIONS
-    language: str = Field(default="", pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")
+    language: Language = ""
     # Recognition and generation then overlap with the pause (300 ms sooner with the built-in engines); a lost attempt costs a request.
     speculation: Switch = "on"
     speculate_after_ms: int = Field(default=96, ge=0, le=10_000)
@@ -215,7 +145,7 @@ def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:
     fields: dict[str, Any] = {}
     for stage in stages:
         kind: Any = EngineName if stage.default else OptionalEngineName
-        fields[stage.name] = (Annotated[kind, BeforeValidator(_joined)] if stage.chains else kind, stage.default)
+        fields[stage.name] = (Annotated[kind, BeforeValidator(joined)] if stage.chains else kind, stage.default)
         fields[f"{stage.name}_options"] = (Options, {})
     return create_model("PipelineSection", __base__=PipelineSection, **fields)
 
@@ -229,7 +159,7 @@ class ModelsSection(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     pull: Literal["ask", "always", "never"] = "ask"
-    mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
+    mirror: WebAddress = ""
 
 
 class OwnVoicesSection(BaseModel):
@@ -250,7 +180,7 @@ class SpeechCacheSection(BaseModel):
     folder: str = ""
     max_mib: int = Field(default=256, ge=1, le=1_000_000)
     # Engines that are kept although their speech differs each time.
-    varying: Annotated[tuple[EngineName, ...], BeforeValidator(_split)] = ()
+    varying: EngineNames = ()
 
 
 class ResponseCacheSection(BaseModel):
@@ -263,27 +193,17 @@ class ResponseCacheSection(BaseModel):
     max_replies: int = Field(default=256, ge=1, le=100_000)
 
 
-def _uuid(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise ValueError("it must be a UUID; `uuidgen` makes one") from None
-
-
-CallUuid = Annotated[str, AfterValidator(_uuid)]
-
-
 class TelephonySection(BaseModel):
     """`[telephony]`"""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     # How the outside reaches this server, where a proxy hides it: what Twilio signs begins with it.
-    public_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/?#]+)?$")] = ""
-    twilio_auth_token: Annotated[str, StringConstraints(pattern=r"^[!-~]*$")] = ""
+    public_url: HostAddress = ""
+    twilio_auth_token: Token = ""
     # ADDRESS:PORT of the listener for Asterisk; "": none.
     audiosocket: str = ""
-    audiosocket_uuids: Annotated[tuple[CallUuid, ...], BeforeValidator(_split)] = ()
+    audiosocket_uuids: CallUuids = ()
     # Whose calls they are that come without a key of their own.
     key_name: str = ""
     pipeline: str = ""
@@ -292,10 +212,6 @@ class TelephonySection(BaseModel):
     keypad: Literal["text", "event"] = "text"
     # People look a number up while they type it.
     keypad_pause_ms: int = Field(default=2000, ge=200, le=30_000)
-
-
-Language = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")]
-Volume = Annotated[float, Field(ge=0, le=1)]
 
 
 class InterpretSection(BaseModel):

@@ -30,5 +30,6 @@ def common_info(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         mixes=one.mixes and other.mixes,
         conversational=one.conversational or other.conversational,  # the other one does not look at it
         deterministic=False,
+        scripted=one.scripted and other.scripted,
         measuring=one.measuring or other.measuring,
     )

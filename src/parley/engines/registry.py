@@ -19,10 +19,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from parley.engines.ports import Engine, EngineFactory, EngineInfo, EngineSpec, EngineUnavailable, Stage, stages
+from parley.invocation import DISTRIBUTION
 
 GROUP = "parley.engines"
 
-OWN_PACKAGE = "parley"
 REINSTALL = "Reinstall Parley from its checkout: make clean, then what you started with."
 
 
@@ -100,7 +100,7 @@ def _load(point: importlib.metadata.EntryPoint) -> EngineFactory:
         raise EngineUnavailable(
             f"The engine {point.name!r} of the package {package!r} cannot be imported: {error}.",
             code="engine_import_failed",
-            remedy=REINSTALL if package == OWN_PACKAGE else f"Reinstall it: pip install --force-reinstall {package}",
+            remedy=REINSTALL if package == DISTRIBUTION else f"Reinstall it: pip install --force-reinstall {package}",
         ) from error
     except Exception as error:  # a module may do anything when it is imported
         raise _broken(point, "its import", error) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from parley.engines.ports import EngineUnavailable
 from parley.invocation import command
 from parley.models import store
-from parley.models.catalogue import ModelEntry, ModelError, find
+from parley.models.catalogue import ModelEntry, ModelError, find, megabytes
 
 
 def locate(engine: str, model: str, remedy: str = "") -> Path:
@@ -56,7 +56,7 @@ def entry(engine: str, model: str) -> ModelEntry | None:
 
 def not_here(name: str, remedy: str = "") -> EngineUnavailable:
     """The error for a model of the catalogue, or a repository of the Hub (`hub:owner/name`), that is not on this machine."""
-    size = f" ({find(name).size / 1e6:.0f} MB)" if store.is_known(name) else ""
+    size = f" ({megabytes(find(name).size)})" if store.is_known(name) else ""
     return EngineUnavailable(
         f"The model {name}{size} is not on this machine.",
         f"Fetch it: {command('models', 'pull', name)}. {remedy}".rstrip(),

@@ -29,7 +29,7 @@ from parley.errors import ParleyError
 from parley.interpret.ports import WIRE_RATE, CallNote, CaptionLine
 from parley.interpret.updates import DirectionName
 from parley.talk.recorded_tracks import MOST_BYTES, RecordedTracks
-from parley.text.subtitles import VTT_HEAD, cues, srt_cue, vtt_cue
+from parley.text.subtitles import SubtitleForm, SubtitleText, cues
 
 Side = Literal["source", "target"]
 
@@ -52,11 +52,6 @@ TRACKS: Final = ("my voice", "what the call heard", "the call's voice", "what I 
 
 _CAPTURED: Final[dict[DirectionName, int]] = {"forward": 0, "reverse": 2}
 _PLAYED: Final[dict[DirectionName, int]] = {"forward": 1, "reverse": 3}
-
-READ_S: Final = 1.0
-CHARS_PER_S: Final = 17.0
-"""How fast viewers read subtitles, the usual limit of broadcasters. A cue stays for `READ_S` and the time that its text takes, or until
-the next one."""
 
 
 class RecordingRefused(ParleyError):
@@ -233,39 +228,24 @@ class _Subtitles:
     """The subtitles of one text. A line is written when the next one is known: it is shown until then, or for as long as reading takes."""
 
     def __init__(self, folder: Path, stem: str) -> None:
-        self._srt = _TextFile(folder / f"{stem}.srt", "x")
-        self._vtt = _TextFile(folder / f"{stem}.vtt", "x")
-        self._vtt.write(VTT_HEAD)
-        self._number = 0
-        self._held: tuple[float, float, str] | None = None
-        self._shown_until_s = 0.0
+        forms: tuple[SubtitleForm, ...] = ("srt", "vtt")
+        self._files = [(SubtitleText(form), _TextFile(folder / f"{stem}.{form}", "x")) for form in forms]
+        for text, file in self._files:
+            file.write(text.begin())
 
-    def add(self, begin_s: float, end_s: float, text: str) -> None:
-        self._write_held(begin_s)
-        begin_s = max(begin_s, self._shown_until_s)
-        self._held = (begin_s, max(end_s, begin_s + READ_S + len(text) / CHARS_PER_S), text)
-
-    def _write_held(self, next_s: float | None) -> None:
-        if self._held is None:
-            return
-        begin_s, end_s, text = self._held
-        self._held = None
-        if next_s is not None:
-            end_s = min(end_s, max(next_s, begin_s + READ_S))
-        self._shown_until_s = end_s
-        for cue in cues(begin_s, end_s, (text,)):
-            self._number += 1
-            self._srt.write(srt_cue(self._number, cue))
-            self._vtt.write(vtt_cue(cue))
+    def add(self, begin_s: float, end_s: float, said: str) -> None:
+        coming = list(cues(begin_s, end_s, (said,)))
+        for text, file in self._files:
+            file.write(text.add(coming))
 
     def close(self) -> None:
-        self._write_held(None)
-        self._srt.close()
-        self._vtt.close()
+        for text, file in self._files:
+            file.write(text.finish())
+            file.close()
 
     def abandon(self) -> None:
-        self._srt.abandon()
-        self._vtt.abandon()
+        for _, file in self._files:
+            file.abandon()
 
 
 class _TextFile:

@@ -26,7 +26,6 @@ from parley.engines.ports import (
     VAD,
     Engine,
     EngineSpec,
-    EngineUnavailable,
     LanguageModel,
     Samples,
     SpeechRecognizer,
@@ -43,7 +42,7 @@ from parley.library.function_recognizers import FunctionRecognizer, FunctionVad,
 from parley.library.function_synthesizer import FunctionSynthesizer, TtsFunction
 from parley.library.loop_thread import LoopThread
 from parley.library.models import FunctionModel, ReplyFunction
-from parley.runtime.engines import LoadedEngines
+from parley.runtime.engines import LoadedEngines, unavailable
 from parley.runtime.pipeline import LoadedPipeline
 
 if TYPE_CHECKING:
@@ -260,13 +259,7 @@ class Pipeline:
         failed = engines.failures.get(self.config.name, ())
         if failed:
             await engines.close()
-            raise EngineUnavailable(
-                " ".join(
-                    f"The {report.stage} engine {report.name} cannot be used: {report.message}" for report in failed
-                ),
-                code="engine_unavailable",
-                remedy=" ".join(report.remedy for report in failed if report.remedy),
-            ) from failed[0].error
+            raise unavailable(failed)
         loaded = engines.pipeline(self.config.name)
         tts = loaded.engines.find(TTS)
         if not self.config.voice and tts is not None:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from parley.models import http_source, store
-from parley.models.catalogue import ArchiveSource, ModelError, ModelFile
+from parley.models.catalogue import ArchiveSource, ModelError, ModelFile, megabytes
 from parley.models.packages import UNREADABLE, OnBytes, check_unpacked, write_member
 
 FOLDER: Final = ".archive"
@@ -65,7 +65,7 @@ def _check_room(source: ArchiveSource, shelf: Path, wanted: int) -> None:
     come = sum(path.stat().st_size for path in shelf.iterdir()) if shelf.is_dir() else 0
     free = shutil.disk_usage(shelf.parent).free
     if free < source.size - come + wanted:
-        raise ModelError(f"it takes {(source.size + wanted) >> 20} MiB to unpack, and {free >> 20} MiB are left.")
+        raise ModelError(f"it takes {megabytes(source.size + wanted)} to unpack, and {megabytes(free)} are left.")
 
 
 def _unpack(archive: Path, source: ArchiveSource, files: Sequence[ModelFile], folder: Path, on_bytes: OnBytes) -> None:

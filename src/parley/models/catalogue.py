@@ -21,6 +21,11 @@ class ModelError(ParleyError):
     """Something that could not be done with a model; `remedy` says what to do instead."""
 
 
+def megabytes(size: int) -> str:
+    """How a size in bytes is written wherever a person reads of files: "78 MB", of a million bytes each."""
+    return f"{size / 1e6:.0f} MB"
+
+
 def licence_refused(name: str, licence: str) -> ModelError:
     """The error for a model whose licence restricts use and was not accepted by name."""
     return ModelError(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from parley.models import sources, store
-from parley.models.catalogue import HttpSource, ModelEntry, ModelError, ModelFile, licence_refused
+from parley.models.catalogue import HttpSource, ModelEntry, ModelError, ModelFile, licence_refused, megabytes
 from parley.models.packages import OnBytes
 
 SPARE_BYTES: Final = 64 << 20
@@ -66,7 +66,7 @@ def _check_room(model: ModelEntry) -> None:
     free = shutil.disk_usage(store.root()).free
     if free < model.size + SPARE_BYTES:
         raise ModelError(
-            f"{model.name} takes {model.size >> 20} MiB, and {store.root()} has {free >> 20} MiB left.",
+            f"{model.name} takes {megabytes(model.size)}, and {store.root()} has {megabytes(free)} left.",
             f"Make room, or name another folder: {store.VARIABLE}=FOLDER",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from parley.engines.ports import Engine, EngineError, EngineInfo, NeedsModels, Supervised
+from parley.engines.ports import Engine, EngineError, EngineInfo, Makeshift, NeedsModels, Supervised
 
 E = TypeVar("E", bound=Engine)
 
@@ -24,6 +24,12 @@ class EngineFront(Generic[E]):
         """What the engine wants said once it is ready."""
         notice: str = getattr(self.engine, "notice", "")
         return notice
+
+    @property
+    def makeshift(self) -> bool:
+        """Whether the engine stands in for something better."""
+        engine: Engine = self.engine
+        return isinstance(engine, Makeshift) and engine.makeshift
 
     @property
     def fault(self) -> EngineError | None:

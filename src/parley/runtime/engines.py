@@ -10,25 +10,19 @@ Does not know: how an engine is made (`engines.registry`), nor what a session do
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any
 
-from parley.audio import processing
 from parley.config.values import PipelineConfig
 from parley.engines import registry
 from parley.engines.ports import (
     MT,
     SPEECH,
-    STT,
     TTS,
     VAD,
-    VC,
     Chained,
     Engine,
     EngineError,
@@ -36,71 +30,27 @@ from parley.engines.ports import (
     EngineSpec,
     EngineUnavailable,
     Guarded,
-    SpeechSynthesizer,
     Stage,
     Supervised,
 )
 from parley.engines.voices.shelf import VoiceShelf
 from parley.engines.voices.store import VoiceStore
 from parley.runtime.engine_caches import Create, EngineCaches
-from parley.runtime.engine_results import MAX_RATE, MIN_RATE
+from parley.runtime.engine_opening import (
+    EngineOpening,
+    EngineReport,
+    close_engines,
+    open_engines,
+    reason_of,
+    voice_fault,
+)
 from parley.runtime.pipeline import LoadedPipeline
+from parley.runtime.unsupported import SettingUnsupported, unsupported
 from parley.runtime.voice_worker import VoiceWorker
-from parley.text import voice_mix
-from parley.text.language_tags import primary_tag
 
 logger = logging.getLogger(__name__)
 
 NO_CACHES = EngineCaches()
-
-MAX_VOICES_NAMED = 12
-MAX_LANGUAGES_NAMED = 16
-"""Languages that a message lists before it says that there are more; Whisper and espeak-ng know about a hundred."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReport:
-    """Where one engine stands. `name` is what the configuration calls it.
-
-    `message` is what it wants said once it is ready, or why it failed; `remedy` what puts that right.
-    """
-
-    stage: Stage[Any]
-    name: str
-    pipelines: tuple[str, ...]
-    state: Literal["opening", "ready", "failed"]
-    seconds: float = 0.0
-    message: str = ""
-    remedy: str = ""
-    error: Exception | None = field(default=None, compare=False, repr=False)
-    """What it raised."""
-
-
-@dataclass(slots=True)
-class _Opening:
-    """One engine on its way."""
-
-    stage: Stage[Any]
-    spec: EngineSpec
-    pipelines: list[str] = field(default_factory=list)
-    engine: Engine | None = None
-    report: EngineReport | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.spec.name}:{self.spec.model}" if self.spec.model else self.spec.name
-
-    def tell(
-        self,
-        state: Literal["opening", "ready", "failed"],
-        since: float,
-        message: str = "",
-        remedy: str = "",
-        error: Exception | None = None,
-    ) -> EngineReport:
-        seconds = time.perf_counter() - since
-        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, remedy, error)
-        return self.report
 
 
 class LoadedEngines:
@@ -133,35 +83,38 @@ class LoadedEngines:
         create: Create = registry.create,
         voices: VoiceStore | None = None,
         caches: EngineCaches = NO_CACHES,
+        required: str = "",
     ) -> LoadedEngines:
         """Open what `configs` name, with `caches` in front of it. `report` hears of each engine's progress; `voices` are the user's own
-        (None: those of the usual folder). Never raises for an engine: see `failures`."""
+        (None: those of the usual folder). Never raises for an engine: see `failures`. Where the pipeline `required` ("": none)
+        cannot be served for a reason that is known before models are loaded, nothing is loaded."""
         configs = tuple(configs)
         await caches.open()
+        shelf = VoiceShelf(voices or VoiceStore())
         create = partial(caches.create, make=create)
-        openings: dict[tuple[Stage[Any], str], _Opening] = {}
+        openings: dict[tuple[Stage[Any], str], EngineOpening] = {}
         for config in configs:
             for stage, spec in config.engines.items():
-                opening = openings.setdefault((stage, repr(_key(spec))), _Opening(stage, spec))
+                opening = openings.setdefault((stage, repr(_key(spec))), EngineOpening(stage, spec))
                 opening.pipelines.append(config.name)
-        tasks = [asyncio.ensure_future(_open(opening, create, report)) for opening in openings.values()]
         try:
-            # Loaded beside the engines, so that the first session that wants noise reduction does not block the loop.
-            await asyncio.gather(asyncio.to_thread(processing.available), *tasks)
+            needed = next((config for config in configs if config.name == required), None)
+            fault = None if needed is None else voice_fault(needed, openings.values(), create, shelf)
+            if fault is None:
+                await open_engines(openings.values(), create, report, required)
+            else:
+                report(fault)
         except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await _close(opening.engine for opening in openings.values())
+            await close_engines(opening.engine for opening in openings.values())
             await caches.close()
             raise
-        return await cls._assembled(configs, openings, report, VoiceShelf(voices or VoiceStore()), caches)
+        return await cls._assembled(configs, openings, report, shelf, caches)
 
     @classmethod
     async def _assembled(
         cls,
         configs: Iterable[PipelineConfig],
-        openings: Mapping[tuple[Stage[Any], str], _Opening],
+        openings: Mapping[tuple[Stage[Any], str], EngineOpening],
         report: Callable[[EngineReport], None],
         own: VoiceShelf,
         caches: EngineCaches,
@@ -171,13 +124,11 @@ class LoadedEngines:
         failures: dict[str, tuple[EngineReport, ...]] = {}
         for config in configs:
             mine = {stage: openings[stage, repr(_key(spec))] for stage, spec in config.engines.items()}
-            failed = [one.report for one in mine.values() if one.engine is None and one.report is not None]
-            for fault in filter(
-                None, (_voice_fault(config, one, own) or _language_fault(config, one, own) for one in mine.values())
-            ):
+            failed = [one.report for one in mine.values() if one.failed and one.report is not None]
+            for fault in filter(None, (_unsupported(config, one, own) for one in mine.values())):
                 report(fault)
                 failed.append(fault)
-            if failed:
+            if failed or any(one.engine is None for one in mine.values()):
                 failures[config.name] = tuple(failed)
                 continue
             engines = EngineSet({stage: one.engine for stage, one in mine.items() if one.engine is not None})
@@ -194,7 +145,7 @@ class LoadedEngines:
                 failures[config.name] = (fault,)
         opened = [one for one in openings.values() if one.engine is not None]
         needed = [one.engine for one in opened if any(name in pipelines for name in one.pipelines)]
-        await _close(one.engine for one in opened if one.engine not in needed)
+        await close_engines(one.engine for one in opened if one.engine not in needed)
         speakers = {name: one.engines.find(TTS) for name, one in pipelines.items()}
         own.synthesizers = {name: tts for name, tts in speakers.items() if tts is not None}
         models = {name: one.engines.find(SPEECH) for name, one in pipelines.items()}
@@ -230,7 +181,7 @@ class LoadedEngines:
     async def close(self) -> None:
         """Let go of all models; idempotent."""
         engines, self._engines = self._engines, []
-        await _close(engines)
+        await close_engines(engines)
         await self.caches.close()
 
 
@@ -239,104 +190,30 @@ def _key(spec: EngineSpec) -> tuple[object, ...]:
     return (spec.name, spec.model, sorted((key, repr(value)) for key, value in spec.options.items()))
 
 
-async def _open(opening: _Opening, create: Create, report: Callable[[EngineReport], None]) -> None:
-    since = time.perf_counter()
-    report(opening.tell("opening", since))
-    try:
-        opening.engine = create(opening.stage, opening.spec)
-        if not isinstance(opening.engine, opening.stage.port):
-            raise EngineUnavailable(
-                f"The engine {opening.name!r} is registered for {opening.stage}, but does not implement {opening.stage.port.__name__}.",
-                remedy="Update the package that brings it, or name another engine.",
-            )
-        await opening.engine.open()
-        _check_rate(opening)
-    except Exception as error:  # noqa: BLE001 - the engine boundary
-        await _close([opening.engine])
-        opening.engine = None
-        message, remedy = _reason(error, opening)
-        report(opening.tell("failed", since, message, remedy, error))
-    else:
-        report(opening.tell("ready", since, getattr(opening.engine, "notice", "")))
-
-
-def _check_rate(opening: _Opening) -> None:
-    """Raises `EngineUnavailable` for an engine that takes audio and does not say at which rate."""
-    info = None if opening.engine is None else opening.engine.info
-    if info is not None and opening.stage in (STT, VC, SPEECH) and not MIN_RATE <= info.sample_rate <= MAX_RATE:
-        raise EngineUnavailable(
-            f"The engine {opening.name!r} declares a sample rate of {info.sample_rate!r} Hz.",
-            f"Update the package that brings it: `EngineInfo.sample_rate` is what a {opening.stage} engine takes.",
-            code="invalid_engine",
-        )
-
-
-def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
-    if isinstance(error, EngineError):
-        return error.message, error.remedy
-    logger.error("the %s engine %s cannot be used", opening.stage, opening.name, exc_info=error)
-    return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
-
-
-def _voice_fault(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> EngineReport | None:
-    """Why this synthesizer cannot speak with the pipeline's voice, which is no voice of its converter either: every reply would fail."""
-    engine = opening.engine
-    if opening.stage is not TTS or engine is None or not config.voice or VC in config.engines:
+def _unsupported(config: PipelineConfig, opening: EngineOpening, own: VoiceShelf) -> EngineReport | None:
+    """Why this engine cannot serve the pipeline's voice or language."""
+    if opening.engine is None:
         return None
-    if own.around(cast(SpeechSynthesizer, engine)).resolve_voice(config.voice) is not None:
+    fault = unsupported(opening.stage, opening.name, opening.engine, config, own)
+    if fault is None:
         return None
-    message = f"{opening.name} has no voice {config.voice!r}, which the pipeline {config.name!r} asks for."
-    if why := own.refusal(config.voice, cast(SpeechSynthesizer, engine)):
-        message += f" {why}"
-    voices = engine.info.voices
-    listed = ", ".join(voices[:MAX_VOICES_NAMED]) + (", ..." if len(voices) > MAX_VOICES_NAMED else "")
-    mixes = f", mixes of them ({voice_mix.FORM})" if engine.info.mixes else ""
     return EngineReport(
-        opening.stage,
-        opening.name,
-        (config.name,),
-        "failed",
-        message=message,
-        remedy=f"Set `voice` to one of {listed}{mixes}, or an OpenAI voice name.",
+        opening.stage, opening.name, (config.name,), "failed", message=fault.message, remedy=fault.remedy, error=fault
     )
 
 
-def _language_fault(config: PipelineConfig, opening: _Opening, own: VoiceShelf) -> EngineReport | None:
-    """Why this engine cannot serve the pipeline's language: every turn, or every reply, would fail."""
-    engine, language = opening.engine, config.language
-    if engine is None or not language:
-        return None
-    if opening.stage is STT:
-        known = engine.info.languages
-        able = not known or primary_tag(language) in map(primary_tag, known)
-        verb = "understand"
-    elif opening.stage is TTS:
-        voices = own.around(cast(SpeechSynthesizer, engine))
-        able = voices.resolve_voice(config.voice, language) is not None or voices.resolve_voice(config.voice) is None
-        known, verb = engine.info.languages, "speak"
-    else:
-        return None
-    if able:
-        return None
-    listed = ", ".join(known[:MAX_LANGUAGES_NAMED]) + (", ..." if len(known) > MAX_LANGUAGES_NAMED else "")
-    return EngineReport(
-        opening.stage,
-        opening.name,
-        (config.name,),
-        "failed",
-        message=f"{opening.name} does not {verb} {language!r}, the language of the pipeline {config.name!r}; it knows {listed}.",
-        remedy=f"Set another language, or choose another engine for {opening.stage}.",
-    )
-
-
-def _pairs_fault(config: PipelineConfig, opening: _Opening, error: Exception) -> EngineReport:
+def _pairs_fault(config: PipelineConfig, opening: EngineOpening, error: Exception) -> EngineReport:
     """Why nothing is known of what this translator translates: asked for it, it raised."""
-    message, remedy = _reason(error, opening)
+    message, remedy = reason_of(error, opening)
     return EngineReport(MT, opening.name, (config.name,), "failed", message=message, remedy=remedy, error=error)
 
 
-async def _close(engines: Iterable[Engine | None]) -> None:
-    closing = [engine.close() for engine in engines if engine is not None]
-    for outcome in await asyncio.gather(*closing, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            logger.error("an engine could not be closed", exc_info=outcome)
+def unavailable(failed: Sequence[EngineReport]) -> EngineUnavailable:
+    """The one error for all that failed. What an engine does not have of a setting is said of the setting, not of a pipeline."""
+    if isinstance(failed[0].error, SettingUnsupported):
+        return failed[0].error
+    message = " ".join(f"The {report.stage} engine {report.name} cannot be used: {report.message}" for report in failed)
+    remedy = " ".join(report.remedy for report in failed if report.remedy)
+    made = EngineUnavailable(message, remedy, code="engine_unavailable")
+    made.__cause__ = failed[0].error
+    return made

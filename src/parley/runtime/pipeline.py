@@ -67,6 +67,11 @@ class LoadedPipeline:
         return not self.engines[STT].info.measuring
 
     @property
+    def measures(self) -> bool:
+        """Whether it is made for benchmarks: whatever hears, answers and speaks in it has no model and takes a fixed time."""
+        return all(engine.info.measuring for stage, engine in self.engines.items() if stage in (STT, LLM, TTS, SPEECH))
+
+    @property
     def languages(self) -> LanguageChain:
         """The languages of its recogniser, its translator and its voice."""
         tts = self.engines.find(TTS)

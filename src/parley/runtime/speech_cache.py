@@ -39,9 +39,11 @@ from parley.engines.ports import (
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
+    VoiceDescription,
     VoiceSample,
     VoicesByLanguage,
     VoiceTensor,
+    describe_voice,
 )
 from parley.errors import ParleyError
 from parley.runtime.engine_front import EngineFront
@@ -252,6 +254,9 @@ class CachedSynthesizer(EngineFront[SpeechSynthesizer]):
         if isinstance(self.engine, VoicesByLanguage):
             return self.engine.voice_in(voice, language)
         return voice if self.engine.resolve_voice(voice, language) is not None else None
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        return describe_voice(self.engine, voice)
 
     # --- the user's own voices: the engine's names of them hold their digests
 

@@ -14,25 +14,27 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from parley.config import Config, ServerConfig
+from parley.config import Config, ConfigError, ServerConfig
 from parley.core.policy.policy import Policy
-from parley.engines.ports import EngineUnavailable
 from parley.engines.voices.shelf import engines_by_kind
 from parley.engines.voices.store import VoiceStore
+from parley.errors import ParleyError
 from parley.runtime.cache_metrics import CacheMetrics
 from parley.runtime.chain_metrics import ChainMetrics
 from parley.runtime.engine_caches import EngineCaches
-from parley.runtime.engines import LoadedEngines
+from parley.runtime.engine_opening import EngineReport
+from parley.runtime.engines import LoadedEngines, unavailable
 from parley.runtime.guard_metrics import GuardMetrics
 from parley.runtime.metrics import Metrics
 from parley.runtime.prewarming import prewarm
+from parley.runtime.unsupported import SettingUnsupported
 from parley.server.access.access import Access
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
@@ -183,10 +185,12 @@ def create_app(config: Config, engines: LoadedEngines, *, policy: Policy | None 
     return Application(config, engines, policy)
 
 
-def serve(config: Config, *, policy: Policy | None = None) -> None:
-    """Load the engines and serve until SIGINT or SIGTERM. Blocks. `policy` as for `create_app`.
+def serve(config: Config, *, policy: Policy | None = None, open_page: bool = False) -> None:
+    """Load the engines and serve until SIGINT or SIGTERM. Blocks. `policy` as for `create_app`; `open_page` shows the page in this
+    machine's browser once connections are taken.
 
-    Raises `ConfigError` when the address cannot be had, `EngineUnavailable` when the default pipeline cannot be loaded.
+    Raises `ConfigError` when the address cannot be had, or an engine does not have the voice or the language that is set;
+    `EngineUnavailable` when the default pipeline cannot be loaded.
     """
     _set_up_logging()
     limit, needed = raise_open_files_limit(), open_files_needed(config.server.max_sessions)
@@ -195,20 +199,20 @@ def serve(config: Config, *, policy: Policy | None = None) -> None:
             "%d sessions need %d open files, and the limit is %d. %s", config.server.max_sessions, needed, limit, FIX
         )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config, policy))
+        runner.run(_serve(config, policy, Startup(config, open_page=open_page)))
 
 
-async def _serve(config: Config, policy: Policy | None) -> None:
-    startup = Startup(config)
+async def _serve(config: Config, policy: Policy | None, startup: Startup) -> None:
     calls = listen_for_calls(config.telephony)
     try:
-        async with opened(config, startup, "served") as (listener, engines):
+        async with opened(config, startup) as (listener, engines):
             # The models live as long as the server: the garbage collector should not walk them in the middle of a sentence.
             gc.collect()
             gc.freeze()
             try:
                 app = create_app(config, engines, policy=policy)
-                server = app.server(lambda: startup.announce(listener, engines, key_required=not app.access.open))
+                origins = origins_of(config.server, app.access)
+                server = app.server(lambda: startup.announce(listener, engines, app.access, origins))
                 await server.serve_on(listener, calls)
             finally:
                 gc.unfreeze()
@@ -219,10 +223,10 @@ async def _serve(config: Config, policy: Policy | None) -> None:
 
 
 @asynccontextmanager
-async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tuple[socket.socket, LoadedEngines]]:
+async def opened(config: Config, startup: Startup) -> AsyncIterator[tuple[socket.socket, LoadedEngines]]:
     """The port taken and the engines loaded; both are let go at the end.
 
-    Raises `EngineUnavailable` where the default pipeline cannot be had; `use` says what it was wanted for ("served").
+    Raises `EngineUnavailable` where the default pipeline cannot be had, and `ConfigError` where an engine of it lacks what is set.
     """
     # Faults of these files are found before a minute is spent on the engines.
     startup.warn(tls_warning(config.server, datetime.now(UTC)))
@@ -231,20 +235,21 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
     listener = listen(config.server)
     try:
         with startup.loading():
-            # A session may be told which engines can speak with a voice; it must not wait for their modules.
-            await asyncio.to_thread(engines_by_kind)
             caches, voices = EngineCaches.of(config), VoiceStore(limit=config.own_voices.limit)
             engines = await LoadedEngines.open_all(
-                config.pipelines.values(), startup.report, voices=voices, caches=caches
+                config.pipelines.values(),
+                startup.report,
+                voices=voices,
+                caches=caches,
+                required=config.default_pipeline,
             )
+            if config.default_pipeline not in engines.failures:
+                # A session may be told which engines can speak with a voice; it must not wait for their modules.
+                await asyncio.to_thread(engines_by_kind)
         preparing = asyncio.create_task(_prepare_speech(engines))
         try:
             if config.default_pipeline in engines.failures:
-                raise EngineUnavailable(
-                    f"The pipeline {config.default_pipeline!r} cannot be {use}: {startup.reasons(engines)}",
-                    code="pipeline_unavailable",
-                    remedy="`parley doctor` checks each engine; --pipeline chooses another pipeline.",
-                )
+                raise _unservable(config, engines.failures[config.default_pipeline])
             yield listener, engines
         finally:
             preparing.cancel()
@@ -252,6 +257,16 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
             await engines.close()
     finally:
         listener.close()
+
+
+def _unservable(config: Config, failures: Sequence[EngineReport]) -> ParleyError:
+    """Why the default pipeline is not served, with the place of a setting that an engine cannot honour."""
+    error = unavailable(failures)
+    if not isinstance(error, SettingUnsupported):
+        return error
+    key = f"pipelines.{config.default_pipeline}.{error.setting}"
+    place = next((one.source for one in config.settings if one.key == key), "")
+    return ConfigError(f"{place}: {error.message}" if place else error.message, error.remedy)
 
 
 async def _prepare_speech(engines: LoadedEngines) -> None:

@@ -17,7 +17,7 @@ from parley.engines.stt.language_names import TAGS
 from parley.server.openapi.operation import Schema
 from parley.text.joining import separator
 from parley.text.language_tags import primary_tag
-from parley.text.subtitles import VTT_HEAD, Cue, srt_cue, vtt_cue
+from parley.text.subtitles import Cue, SubtitleForm, SubtitleText
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
 
@@ -49,14 +49,18 @@ def answer(form: str, document: dict[str, Any], cues: Iterable[Cue]) -> Response
         case "text":
             made: Response = PlainTextResponse(document["text"] + "\n")
         case "srt":
-            lines = "".join(srt_cue(number, cue) for number, cue in enumerate(cues, 1))
-            made = Response(lines, media_type="application/x-subrip; charset=utf-8")
+            made = Response(_subtitles("srt", cues), media_type="application/x-subrip; charset=utf-8")
         case "vtt":
-            made = Response(VTT_HEAD + "".join(map(vtt_cue, cues)), media_type="text/vtt")
+            made = Response(_subtitles("vtt", cues), media_type="text/vtt")
         case _:
             made = Response(msgspec.json.encode(document), media_type="application/json")
     made.headers["cache-control"] = "no-store"
     return made
+
+
+def _subtitles(form: SubtitleForm, cues: Iterable[Cue]) -> str:
+    text = SubtitleText(form)
+    return text.begin() + text.add(cues) + text.finish()
 
 
 def language_name(tag: str) -> str:

@@ -11,7 +11,7 @@ Laws:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,6 @@ from parley.config import Config
 from parley.library.events import HeardToken
 from parley.library.pipeline import Pipeline
 from parley.library.transcription import Segment, atranscribed
-from parley.library.translation import sentences_of
 from parley.runtime.engines import LoadedEngines
 from parley.server import audio_fields
 from parley.server.audio_upload import STOPPING, AudioRequests, until_gone
@@ -126,14 +125,10 @@ class _Heard:
     def text(self) -> str:
         return joined(segment.text for segment in self.segments)
 
-    def cues(self) -> list[Cue]:
-        """The subtitles: sentences, at their words' times where those are known."""
-        sentences = (sentence for segment in self.segments for sentence in sentences_of(segment))
-        return [
-            cue
-            for sentence in sentences
-            for cue in cues(sentence.start_ms / 1000, sentence.end_ms / 1000, [sentence.text])
-        ]
+    def cues(self) -> Iterator[Cue]:
+        """The subtitles, at their words' times where those are known."""
+        for segment in self.segments:
+            yield from cues(segment.start_s, segment.end_s, [segment.text], segment.words)
 
     def document(self) -> dict[str, Any]:
         """The answer in JSON."""

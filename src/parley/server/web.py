@@ -17,16 +17,14 @@ from starlette.routing import Route
 
 from parley.config import Config
 from parley.core.words.ids import SessionId
-from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import SPEECH, TTS, ClonesVoices
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
 from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
 from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
 from parley.server.openapi.operation import AnswerDescription, QueryField, described, described_as, json_answer
+from parley.server.page_pipelines import described_for_page
 from parley.server.realtime_session import SessionRequest
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory
@@ -186,9 +184,11 @@ class PageAnswers:
 
     @described("What can be talked to", demand="realtime", answers={200: json_answer("The pipelines.", "Pipelines")})
     def pipelines(self, request: Request) -> object:
-        """What can be talked to, the default first; voices as `session.audio.output.voice` takes them."""
-        served = sorted(self._engines.pipelines.items(), key=lambda named: named[0] != self._config.default_pipeline)
-        return {"pipelines": [_described(name, pipeline) for name, pipeline in served]}
+        """What can be talked to, the default first; voices as `session.audio.output.voice` takes them; and the addresses of the MCP servers
+        that sessions may name ("*": any)."""
+        served = sorted(self._engines.pipelines.values(), key=lambda one: one.name != self._config.default_pipeline)
+        pipelines = [described_for_page(pipeline) for pipeline in served]
+        return {"pipelines": pipelines, "tool_servers": self._config.server.allowed_mcp_servers}
 
     @described(
         "Whether a session could begin now",
@@ -254,32 +254,3 @@ class PageAnswers:
         if account is None:
             raise Refused(Refusal(404, "session_not_found", f"No session {session_id[:100]!r} is open here."))
         return {"session_id": session_id, "turns": measured(account.turns)}
-
-
-def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
-    config = pipeline.config
-    can = pipeline.capabilities()
-    voices = can.voices
-    return {
-        "name": name,
-        "engines": {
-            stage.name: {"name": engine.info.name, "summary": engine.info.summary}
-            for stage, engine in pipeline.engines.items()
-            if stage.summary
-        },
-        "voice": config.voice,
-        "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
-        "clones": _clones(pipeline.engines.find(TTS)) or _clones(pipeline.engines.find(SPEECH)),
-        "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
-        "instructions": config.instructions,
-        "language": config.language,
-        "understands": list(can.languages),
-        "translates_into": list(can.targets),
-        "hears": pipeline.hears,
-        "speculation": config.speculation,
-        "barge_in": config.barge_in,
-    }
-
-
-def _clones(engine: object) -> bool:
-    return isinstance(engine, ClonesVoices) and engine.clones

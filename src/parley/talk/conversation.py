@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ from parley.talk.recording import TalkRecording
 from parley.talk.server_figures import ServerFigures
 from parley.talk.status import State, Status
 from parley.talk.talk_key import Change, TalkKey
-from parley.talk.transcript import TalkTranscript
+from parley.talk.transcript import LINES_KEPT, TalkTranscript
 
 TICK_S = 0.05
 """How often the screen's levels and state and the talk key's deadline are brought up to date."""
@@ -91,6 +92,7 @@ class Talk:
         self._recording: TalkRecording | None = None
         self._status = Status()
         self._key = TalkKey()
+        self._unsaid: deque[str] = deque(maxlen=LINES_KEPT)
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -159,10 +161,8 @@ class Talk:
             self._status.lost()
         if not self._stopping.is_set():
             self._silence(by_user=False)
-            self._notify(
-                "warning",
-                f"The connection is lost: {connection.why_ended}. A new conversation begins once it is restored.",
-            )
+            lost = f"The connection is lost: {connection.why_ended}. A new conversation begins once it is restored."
+            self._notify("warning", lost)
             await self._pause(RETRY_S[0])
 
     async def _ask_server(self) -> bool:
@@ -209,6 +209,9 @@ class Talk:
                 case SessionStarted():
                     self.began = update
                     self.partners = partners_of(update, self._pipelines)
+                    if self._unsaid:
+                        self.say("\n".join(self._unsaid))
+                        self._unsaid.clear()
                 case UserTurnStarted(over_reply=True):
                     self._silence()
                 case ResponseAudio(item_id=item_id, content_index=index, audio=audio):
@@ -329,7 +332,10 @@ class Talk:
         self._show()
 
     def say(self, text: str) -> None:
-        """A typed message."""
+        """A typed message; it waits for a session where there is none."""
+        if self._connection is None or not self._session.session_id:
+            self._unsaid.append(text)
+            return
         now_s = time.monotonic()
         self._apply(self._session.say(text), now_s)
         self._send()
@@ -389,8 +395,6 @@ class Talk:
 
 async def _within(seconds: float, work: Awaitable[object]) -> None:
     """Wait for `work`, at most `seconds`."""
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await work
-    except TimeoutError:
-        return

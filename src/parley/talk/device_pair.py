@@ -235,5 +235,7 @@ def _silence(count: int, at_s: float) -> Samples:
 
 
 def _refused(error: Exception) -> DevicesUnavailable:
-    remedy = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
+    remedy = (
+        "Is another program using it? `parley talk --devices` lists others, --input-device and --output-device choose."
+    )
     return DevicesUnavailable(f"A sound device cannot be opened: {error}.", remedy)

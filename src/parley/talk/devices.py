@@ -141,7 +141,7 @@ def find_device(devices: Sequence[Device], wanted: str, direction: Direction) ->
     offered = [device for device in able if not device.aside] or able
     names = ", ".join(f"{device.index} {device.name!r}" for device in offered) or "none"
     raise DevicesUnavailable(
-        f"There is no {direction} device {wanted!r}; there are: {names}.", f"Choose with --{direction}."
+        f"There is no {direction} device {wanted!r}; there are: {names}.", f"Choose with --{direction}-device."
     )
 
 
@@ -214,7 +214,7 @@ class DeviceAudio:
                 stream.start()
         except (sd.PortAudioError, ValueError) as error:
             self._close()
-            remedy = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
+            remedy = "Is another program using it? `parley talk --devices` lists others, --input-device and --output-device choose."
             raise DevicesUnavailable(f"A sound device cannot be opened at 48 kHz: {error}.", remedy) from error
         self.names = (_name(microphone), _name(loudspeaker))
 

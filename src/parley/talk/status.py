@@ -13,6 +13,7 @@ from parley.client.updates import (
     ResponseEnded,
     ResponseStarted,
     SessionStarted,
+    StatusMessage,
     UserTurnEnded,
     UserTurnLost,
     UserTurnStarted,
@@ -58,6 +59,9 @@ class Status:
                 self._thinking = self._replying = True
             case ResponseEnded():
                 self._thinking = self._replying = False
+            case StatusMessage() if not self._replying:
+                # The server refused what was asked of it.
+                self._thinking = False
             case _:
                 pass
 

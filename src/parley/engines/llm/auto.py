@@ -104,6 +104,11 @@ class AutoModel:
             needs=("httpx2",),
         )
 
+    @property
+    def makeshift(self) -> bool:
+        """Whether the built-in responder stands in for a language model."""
+        return isinstance(self._chosen, Responder)
+
     async def open(self) -> None:
         self._failures.clear()
         if self._configured or (self._config.model and self._config.endpoint.api_key):

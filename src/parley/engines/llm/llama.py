@@ -15,7 +15,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from parley.engines import weights
@@ -134,6 +134,7 @@ class LlamaModel:
     def info(self) -> EngineInfo:
         return EngineInfo(
             stage="llm",
+            model=PurePath(self._config.model).name,
             name="llama",
             summary=f"llama.cpp in this process: {self._config.model or 'a GGUF file'}.",
             needs=("xllamacpp",),

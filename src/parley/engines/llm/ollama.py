@@ -153,6 +153,7 @@ class OllamaModel:
     def info(self) -> EngineInfo:
         return EngineInfo(
             stage="llm",
+            model=self.model,
             name="ollama",
             summary=f"Ollama's own API: {self.model or 'a model'} at {self.shown_url}.",
             needs=("httpx2",),
@@ -295,7 +296,7 @@ class OllamaModel:
         if not chat:
             raise EngineUnavailable(
                 f"No model is named, and Ollama at {self.shown_url} has none.",
-                "Get one, such as `ollama pull qwen3:4b`, and name it: --llm ollama:qwen3:4b",
+                "Get one, such as `ollama pull qwen3:4b-instruct`, and name it: --llm ollama:qwen3:4b-instruct",
                 code="model_not_found",
             )
         return chat[0]

@@ -65,6 +65,7 @@ class OpenAIModel(EndpointModel[StreamReader]):
         named = f"{self.model or 'a model'} at {self.shown_url}"
         return EngineInfo(
             stage="llm",
+            model=self.model,
             name="openai",
             summary=f"Any OpenAI-compatible chat endpoint: {named}.",
             needs=("httpx2",),

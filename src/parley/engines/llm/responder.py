@@ -69,6 +69,7 @@ def create(model: str, options: Mapping[str, object]) -> Responder:
 class Responder:
     """A `LanguageModel` of a few rules. `now` is the clock that answers questions for the time."""
 
+    makeshift = True
     notice = f"No language model is connected: the built-in responder answers. {HOW_TO_CONNECT}"
 
     def __init__(self, now: Callable[[], datetime] = datetime.now) -> None:
@@ -81,6 +82,7 @@ class Responder:
             name="responder",
             summary="A few built-in rules that answer where no language model is connected.",
             languages=("en",),
+            scripted=True,
         )
 
     async def open(self) -> None:

@@ -58,6 +58,7 @@ class ResponsesModel(EndpointModel[ResponsesReader]):
         named = f"{self.model or 'a model'} at {self.shown_url}"
         return EngineInfo(
             stage="llm",
+            model=self.model,
             name="responses",
             summary=f"OpenAI's Responses API: {named}.",
             needs=("httpx2",),

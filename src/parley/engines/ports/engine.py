@@ -69,14 +69,17 @@ class EngineInfo:
     uses these fields of `RecognitionSpec`; `timings` whether a recogniser times the words that it hears,
     and a synthesizer every word that it speaks; `normalizes` whether a synthesizer reads numbers, dates and symbols aloud by itself;
     `mixes` whether it takes mixes of its voices (`parley.text.voice_mix`); `conversational` whether it uses what was heard before
-    (`SpeechRequest.context`). `deterministic`: the same request gives the same result, alone and among others (audio and probabilities
-    to 1e-4). `measuring`: it has no model and takes a fixed time, for benchmarks; it is never chosen for a person. The contract suite
+    (`SpeechRequest.context`). `model` is the model's name, as its server or file has it, where the engine has a choice of models;
+    `scripted` says that a language model answers by fixed rules, with no model behind it. `deterministic`: the same request gives the
+    same result, alone and among others (audio and probabilities to 1e-4). `measuring`: it has no model and takes a fixed time, for
+    benchmarks; it is never chosen for a person. The contract suite
     (`parley.testing.contracts`) holds an engine to its declarations.
     """
 
     stage: str
     name: str
     summary: str
+    model: str = ""
     needs: tuple[str, ...] = ()
     sample_rate: int = 0
     languages: tuple[str, ...] = ()
@@ -98,6 +101,7 @@ class EngineInfo:
     conversational: bool = False
     deterministic: bool = False
     measuring: bool = False
+    scripted: bool = False
 
 
 @runtime_checkable
@@ -123,6 +127,21 @@ class Supervised(Protocol):
     @property
     def fault(self) -> EngineError | None:
         """Why the engine cannot work at this moment; None while it can. `/health` reports it."""
+        ...
+
+
+@runtime_checkable
+class Makeshift(Protocol):
+    """An engine that may stand in for something better that is not here, and says in `notice` what that is and how to get it."""
+
+    @property
+    def makeshift(self) -> bool:
+        """Whether it does, once it is open."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """What a user should know about it; "" when there is nothing to say."""
         ...
 
 

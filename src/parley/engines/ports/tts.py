@@ -80,6 +80,43 @@ class Fingerprinted(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceDescription:
+    """What a person who chooses a voice wants to know of it. `language` is the BCP-47 tag of what it speaks by itself, "" where it speaks
+    any of the engine's; `sex` is "" where it is not known; `character` is a few words, such as "robotic", or ""."""
+
+    language: str = ""
+    sex: Literal["female", "male", ""] = ""
+    character: str = ""
+
+
+@runtime_checkable
+class DescribesVoices(Protocol):
+    """A synthesizer that knows more of its voices than their names."""
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        """What is known of one of its own voices (`info.voices`, or a name of `resolve_voice()`); an empty one of any other."""
+        ...
+
+
+def describe_voice(engine: Engine, voice: str) -> VoiceDescription:
+    """What an engine says of one of its own voices; where it describes none, only the language, if it has no other."""
+    if isinstance(engine, DescribesVoices):
+        return engine.describe_voice(voice)
+    languages = engine.info.languages
+    return VoiceDescription(languages[0] if len(languages) == 1 else "")
+
+
+@runtime_checkable
+class KnowsVoices(Protocol):
+    """A synthesizer whose voices are known before `open()`: they lie on this machine."""
+
+    @property
+    def knows_voices(self) -> bool:
+        """Whether `resolve_voice()` answers before `open()` as it does afterwards: a voice is then refused before anything is loaded."""
+        ...
+
+
 @runtime_checkable
 class VoicesByLanguage(Protocol):
     """A synthesizer some of whose voices speak only some of its languages."""

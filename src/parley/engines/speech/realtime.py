@@ -135,6 +135,7 @@ class RealtimeSpeechModel:
         return EngineInfo(
             stage="speech",
             name="realtime",
+            model=connection.model,
             summary=f"A Realtime session: {connection.model or 'a model'} at {connection.endpoint.shown_url}.",
             needs=("websockets",),
             sample_rate=self._config.dialect.rate,

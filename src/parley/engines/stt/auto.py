@@ -19,6 +19,7 @@ from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.whisper import WhisperOptions, WhisperRecognizer, read_options
 from parley.invocation import command
+from parley.models.catalogue import ModelEntry, find, megabytes
 
 PREFERRED: Final = ("base", "small", "tiny", "base.en", "small.en", "tiny.en")
 """Sizes that a CPU can serve live, those of many languages first; `base` is the largest that two cores finish in under a second."""
@@ -49,6 +50,11 @@ class AutoRecognizer:
             sample_rate=SAMPLE_RATE,
             logprobs=True,
         )
+
+    @property
+    def makeshift(self) -> bool:
+        """Whether PocketSphinx stands in for Whisper."""
+        return isinstance(self._chosen, PocketsphinxRecognizer)
 
     @property
     def fault(self) -> EngineError | None:
@@ -97,8 +103,12 @@ def create(model: str, options: Mapping[str, object]) -> AutoRecognizer:
 
 def better() -> str:
     """How to have a better recogniser than PocketSphinx."""
-    english, any_language = (command("models", "pull", f"whisper:{size}") for size in ("tiny.en", "base"))
-    return f"Better: `{english}` (English, 78 MB), or `{any_language}` (99 languages, 148 MB)."
+    english, any_language = map(find, ("whisper:tiny.en", "whisper:base"))
+    return f"Better: {_offer(english, 'English')}, or {_offer(any_language, '99 languages')}."
+
+
+def _offer(model: ModelEntry, languages: str) -> str:
+    return f"`{command('models', 'pull', model.name)}` ({languages}, {megabytes(model.size)})"
 
 
 def _best_here() -> str:

@@ -24,6 +24,7 @@ from parley.engines.ports import (
     EngineUnavailable,
     SpeechChunk,
     SpeechRequest,
+    VoiceDescription,
     Word,
 )
 from parley.engines.tts.espeak import EspeakSynthesizer
@@ -69,6 +70,16 @@ class AutoSynthesizer:
             timings=all(info.timings for info in infos),
             normalizes=all(info.normalizes for info in infos),
         )
+
+    @property
+    def knows_voices(self) -> bool:
+        """Both engines' voices lie on this machine."""
+        return True
+
+    @property
+    def makeshift(self) -> bool:
+        """Whether one of the two speaks alone."""
+        return bool(self.notice)
 
     @property
     def fault(self) -> EngineError | None:
@@ -119,6 +130,10 @@ class AutoSynthesizer:
         if self._others.resolve_voice(voice) is not None:
             return self._others.voice_in(voice, language)
         return self._others.resolve_voice("", language)
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        owner = next((one for one in self._engines() if one.resolve_voice(voice) == voice), None)
+        return VoiceDescription() if owner is None else owner.describe_voice(voice)
 
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """As the engine that speaks it: with the request's voice, or the nearest one that speaks the language.

@@ -27,9 +27,11 @@ from parley.engines.ports import (
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
+    VoiceDescription,
     VoiceSample,
     VoicesByLanguage,
     VoiceTensor,
+    describe_voice,
 )
 from parley.text import voice_mix
 
@@ -82,6 +84,11 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
             if _speaks(engine, language):
                 return _voice_of(engine, voice, language) or engine.resolve_voice("", language)
         return None
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        """As the first engine that has this voice describes it."""
+        owner = next((one for one in self._open_engines() if one.resolve_voice(voice) == voice), None)
+        return VoiceDescription() if owner is None else describe_voice(owner, voice)
 
     @property
     def clones(self) -> bool:

@@ -30,6 +30,7 @@ from parley.engines.ports import (
     EngineUnavailable,
     SpeechChunk,
     SpeechRequest,
+    VoiceDescription,
     Word,
 )
 from parley.engines.tts import espeak_voices
@@ -97,6 +98,11 @@ class EspeakSynthesizer:
         )
 
     @property
+    def knows_voices(self) -> bool:
+        """Its voices lie on this machine."""
+        return True
+
+    @property
     def fault(self) -> EngineError | None:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._worker.fault if self._worker else None
@@ -124,6 +130,9 @@ class EspeakSynthesizer:
         worker, self._worker, self._library = self._worker, None, None
         if worker is not None:
             await worker.close()
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        return espeak_voices.catalogue().describe(voice)
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         catalogue = espeak_voices.catalogue()

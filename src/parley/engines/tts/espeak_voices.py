@@ -9,11 +9,13 @@ timbre. OpenAI's voice names stand for one variant each, in whatever language is
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from parley.engines.ports import VoiceDescription
 from parley.text.language_tags import primary_tag
 
 DEFAULT_LANGUAGE: Final = "en-us"
@@ -34,6 +36,9 @@ OPENAI_VARIANTS: Final = {
     "verse": "m6",
 }
 """OpenAI's names in espeak-ng's variants: thirteen that sound different, lower ones for the names that sound lower there."""
+
+_NUMBERED: Final = re.compile(r"([fm])\d")
+_SEXES: Final[dict[str, Literal["female", "male"]]] = {"f": "female", "m": "male"}
 
 _LANGUAGE_ALIASES: Final = {
     "en": "en-us",
@@ -114,6 +119,15 @@ class VoiceCatalogue:
         if tag is None or own is None or primary_tag(own) == primary_tag(tag):
             return None if tag is None else voice
         return f"{tag}+{variant}" if variant else tag
+
+    def describe(self, voice: str) -> VoiceDescription:
+        """What is known of `LANGUAGE` or `LANGUAGE+VARIANT`: variants are numbered by sex (`f2`, `m3`)."""
+        name, variant = _language_and_variant(voice)
+        if not name or self.language_tag(name) is None:
+            return VoiceDescription()
+        numbered = _NUMBERED.fullmatch(variant)
+        sex = _SEXES[numbered[1]] if numbered else ""
+        return VoiceDescription(name, sex, "robotic")
 
     def identifier(self, resolved: str) -> str:
         """What `espeak_SetVoiceByName` takes for a resolved voice."""

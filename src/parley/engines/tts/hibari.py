@@ -29,6 +29,7 @@ from parley.engines.ports import (
     Samples,
     SpeechChunk,
     SpeechRequest,
+    VoiceDescription,
     Word,
 )
 from parley.engines.tts import hibari_voices
@@ -78,6 +79,11 @@ class HibariSynthesizer:
         )
 
     @property
+    def knows_voices(self) -> bool:
+        """Its voices lie on this machine."""
+        return True
+
+    @property
     def fault(self) -> EngineError | None:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._worker.fault if self._worker else None
@@ -118,6 +124,9 @@ class HibariSynthesizer:
 
     def voice_in(self, voice: str, language: str) -> str | None:
         return voice if self.resolve_voice("", language) is not None else None
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        return self._catalogue.describe(voice)
 
     def fingerprint(self, voice: str, language: str) -> str:
         """The voice is a whole model in a file of its own."""

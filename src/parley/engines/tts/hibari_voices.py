@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from parley.engines.ports import VoiceDescription
 from parley.models import store
 from parley.text.language_tags import primary_tag
 
@@ -95,6 +96,13 @@ class Catalogue:
         if name in _LOWER:
             return next((one for one, (found, _) in self.files.items() if found.male), default)
         return default if name in _HIGHER else None
+
+    def describe(self, voice: str) -> VoiceDescription:
+        """What is known of one of the voices."""
+        if voice not in self.files:
+            return VoiceDescription()
+        found, _ = self.files[voice]
+        return VoiceDescription("en-GB" if found.british else "en-US", "male" if found.male else "female")
 
 
 def installed() -> Catalogue:

@@ -30,6 +30,7 @@ from parley.engines.ports import (
     Samples,
     SpeechChunk,
     SpeechRequest,
+    VoiceDescription,
     VoiceTensor,
     Word,
 )
@@ -133,6 +134,9 @@ class KokoroSynthesizer:
 
     def voice_in(self, voice: str, language: str) -> str | None:
         return self._voices.voice_in(voice, language, self._default)
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        return self._voices.describe(voice)
 
     @property
     def reads_tensors(self) -> bool:

@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 
-from parley.engines.ports import EngineRefused, VoiceTensor
+from parley.engines.ports import EngineRefused, VoiceDescription, VoiceTensor
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import InvalidVoice, Style
 from parley.text import voice_mix
@@ -143,6 +143,15 @@ class VoiceFolder:
             return voice
         own = self.resolve(voice, "", default)
         return self._nearest(own or self.usual(), language)
+
+    def describe(self, voice: str) -> VoiceDescription:
+        """What the name of one of the folder's voices says; nothing of a mix."""
+        match = _SEXED.match(voice) if voice in self.files else None
+        return (
+            VoiceDescription(reading_of(voice), "female" if match[2] == "f" else "male")
+            if match
+            else VoiceDescription()
+        )
 
     def _nearest(self, voice: str, language: str) -> str | None:
         speak = [name for name in self.files if primary_tag(reading_of(name)) == primary_tag(language)]

@@ -31,6 +31,7 @@ from parley.engines.ports import (
     Samples,
     SpeechChunk,
     SpeechRequest,
+    VoiceDescription,
 )
 from parley.engines.sherpa import folder, library
 from parley.engines.sherpa.trial import try_out
@@ -144,6 +145,11 @@ class SherpaSynthesizer:
     def voice_in(self, voice: str, language: str) -> str | None:
         """See `VoicesByLanguage`."""
         return self.resolve_voice(voice, language) or self.resolve_voice("", language)
+
+    def describe_voice(self, voice: str) -> VoiceDescription:
+        speakers = self._model.speakers if self._model else ()
+        languages = next((speaker.languages for speaker in speakers if speaker.name == voice), ())
+        return VoiceDescription(languages[0] if len(languages) == 1 else "")
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at the model's rate, a sentence at a time.

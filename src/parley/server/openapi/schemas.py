@@ -170,7 +170,35 @@ COMPONENTS: Final[dict[str, Json]] = {
     },
     "ForwardedAnswer": {"type": "object", "description": "What the language model's endpoint answered."},
     "Pipelines": record(
-        {"pipelines": listed(record({"name": TEXT, "engines": {"type": "object"}}, more=True))}, more=True
+        {
+            "pipelines": listed(
+                record(
+                    {
+                        "name": TEXT,
+                        "engines": {"type": "object"},
+                        "measures": {"type": "boolean"},
+                        "answers": record({"by": {"enum": ["model", "rules", ""]}, "engine": TEXT, "model": TEXT}),
+                        "voices": listed(
+                            record(
+                                {
+                                    "name": TEXT,
+                                    "of": {"enum": ["engine", "openai", "user"]},
+                                    "language": TEXT,
+                                    "sex": {"enum": ["female", "male", ""]},
+                                    "character": TEXT,
+                                    "sounds_as": TEXT,
+                                }
+                            )
+                        ),
+                        "understands": listed(TEXT),
+                        "speaks": listed(TEXT),
+                    },
+                    more=True,
+                )
+            ),
+            "tool_servers": listed(TEXT),
+        },
+        more=True,
     ),
     "Calls": record(
         {

@@ -47,10 +47,12 @@ class StampedLines:
 
 
 class TypedLines:
-    """Reads stdin beside everything else: `on_line(text)` is called for each line, without its end. Call `begin()`, later `end()`."""
+    """Reads stdin beside everything else: `on_line(text)` is called for each line, without its end, `on_last()` when no more comes.
+    Call `begin()`, later `end()`."""
 
-    def __init__(self, on_line: Callable[[str], None]) -> None:
+    def __init__(self, on_line: Callable[[str], None], on_last: Callable[[], None] = lambda: None) -> None:
         self._on_line = on_line
+        self._on_last = on_last
         self._kept = b""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._descriptor = -1
@@ -89,3 +91,5 @@ class TypedLines:
         self._kept = self._kept[:MAX_LINE_BYTES]
         for line in whole:
             self._on_line(line[:MAX_LINE_BYTES].decode(errors="replace").rstrip("\r"))
+        if not read:
+            self._on_last()

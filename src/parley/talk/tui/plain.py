@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +22,9 @@ from parley.talk.tui.lines import StampedLines, TypedLines
 
 if TYPE_CHECKING:
     from parley.talk.conversation import Talk
+
+LINES_WAITING = 1000
+"""Lines of a pipe that wait for their turn; more than anybody types."""
 
 HELP_TYPED = "A line of text: say it. Enter or /i silence the reply, /q leave."
 
@@ -42,6 +47,7 @@ class PlainView:
         """Replies that were cut, of which the server is asked which words were heard."""
         self._figures_told = 0
         self.talk: Talk | None = None
+        self.on_state: Callable[[], None] = lambda: None
 
     def say(self, text: str) -> None:
         """One line, with its time."""
@@ -86,6 +92,7 @@ class PlainView:
 
     def state_changed(self, state: State) -> None:
         self.say(f"state: {state}")
+        self.on_state()
 
     def ticked(self) -> None:
         pass
@@ -100,7 +107,12 @@ async def run_plain(talk: Talk, view: PlainView) -> None:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(sign, talk.stop)
     commands = _Commands(talk, view)
-    typed = TypedLines(commands.obey)
+
+    def on_state() -> None:
+        loop.call_soon(commands.go_on)
+
+    view.on_state = on_state
+    typed = TypedLines(commands.typed, commands.last)
     if typed.begin():
         view.say(commands.help)
     try:
@@ -124,11 +136,17 @@ def _cut(line: TranscriptLine) -> str:
 
 
 class _Commands:
-    """Lines typed on stdin."""
+    """Lines typed on stdin.
+
+    Without a microphone nothing else is said, so lines of a pipe wait for the reply to the one before, and the conversation ends with them.
+    """
 
     def __init__(self, talk: Talk, view: PlainView) -> None:
         self._talk = talk
         self._view = view
+        self._in_turn = talk.chosen.typed and not sys.stdin.isatty()
+        self._waiting: deque[str] = deque()
+        self._over = False
         self._actions: dict[str, Callable[[], None]] = {
             "": talk.press_key,
             "/m": talk.toggle_mute,
@@ -144,9 +162,32 @@ class _Commands:
             for command in ("/m", "/h", "/d"):
                 del self._actions[command]
 
-    def obey(self, line: str) -> None:
-        """One line."""
+    def typed(self, line: str) -> None:
+        """One line, as it was typed."""
         text = line.strip()
+        if not self._in_turn or text in ("/i", "/?"):
+            self._obey(text)
+        elif len(self._waiting) == LINES_WAITING:
+            self._view.say(f"note: {LINES_WAITING} lines wait for their replies; this one is left out: {text[:60]!r}")
+        elif text:
+            self._waiting.append(text)
+            self.go_on()
+
+    def last(self) -> None:
+        """No more lines come."""
+        self._over = self._talk.chosen.typed
+        self.go_on()
+
+    def go_on(self) -> None:
+        """The next line, where the talk is ready for it; the end, where there is none."""
+        if self._talk.state != "type a message":
+            return
+        if self._waiting:
+            self._obey(self._waiting.popleft())
+        elif self._over:
+            self._talk.stop()
+
+    def _obey(self, text: str) -> None:
         action = self._actions.get(text)
         if action is not None:
             action()

@@ -15,8 +15,10 @@ from parley.engines.ports import (
     TTS,
     ClonesVoices,
     ConsentRecording,
+    DescribesVoices,
     EngineRefused,
     Fingerprinted,
+    KnowsVoices,
     NeedsConsent,
     ReadsVoices,
     Samples,
@@ -188,6 +190,16 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         for voice in engine.info.voices[::step][:VOICES_TRIED]:
             subject.run(self._declared_voice(engine, voice))
 
+    def test_it_knows_its_voices_before_it_is_open_if_it_says_so(self, subject: Subject[SpeechSynthesizer]) -> None:
+        fresh = subject.make()
+        knows: object = fresh
+        if not (isinstance(knows, KnowsVoices) and knows.knows_voices):
+            pytest.skip("it does not say that it knows its voices before it is open")
+        for voice in ("", UNKNOWN, *OPENAI_VOICES, *fresh.info.voices[:VOICES_TRIED]):
+            assert fresh.resolve_voice(voice) == subject.engine.resolve_voice(voice), (
+                f"of {voice!r} it says another thing once it is open"
+            )
+
     async def _declared_voice(self, engine: SpeechSynthesizer, voice: str) -> None:
         self.check(engine, await self.speak(engine, "mama papa, mama papa", voice=voice))
 
@@ -293,6 +305,14 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
             )
         if isinstance(engine, VoicesByLanguage):
             assert engine.voice_in("", NO_LANGUAGE) is None
+
+    def test_a_voice_is_described_by_a_language_that_it_speaks(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        if not isinstance(engine, DescribesVoices):
+            return
+        for voice in engine.info.voices:
+            language = engine.describe_voice(voice).language
+            assert not language or engine.resolve_voice(voice, language), f"{voice!r} does not speak {language!r}"
 
     def test_a_declared_language_has_a_voice(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine

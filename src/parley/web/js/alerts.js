@@ -6,7 +6,7 @@
 import { element, icon } from "./dom.js";
 import { inline } from "./markup.js";
 
-const ORDER = ["server", "microphone", "fault", "hint", "address"];
+const ORDER = ["server", "microphone", "fault", "silent", "hint", "address"];
 const CROSS = "M6 6l12 12M18 6L6 18";
 
 export class Alerts {

@@ -1,9 +1,9 @@
 // A call over WebRTC: the microphone goes out as a track, the reply comes in as a stream, events travel on a data channel.
 //
-// Laws: only this file knows RTCPeerConnection; a call is made with a client secret that can do nothing else; the microphone's track is a copy,
+// Laws: only this file knows RTCPeerConnection; a call is made with the key of the page, as a WebSocket is; the microphone's track is a copy,
 // so that it can be silenced without silencing the page's own meter. Does not know what the events mean, nor what to do where no call can be made.
 
-import { callSettings, clientSecret, offerCall } from "./server.js";
+import { callSettings, offerCall } from "./server.js";
 
 const CHANNEL = "oai-events";
 const CONNECT_MS = 5_000; // From the server's answer to an open channel: a second is usual, through a relay three.
@@ -33,7 +33,6 @@ export class Call {
     if (!globalThis.isSecureContext) throw new NoCalls("Browsers make calls only at https addresses and on localhost.");
     const { state, configuration } = await callSettings();
     if (state !== "ready") throw new NoCalls("This server has no WebRTC.");
-    const secret = await clientSecret(model, kind);
     if (this.over) return;
     const peer = new RTCPeerConnection(configuration);
     this.peer = peer;
@@ -44,7 +43,7 @@ export class Call {
     const opened = this.watch(peer.createDataChannel(CHANNEL));
     opened.catch(() => {}); // It is awaited below, where the answer was good.
     await peer.setLocalDescription();
-    const answer = await offerCall(peer.localDescription.sdp, secret, kind);
+    const answer = await offerCall(peer.localDescription.sdp, model, kind);
     if (this.over) return;
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
     this.timer = setTimeout(() => this.lost("Nothing came through: is UDP blocked?"), CONNECT_MS);

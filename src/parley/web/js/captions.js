@@ -88,7 +88,9 @@ const DRAW = {
     node.dataset.sending = entry.sending;
     if (entry.partial) {
       const text = entry.text.trimStart();
-      if (text) words.replaceChildren(element("span", { class: "partial" }, text), element("span", { class: "caret", "aria-hidden": "true" }));
+      const unstable = text ? entry.unstable : entry.unstable?.trimStart();
+      const heard = element("span", { class: "partial" }, text, ...(unstable ? [element("span", { class: "unstable" }, unstable)] : []));
+      if (text || unstable) words.replaceChildren(heard, element("span", { class: "caret", "aria-hidden": "true" }));
       else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
     else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Something that was not understood." : "I could not make that out."));
@@ -108,7 +110,7 @@ const DRAW = {
     const before = (nodes) => element("span", { class: "heard" }, ...nodes);
     const ahead = (nodes) => element("span", { class: "ahead" }, ...nodes);
     const struck = (nodes) => element("del", { title: "Not heard, and so not remembered" }, ...nodes);
-    if (entry.state === "cut" && !text.trim() && !entry.failed) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
+    if (entry.state === "cut" && !text.trim()) words.replaceChildren(...(entry.failed ? [] : [element("span", { class: "nothing" }, "was cut off before the first word.")]));
     else words.replaceChildren(...rendered(text, heard, { before, after: entry.state === "cut" ? struck : ahead }));
   },
 

@@ -17,7 +17,7 @@ import { Microphone } from "./microphone.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
 import { canHear, lookAtAddress } from "./page-address.js";
 import { keepReadingOrder } from "./reading-order.js";
-import { pipelines, storedKey } from "./server.js";
+import { served, storedKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { showStatusLine } from "./status-line.js";
 import { drawLegend, drawStage } from "./stage.js";
@@ -27,6 +27,7 @@ import { nextTheme, theme } from "./theme.js";
 import { TurnFigures } from "./turn-figures.js";
 import { Views } from "./views.js";
 import { VoicesPanel } from "./voices-panel.js";
+import { Visit } from "./visit.js";
 import { showWay } from "./way.js";
 
 const CONNECTION_NOTE = byId("connection-note").textContent;
@@ -39,7 +40,7 @@ class Page {
     this.conversation = new Conversation();
     this.talk = new Talk(this.loudspeaker, this.conversation);
     this.talk.voice.sinkId = preferences.speaker;
-    this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
+    this.microphone = new Microphone((frame) => this.hear(frame), () => this.microphoneLost("lost"));
     this.settings = new SettingsPanel(this.loudspeaker);
     this.voices = new VoicesPanel();
     this.alerts = new Alerts(byId("alert"));
@@ -58,6 +59,7 @@ class Page {
     this.watchViews();
     this.watchControls();
     new Keys(this);
+    this.visit = new Visit(this);
     byId("host").textContent = location.host;
     keepReadingOrder();
     this.showTheme();
@@ -119,9 +121,7 @@ class Page {
   async findServer(retryMs) {
     clearTimeout(this.looking);
     try {
-      const served = await pipelines();
-      this.settings.serve(served);
-      this.interpreter.serve(served);
+      this.visit.serve(await served(this.visit.asked));
       this.alerts.clear("server");
       this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
@@ -141,7 +141,7 @@ class Page {
 
   /** The voices of the server are others now. */
   async findVoices() {
-    this.settings.serve(await pipelines());
+    this.visit.serve(await served(this.visit.asked));
     this.voices.serve(this.settings.pipeline);
   }
 
@@ -208,6 +208,7 @@ class Page {
   async start() {
     if (this.starting || this.talk.listening) return;
     this.starting = true;
+    this.visit.endTests();
     this.draw();
     this.connect();
     try {
@@ -219,6 +220,11 @@ class Page {
     }
     this.starting = false;
     this.draw();
+  }
+
+  hear(frame) {
+    this.talk.hear(frame);
+    this.visit.hear(frame);
   }
 
   async openMicrophone() {
@@ -373,7 +379,6 @@ class Page {
       byId("message").value = "";
       this.say(text);
     });
-    for (const suggestion of document.querySelectorAll(".try")) suggestion.addEventListener("click", () => this.say(suggestion.textContent));
     this.keyBox.addEventListener("given", () => {
       if (talk.link.state.name === "refused") talk.disconnect();
       this.findServer(FIRST_LOOK_MS);

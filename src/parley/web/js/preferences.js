@@ -18,6 +18,7 @@ const DEFAULTS = {
   eagerness: "auto",
   interruptible: true,
   tools: true,
+  toolServers: [], // {label, url, approval} of MCP servers (tool-servers.js)
   microphone: "",
   speaker: "",
   echoCancellation: true,
@@ -45,6 +46,11 @@ export const preferences = load();
 export function microphoneOptions() {
   const { microphone: deviceId, echoCancellation, noiseSuppression } = preferences;
   return { deviceId, echoCancellation, noiseSuppression };
+}
+
+/** Everything as it was at first, but for the MCP servers, which were not chosen but brought. */
+export function preferDefaults() {
+  prefer({ ...DEFAULTS, toolServers: preferences.toolServers });
 }
 
 export function prefer(changes) {

@@ -69,6 +69,11 @@ export const HANDLERS = {
     this.transcript.heardWords(item, delta);
   },
 
+  // Parley's own, which `configure` asks for.
+  "parley.input_transcript.unstable"({ item_id: item, text }) {
+    this.transcript.maybeWords(item, text);
+  },
+
   "conversation.item.input_audio_transcription.completed"({ item_id: item, transcript }) {
     this.transcript.user(item, { text: transcript.trim(), partial: false });
     this.figures.transcribed(item);

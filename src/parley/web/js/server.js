@@ -57,8 +57,13 @@ function refusal(answer, body) {
   });
 }
 
-export async function pipelines() {
-  return (await get("/parley/pipelines")).pipelines;
+/**
+ * {pipelines, toolServers}: those that can be talked to, the default first, and the MCP servers that may be named. Those that are made for benchmarks
+ * are left out, but for the default and the one that is `asked` for.
+ */
+export async function served(asked = "") {
+  const { pipelines, tool_servers: toolServers } = await get("/parley/pipelines");
+  return { pipelines: pipelines.filter(({ name, measures }, index) => index === 0 || !measures || name === asked), toolServers };
 }
 
 /** Throws the `ServerError` that a session ("conversation" or "translation") would be refused with; returns where it would not be. */
@@ -71,27 +76,18 @@ export async function callSettings() {
   return get("/parley/webrtc");
 }
 
-// Where sessions are opened, and what the configuration of a client secret says beside the model.
+// Where sessions are opened.
 const PATHS = { conversation: "/v1/realtime", translation: "/v1/realtime/translations" };
-const CONFIGURATIONS = { conversation: { type: "realtime" }, translation: {} };
 
 /** The path of WebSockets for sessions of this kind ("conversation" or "translation"). */
 export function socketPath(kind) {
   return PATHS[kind];
 }
 
-/** A key for one session of this kind with this pipeline, which can do nothing else. */
-export async function clientSecret(model, kind) {
-  const session = { ...CONFIGURATIONS[kind], ...(model && { model }) };
-  const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ session }) };
-  return (await get(`${PATHS[kind]}/client_secrets`, options)).value;
-}
-
-/** The answer (SDP) to an offer of a call of this kind; throws the `ServerError` that the call is refused with. */
-export async function offerCall(sdp, secret, kind) {
-  const answer = await request(`${PATHS[kind]}/calls`, {
-    method: "POST", headers: { "content-type": "application/sdp", authorization: `Bearer ${secret}` }, body: sdp,
-  });
+/** The answer (SDP) to an offer of a call of this kind with this pipeline; throws the `ServerError` that the call is refused with. */
+export async function offerCall(sdp, model, kind) {
+  const asked = model ? `?${new URLSearchParams({ model })}` : "";
+  const answer = await request(`${PATHS[kind]}/calls${asked}`, { method: "POST", headers: { "content-type": "application/sdp" }, body: sdp });
   if (answer.ok) return answer.text();
   throw refusal(answer, await answer.json().catch(() => null));
 }

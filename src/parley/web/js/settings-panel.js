@@ -1,11 +1,13 @@
 // The settings sheet: shows what was chosen, and says what has changed.
 //
-// Events: "behaviour" (a session.update will do), "anew" (needs a new conversation), "connection", "microphone", "speaker", "mode".
+// Events: "behaviour" (a session.update will do), "anew" (needs a new conversation), "connection", "microphone", "speaker", "mode", "voice",
+// "defaults".
 
 import { byId, element } from "./dom.js";
-import { prefer, preferences } from "./preferences.js";
+import { prefer, preferDefaults, preferences } from "./preferences.js";
 import { storeKey, storedKey } from "./server.js";
 import { devices } from "./sound.js";
+import { VoiceList } from "./voice-list.js";
 
 export class SettingsPanel extends EventTarget {
   constructor(loudspeaker) {
@@ -13,6 +15,7 @@ export class SettingsPanel extends EventTarget {
     this.loudspeaker = loudspeaker;
     this.dialog = byId("settings");
     this.pipelines = [];
+    this.voices = new VoiceList(byId("voice-choice"));
     this.wire();
     this.show();
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.dialog.open && this.showDevices());
@@ -51,11 +54,12 @@ export class SettingsPanel extends EventTarget {
     const number = (target) => Number(target.value);
     const checked = (target) => target.checked;
     byId("pipeline").addEventListener("change", ({ target }) => {
-      prefer({ pipeline: target.value, voice: "", instructions: null });
+      prefer({ pipeline: target.value });
+      if (!this.voiceNames.includes(preferences.voice)) prefer({ voice: "" });
       this.show();
       this.tell("anew");
     });
-    on("voice", "voice", value, "voice");
+    this.voices.addEventListener("chosen", ({ detail }) => this.chooseVoice(detail));
     on("speed", "speed", number, "behaviour");
     on("instructions", "instructions", ({ value: text }) => (text.trim() && text !== this.pipeline?.instructions ? text : null), "behaviour");
     on("with-tools", "tools", checked, "behaviour");
@@ -73,10 +77,14 @@ export class SettingsPanel extends EventTarget {
     for (const radio of document.getElementsByName("turns")) {
       radio.addEventListener("change", () => this.chooseTurns(radio.value));
     }
+    const defaults = byId("defaults");
+    defaults.addEventListener("click", () => this.sure(defaults) && this.defaults());
+    this.dialog.addEventListener("close", () => this.unsure(defaults));
     byId("forget-key").addEventListener("click", () => {
       storeKey("");
       location.reload();
     });
+    this.dialog.addEventListener("close", () => (byId("voice-choice").open = false));
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && event.offsetX < 0 && this.dialog.close());
   }
 
@@ -122,17 +130,36 @@ export class SettingsPanel extends EventTarget {
     byId("threshold-value").textContent = Number(byId("threshold").value).toFixed(2);
   }
 
+  get voiceNames() {
+    return (this.pipeline?.voices ?? []).map(({ name }) => name);
+  }
+
   showVoices(pipeline) {
-    const select = byId("voice");
-    const groups = [["OpenAI's names", pipeline?.voices ?? []], ["The engine's own", pipeline?.own_voices ?? []]];
-    select.replaceChildren(
-      ...groups.filter(([, voices]) => voices.length > 0).map(([label, voices]) => {
-        const group = element("optgroup", { label });
-        group.append(...voices.map((voice) => element("option", { value: voice }, voice === pipeline.voice ? `${voice} (default)` : voice)));
-        return group;
-      }),
-    );
-    select.value = groups.some(([, voices]) => voices.includes(preferences.voice)) ? preferences.voice : pipeline?.voice ?? "";
+    this.voices.show(pipeline, this.voiceNames.includes(preferences.voice) ? preferences.voice : pipeline?.voice ?? "");
+  }
+
+  /** Whether a button that cannot be taken back was pressed for the second time. */
+  sure(button) {
+    if (button.dataset.sure !== undefined) {
+      this.unsure(button);
+      return true;
+    }
+    button.dataset.sure = button.textContent;
+    button.textContent = "Really: what you chose here is forgotten";
+    return false;
+  }
+
+  unsure(button) {
+    if (button.dataset.sure === undefined) return;
+    button.textContent = button.dataset.sure;
+    delete button.dataset.sure;
+  }
+
+  defaults() {
+    preferDefaults();
+    this.show();
+    this.showDevices();
+    for (const effect of ["connection", "mode", "microphone", "speaker"]) this.tell(effect);
   }
 
   async showDevices() {

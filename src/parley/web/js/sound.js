@@ -5,13 +5,15 @@
 const WIRE_RATE = 24_000;
 
 let context = null;
+let modules = null; // resolves once it has them
 
 /** The context, running. Call it from a gesture the first time. */
 export async function runningContext() {
   if (context === null) {
     context = makeContext();
-    if (context.audioWorklet) await Promise.all([module("capture"), module("playback")]); // Only https and localhost have it.
+    if (context.audioWorklet) modules = Promise.all([module("capture"), module("playback")]); // Only https and localhost have it.
   }
+  await modules;
   if (context.state !== "running") await context.resume();
   return context;
 }
@@ -25,7 +27,7 @@ function makeContext() {
   }
 }
 
-function module(name, target = context) {
+async function module(name, target = context) {
   return target.audioWorklet.addModule(new URL(`./${name}.worklet.js`, import.meta.url));
 }
 

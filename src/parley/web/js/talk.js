@@ -3,7 +3,7 @@
 // Events: "state" (link state), "phase" ("idle"|"listening"|"hearing"|"thinking"|"speaking"), "session" (effective session),
 // "level" {input}|{output}, "fault" {message, param}, "turn" (see figures.js).
 //
-// Laws: only GA events go over the wire; the server's settings count, not what was asked for; a reply that is stopped is silent at once
+// Laws: only GA events are sent, and one of Parley's own is asked for (live words); the server's settings count, not what was asked for; a reply that is stopped is silent at once
 // and then truncated to the millisecond played. Over a call it is the server that plays, counts and truncates; what is shown as heard
 // meanwhile is reckoned (spoken-text.js). Sessions come and go beneath one conversation (going-on.js): a new one is told what was said before
 // it is asked anything. Does not know the page.
@@ -18,6 +18,7 @@ import { preferences, turnDetection } from "./preferences.js";
 import { RemoteVoice } from "./remote-voice.js";
 import { CONFIGURE, HANDLERS } from "./server-events.js";
 import { SpokenText } from "./spoken-text.js";
+import { toolServers } from "./tool-servers.js";
 import * as tools from "./tools.js";
 import { milliseconds, newId } from "./transcript.js";
 
@@ -95,14 +96,14 @@ export class Talk extends EventTarget {
     return this.link.state.name === "open" && this.session !== null;
   }
 
-  /** Whether it may be asked something: it has our settings, and knows what was said before. */
-  get askable() {
-    return this.connected && this.configured;
-  }
-
   /** Whether the user has talked before, and is not listened to now. */
   get paused() {
     return !this.listening && (this.listened || [...this.transcript.entries.values()].some(({ kind, typed }) => kind === "user" && !typed));
+  }
+
+  /** Whether it may be asked something: it has our settings, and knows what was said before. */
+  get askable() {
+    return this.connected && this.configured;
   }
 
   /** Whether the audio goes by a call: as media, played and counted by the server. */
@@ -152,12 +153,14 @@ export class Talk extends EventTarget {
   configure() {
     if (!this.connected) return;
     const { voice, speed, instructions, tools: withTools } = preferences;
+    const own = withTools ? tools.declarations : [];
     this.send("session.update", {
       event_id: CONFIGURE,
       session: {
         type: "realtime",
+        include: ["parley.unstable_words"],
         ...(instructions !== null && { instructions }),
-        tools: withTools ? tools.declarations : [],
+        tools: [...own, ...toolServers.declarations(own.length)],
         audio: {
           input: { transcription: {}, turn_detection: turnDetection() },
           output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },

@@ -1,13 +1,14 @@
 // What both sides said, as far as it is known, made from the server's events and from what was played.
 //
 // Entries, each with `at` (when it began: milliseconds since 1970):
-//          {id, kind: "user", text, partial, typed, sending: ""|"waiting"|"sent", failed, retry}
+//          {id, kind: "user", text, unstable, partial, typed, sending: ""|"waiting"|"sent", failed, retry}
 //          {id, kind: "assistant", pieces: [{text, from}], received, played, state: "streaming"|"done"|"cut", kept, responseId, failed, retry,
 //           withdrawn, figures}
 //          {id, kind: "tool", callId, name, args, output, state: "writing"|"running"|"done"|"failed", ms}
 //          {id, kind: "note", text}
-// `sending`: a typed message that the server has not confirmed. `failed`: what went wrong, in a sentence; `retry`: what may be tried again, "answer",
-// "words", "send" or "". `withdrawn`: another reply took its place. `restored`: it was there before, and nobody is told of it again.
+// `unstable`: words behind `text` that may still change. `sending`: a typed message that the server has not confirmed. `failed`: what went
+// wrong, in a sentence; `retry`: what may be tried again, "answer", "words", "send" or "". `withdrawn`: another reply took its place.
+// `restored`: it was there before, and nobody is told of it again.
 //
 // Laws: pure (no sound, no socket, no page); an entry is announced by the event "entry" whenever it has changed, and never after it has left;
 // words that were cut off stay and are marked, with the server's word on which were kept over our own reckoning; what failed can be tried
@@ -72,7 +73,12 @@ export class Transcript extends EventTarget {
 
   heardWords(id, delta) {
     const entry = this.user(id);
-    return this.user(id, { text: entry.text + delta });
+    return this.user(id, { text: entry.text + delta, unstable: "" });
+  }
+
+  /** What else has been heard of it, and may still change. */
+  maybeWords(id, unstable) {
+    if (this.user(id).partial) this.user(id, { unstable });
   }
 
   assistant(id, responseId) {

@@ -66,8 +66,8 @@ export class VoicesPanel extends EventTarget {
 
   /** Every voice of the pipeline, twice; A is the one in use. */
   showChoices() {
-    const { voices = [], own_voices: own = [], voice = "" } = this.pipeline ?? {};
-    const all = [...new Set([...own, ...voices])];
+    const { voices = [], voice = "" } = this.pipeline ?? {};
+    const all = [...voices.filter(({ of }) => of === "user"), ...voices.filter(({ of }) => of !== "user")].map(({ name }) => name);
     const used = all.includes(preferences.voice) ? preferences.voice : voice;
     const wanted = { a: used, b: all.find((name) => name !== used) ?? used };
     for (const side of ["a", "b"]) {
