@@ -39,7 +39,7 @@ LAN = {"PARLEY_HOST": "192.0.2.7"}
     [
         ({}, {}),
         (LAN | KEY, {"page at http://192.0.2.7:8765": True}),
-        (LAN | {"PARLEY_INSECURE": "true"}, {"page at http://192.0.2.7:8765": False}),
+        (LAN | {"PARLEY_INSECURE": "true"}, {"page at http://192.0.2.7:8765": True}),
         (
             LAN | {"PARLEY_INSECURE": "true", "PARLEY_PUBLIC_URL": "http://192.0.2.7:8765"},
             {"page at http://192.0.2.7:8765": True},

@@ -155,7 +155,12 @@ class Tab:
             "typeof value === 'object' ? true : value); else if (performance.now() > end) reject(new Error('never came')); "
             "else setTimeout(look, 20) }; look() })"
         )
-        told = await self.call("Runtime.evaluate", expression=watch, awaitPromise=True, returnByValue=True)
+        try:
+            told = await self.call("Runtime.evaluate", expression=watch, awaitPromise=True, returnByValue=True)
+        except AssertionError as error:
+            if "navigated" not in str(error):
+                raise
+            return await self.until(condition, patience_s)  # the page has been loaded again meanwhile
         if "exceptionDetails" in told:
             raise AssertionError(
                 f"never came true: {condition}\npage: {await self.text('body')}\nerrors: {self.errors}"

@@ -13,6 +13,7 @@ Does not know: engines, or who asks. Every method blocks.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ import numpy as np
 from parley.audio import pcm
 from parley.audio.private_files import check_private, make_private_folder, replace_file
 from parley.audio.types import Samples
-from parley.engines.kept_files import KeptFiles, remove_file
+from parley.engines.kept_files import KeptFile, KeptFiles, remove_file
 from parley.engines.ports import SpeechChunk, Word
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.speech_claims import SpeechClaim, claim
@@ -142,16 +143,22 @@ class SpeechFiles:
 
     def usage(self) -> FolderUsage:
         """What is there; nothing where there is no folder. Raises `OSError`."""
-        sizes = [file.size for file in self._files if file.path.suffix != LOCK]
+        sizes = [file.size for file in self._listed() if file.path.suffix != LOCK]
         return FolderUsage(len(sizes), sum(sizes))
 
     def clear(self) -> FolderUsage:
         """Remove every file of the cache. Returns what was there. Raises `OSError`."""
-        there = list(self._files)
+        there = self._listed()
         removed = [file for file in there if remove_file(file.path)]
         return FolderUsage(
             len(there), sum(file.size for file in there), sum(file.path.suffix != LOCK for file in removed)
         )
+
+    def _listed(self) -> list[KeptFile]:
+        """Every file. Raises `OSError`, also where the folder is a file."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.folder))
+        return list(self._files)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{SUFFIX}"

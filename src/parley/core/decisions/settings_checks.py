@@ -81,17 +81,13 @@ def _recognised(wanted: Transcription, can: Capabilities) -> Transcription:
             code="invalid_value",
             field=f"{where}.model",
         )
-    unused = [
-        name
-        for name, used in (("prompt", can.prompts), ("keywords", can.keywords))
-        if getattr(wanted, name) and not used
-    ]
-    if unused:
-        raise PeerError(
-            f"The speech recogniser '{can.recognizer}' uses no {unused[0]}; leave it out, or choose a pipeline whose recogniser does.",
-            code="invalid_value",
-            field=f"{where}.{unused[0]}",
-        )
+    for name, used in (("prompt", can.prompts), ("keywords", can.keywords)):
+        if getattr(wanted, name) and not used:
+            raise PeerError(
+                f"The speech recogniser '{can.recognizer}' uses no {name}; leave it out, or choose a pipeline whose recogniser does.",
+                code="invalid_value",
+                field=f"{where}.{name}",
+            )
     asked = (wanted.language,) if wanted.language else wanted.languages
     if asked and can.languages and not any(primary_tag(language) in can.languages for language in asked):
         raise PeerError(
