@@ -94,8 +94,9 @@ async def test_every_clause_that_is_said_to_be_spoken_is_heard_and_its_words_sta
             ends = [(word.text_end, word.end_ms) for word in words]
             assert ends == sorted(ends)
             assert all(end <= len(clause.text) for end, _ in ends)
-        # (a sign, a superscript or a fraction alone has no name in some languages)
-        says_something = any(char.isalpha() or char.isdecimal() for char in clause.spoken)
+        # (a sign, a superscript or a fraction alone has no name in some languages; rare ideographs that came with Unicode 13 none at all)
+        known = [char for char in clause.spoken if char < "\U00030000"]
+        says_something = any(char.isalpha() or char.isdecimal() for char in known)
         assert samples > SHORTEST_SAMPLES or not says_something, (clause, samples)
 
 
