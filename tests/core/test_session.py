@@ -29,6 +29,7 @@ from parley.core.words.events import (
     LinkClosed,
     PartialTranscribed,
     ResponseRequested,
+    SessionCloseRequested,
     SessionUpdateRequested,
     TextGenerated,
     TimePassed,
@@ -60,6 +61,7 @@ from parley.core.words.settings import (
     ToolFilter,
 )
 from parley.core.words.work import ResponseParams
+from tests.core.interpreting import opened
 from tests.core.scene import MCP_ALLOWED, MS, SPECULATING, Scene, kinds, notices
 
 TEXT = Settings(modality="text")
@@ -467,6 +469,13 @@ def test_a_closed_session_has_no_turn_to_read() -> None:
     scene.happens(LinkClosed("gone"))
     assert scene.session.turn_audio(100) == b""
     assert scene.happens(PartialTranscribed(scene.turn(), "hello")) == []
+
+
+def test_a_translation_session_whose_client_has_closed_it_is_ending() -> None:
+    scene = opened()
+    assert not scene.session.ending
+    scene.happens(SessionCloseRequested())
+    assert scene.session.ending
 
 
 # --- readable state ---------------------------------------------------------------------------------------------------------------

@@ -96,3 +96,11 @@ def test_the_owner_is_bound_by_less_than_the_client() -> None:
     state = Scene(owner=OwnerSettings(pinned=fixed)).session._st
     assert state.rights("client").pinned == fixed
     assert state.rights("owner").pinned == PinnedSettings(kind="realtime")
+
+
+def test_the_audio_of_a_turn_is_what_was_scored_of_it_and_no_longer_than_asked() -> None:
+    scene = Scene()
+    state = scene.session._st
+    assert state.turn_audio(100) == b""
+    scene.hears(640, 0.9)
+    assert len(state.turn_audio(100)) == 48 * 100

@@ -226,3 +226,12 @@ def test_a_language_is_kept_until_another_is_heard() -> None:
     one.hear("bom", "", "pt", 0.9)
     one.hear("bom dia", "")
     assert (one.language, one.language_confidence) == ("pt", 0.9)
+
+
+def test_unstable_words_are_shown_where_they_changed_and_end_with_sent_ones() -> None:
+    one = turn()
+    one.hear("tell me", "")
+    assert [one.show("tell me"), one.show("tell me"), one.show("tell me a")] == [True, False, True]
+    one.hear("tell me a", "tell")
+    assert one.tell_stable() == "tell"
+    assert not one.show(""), "the sent words have ended them already"
