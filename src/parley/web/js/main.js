@@ -5,6 +5,7 @@
 
 import { Alerts } from "./alerts.js";
 import { Captions } from "./captions.js";
+import { Consent } from "./consent.js";
 import { Conversation } from "./conversation.js";
 import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
@@ -58,6 +59,7 @@ class Page {
     this.actions = new ConversationActions(this);
     this.watchViews();
     this.watchControls();
+    this.consent = new Consent(this);
     new Keys(this);
     this.visit = new Visit(this);
     byId("host").textContent = location.host;
@@ -112,6 +114,7 @@ class Page {
       m: () => !this.hold && talk.listening && this.setMuted(!talk.muted),
       h: () => this.setMode(this.hold ? "free" : "hold"),
       n: () => this.actions.startAnew(),
+      a: () => this.consent.show(),
       "/": () => byId("message").focus(),
     };
   }
@@ -391,7 +394,7 @@ class Page {
     const { talk, hold, starting } = this;
     const { phase, listening, paused, muted, connected } = talk;
     const responding = phase === "speaking" || talk.response !== null;
-    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear });
+    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear, asked: talk.approvals.asking.length > 0 });
     this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
     drawLegend(this.dial.used);
     if (talk.link.state.name === "open") this.showConnected();
