@@ -9,12 +9,13 @@ import { element } from "./dom.js";
 
 const UNSEEN = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb]|[\udb40][\udc00-\udfff]/g;
 const FOLDED_LINES = 8;
+const FOLDED_CHARACTERS = 600;
 const SETTLE_MS = 500; // Longer than from seeing a button move to not pressing it.
 
 const OUTCOMES = {
-  sent: { you: "Answering", rule: "Allowed for this conversation" },
-  allowed: { you: "You allowed it", rule: "Allowed for this conversation", another: "Allowed by another client" },
-  denied: { you: "You did not allow it", another: "Another client did not allow it" },
+  sent: { you: "Sending your answer", rule: "Allowed for this conversation" },
+  allowed: { you: "Allowed", rule: "Allowed for this conversation", another: "Allowed by another client" },
+  denied: { you: "Denied", another: "Denied by another client" },
   gone: {},
 };
 
@@ -31,32 +32,43 @@ export function drawApproval(node, words, entry) {
   words.setAttribute("role", "group");
   words.setAttribute("aria-label", `${seen(name)} of ${seen(server)}`);
   words.tabIndex = -1;
-  words.replaceChildren(wish(entry), given(entry.args, state === "asking"), ...(state === "asking" ? [answers(node, entry)] : outcome(node, entry)));
+  if (state === "asking") words.replaceChildren(wish(entry), given(entry.args, true), answers(node, entry));
+  else words.replaceChildren(outcome(node, entry), ...(state === "allowed" ? [] : [given(entry.args, false)])); // The call has them, too.
   if (focused) words.focus();
 }
 
 /** What a screen reader is told of it, once for each state. */
-export function approvalSentence({ state, server, name, args, by }) {
+export function approvalSentence({ state, server, name, args, by, failed }) {
   if (state === "asking") {
     const [fields] = readable(args);
-    return `May ${seen(server)} call ${seen(name)}${args && args !== "{}" ? `, with ${fields}` : ""}? Your answer is awaited in the conversation.`;
+    const given = isEmpty(args) ? "" : `, with ${fields}`;
+    return `Let Parley use ${seen(name)} of ${seen(server)}${given}? Allow or deny it in the conversation.`;
   }
-  const said = OUTCOMES[state][by];
-  return said && state !== "sent" ? `${seen(name)} of ${seen(server)}: ${said}.` : "";
+  const said = OUTCOMES[state][by] ?? failed;
+  return said && state !== "sent" ? `${seen(name)} of ${seen(server)}: ${said}` : "";
 }
 
-function wish({ state, server, name }) {
-  const what = [element("b", { class: "name" }, seen(name)), " of ", element("b", { class: "server" }, seen(server))];
-  return element("p", { class: "wish" }, ...(state === "asking" ? ["Call ", ...what, "?"] : what));
+function wish(entry) {
+  return element("p", { class: "wish" }, "Let Parley use ", ...tool(entry), "?");
+}
+
+function tool({ server, name }) {
+  return [element("b", { class: "name" }, seen(name)), " of ", element("b", { class: "server" }, seen(server))];
 }
 
 /** The arguments, open where they are to be judged and short. */
 function given(args, judged) {
-  if (!args || args === "{}") return element("p", { class: "given none" }, "without arguments");
+  if (isEmpty(args)) return element("p", { class: "given" }, "Without arguments");
   const [text, lines] = readable(args);
-  const details = element("details", { class: "given" }, element("summary", {}, lines > 1 ? `Arguments, ${lines} lines` : "Arguments"), element("pre", { tabindex: "0" }, text));
-  details.open = judged && lines <= FOLDED_LINES;
+  const short = lines <= FOLDED_LINES && text.length <= FOLDED_CHARACTERS;
+  const label = short ? "Arguments" : `Arguments: ${lines > 1 ? `${lines} lines` : `${text.length} characters`}`;
+  const details = element("details", { class: "given" }, element("summary", {}, label), element("pre", { tabindex: "0" }, text));
+  details.open = judged && short;
   return details;
+}
+
+function isEmpty(args) {
+  return !args || args === "{}";
 }
 
 function answers(node, entry) {
@@ -79,14 +91,13 @@ function answers(node, entry) {
 
 function outcome(node, entry) {
   const said = OUTCOMES[entry.state][entry.by];
-  if (!said) return [];
-  const line = element("p", { class: "outcome" }, said);
+  const line = element("p", { class: "outcome" }, element("span", {}, ...tool(entry), ...(said ? [element("span", { class: "said" }, said)] : [])));
   if (entry.ruled) {
     const again = element("button", { class: "plain", type: "button" }, "Ask me again");
     again.addEventListener("click", () => node.dispatchEvent(new CustomEvent("ask-again", { bubbles: true, detail: entry })));
-    line.append(" ", again);
+    line.append(again);
   }
-  return [line];
+  return line;
 }
 
 /** [text, lines]: JSON with a member a line where that changes nothing of it, and else as it came. */

@@ -394,7 +394,7 @@ class Page {
     const { talk, hold, starting } = this;
     const { phase, listening, paused, muted, connected } = talk;
     const responding = phase === "speaking" || talk.response !== null;
-    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear, asked: talk.approvals.asking.length > 0 });
+    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear, asked: talk.approvals.asking.length });
     this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
     drawLegend(this.dial.used);
     if (talk.link.state.name === "open") this.showConnected();

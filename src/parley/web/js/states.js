@@ -41,7 +41,7 @@ export function serverTrouble(error) {
 
 /**
  * What the dial says: [state, hint], by phase and mode. `paused`: the microphone was open before and is not now; `deaf`: there can be none;
- * `asked`: calls of tools wait for the user's consent. What goes on is said whether or not it listens; how to take part in it, only as it can be done.
+ * `asked`: how many calls of tools wait for the user's consent. What goes on is said whether or not it listens; how to take part in it, only as it can be done.
  */
 export function dialWords({ phase, listening, paused, hold, muted, held, starting, connected, deaf, asked }) {
   if (deaf && phase === "idle" && !asked) return ["Type", "this address has no microphone"];
@@ -51,7 +51,7 @@ export function dialWords({ phase, listening, paused, hold, muted, held, startin
   if (phase === "thinking") return ["Thinking", ""];
   if (phase === "speaking" && !listening) return ["Speaking", "press to talk"];
   if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : muted ? "press M to be heard" : "cut in any time"];
-  if (asked && connected) return ["Waiting", "for your answer"];
+  if (asked && connected) return ["Waiting", asked > 1 ? `for ${asked} answers` : "for your answer"];
   if (listening && !connected) return ["Waiting", "for the server"];
   if (!listening && paused) return ["Resume", hold ? "then hold to talk" : "the microphone is off"];
   if (!listening) return hold ? ["Start", "then hold to talk"] : ["Start", "and just speak"];
