@@ -52,7 +52,9 @@ def library(chat: ChatEndpoint) -> Iterator[Library]:
 
 
 @asynccontextmanager
-async def talking(url: str, library: Library, tmp_path: Path, microphone: Path | None = None, **chosen: Any) -> AsyncIterator[Tab]:
+async def talking(
+    url: str, library: Library, tmp_path: Path, microphone: Path | None = None, **chosen: Any
+) -> AsyncIterator[Tab]:
     """The page, whose user has named the library in the settings, and wants to be asked."""
     preferences = json.dumps({"connection": "websocket", "tools": False} | chosen)
     before = (
@@ -72,7 +74,9 @@ async def talking(url: str, library: Library, tmp_path: Path, microphone: Path |
 async def ready(tab: Tab) -> None:
     """A session that knows the library's tools."""
     await tab.js("parley.connect()", gesture=True)
-    await tab.until("parley.talk.askable && document.querySelector('#tool-server-list > li').dataset.state === 'listed'")
+    await tab.until(
+        "parley.talk.askable && document.querySelector('#tool-server-list > li').dataset.state === 'listed'"
+    )
 
 
 async def say(tab: Tab, text: str) -> None:
@@ -323,7 +327,9 @@ async def test_requests_that_the_server_or_another_client_ends_are_accounted_for
         decision = f"{{ item: {{ type: 'mcp_approval_response', approval_request_id: {request}, approve: false }} }}"
         await tab.js(send.format("create", decision))
         await tab.until(f"{CARDS} === 0")
-        assert "Denied by another client" in await tab.js("[...document.querySelectorAll('.approval .said')].at(-1).innerText")
+        assert "Denied by another client" in await tab.js(
+            "[...document.querySelectorAll('.approval .said')].at(-1).innerText"
+        )
         await heard_out(tab, "did not approve")
 
         # The session no longer has the MCP server: allowing is impossible, denying is not.

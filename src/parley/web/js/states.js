@@ -6,9 +6,12 @@ const MICROPHONE = {
   busy: ["The microphone is taken", "Another program holds it. Close that one, then try again."],
   insecure: ["You can type here, but not talk", `Browsers give the microphone only to \`https://\` addresses and to the machine itself. Ask whoever runs this server for its https address; or, from a computer, run \`ssh -L 8765:localhost:${location.port || 80} ${location.hostname}\` and open \`http://localhost:8765\`.`],
   broken: ["The microphone could not be opened", "Unplug it and plug it in again, or choose another in the settings."],
+  elsewhere: ["Parley listens in another tab", "One tab listens at a time: two would hear each other."],
+  moved: ["Another tab listens now", "This one has stopped. Nothing of the conversation is lost."],
   lost: ["The microphone is gone", "It was unplugged, or the permission was withdrawn."],
 };
 
+const ELSEWHERE = new Set(["elsewhere", "moved"]);
 const TYPING = new Set(["denied", "absent"]); // Where a conversation can go on without a microphone.
 
 const SERVER = {
@@ -31,6 +34,12 @@ const SERVER = {
 export function microphoneTrouble(reason, { typing = false } = {}) {
   const [title, text] = MICROPHONE[reason] ?? MICROPHONE.broken;
   return { title, text: typing && TYPING.has(reason) ? `${text} Typing works meanwhile.` : text };
+}
+
+/** What a button beside it does: {label, take}, `take` as `Microphone.start` has it; null where no button helps. */
+export function microphoneRemedy(reason) {
+  if (reason === "insecure") return null;
+  return ELSEWHERE.has(reason) ? { label: "Listen here", take: true } : { label: "Try again", take: false };
 }
 
 /** {title, text} for a `ServerError`. */
