@@ -31,7 +31,9 @@ async def test_words_are_shown_while_the_space_bar_is_held(
     server: Server, tmp_path: Path, microphone: Microphone, connection: str
 ) -> None:
     async with page(server.url, tmp_path, microphone("two_cities", 60.0)) as tab:
-        await tab.js(f"(async () => (await import('/assets/js/preferences.js')).prefer({{ connection: '{connection}' }}))()")
+        await tab.js(
+            f"(async () => (await import('/assets/js/preferences.js')).prefer({{ connection: '{connection}' }}))()"
+        )
         await hold(tab)
         words = await tab.until(HELD)
         assert len(tab.told("input_audio_buffer.committed")) == 0
