@@ -275,12 +275,12 @@ class Page {
     this.draw();
   }
 
-  async say(text) {
+  async say(text, { voice = "" } = {}) {
     const at = performance.now(); // Connecting counts, too.
     this.alerts.clear("microphone"); // The conversation goes on without it.
     this.connect();
     this.loudspeaker.open();
-    this.talk.asking.type(text, at);
+    this.talk.asking.type(text, { at, voice });
   }
 
   setMuted(muted) {
