@@ -37,7 +37,7 @@ async def answered(tab: Tab, text: str) -> None:
 
 async def receive(tab: Tab, event: dict[str, Any]) -> None:
     """As if the server had sent it."""
-    await tab.js(f"parley.talk.link.receive({json.dumps(json.dumps(event))})")
+    await tab.js(f"parley.talk.link.receive({json.dumps(json.dumps(event, ensure_ascii=False))})")
 
 
 async def drawn(tab: Tab) -> None:

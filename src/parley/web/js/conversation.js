@@ -22,7 +22,7 @@ export class Conversation extends EventTarget {
     this.recording = new Recording();
     this.cleared = null; // what can be taken back: {entries, recording}
     this.timer = null;
-    for (const type of ["entry", "gone"]) this.transcript.addEventListener(type, () => this.touched());
+    for (const type of ["entry", "gone"]) this.transcript.addEventListener(type, ({ detail }) => this.touched(detail));
     addEventListener("pagehide", () => this.save());
     document.addEventListener("visibilitychange", () => document.hidden && this.save());
   }
@@ -31,8 +31,9 @@ export class Conversation extends EventTarget {
     return this.transcript.entries.size === 0;
   }
 
-  touched() {
-    this.cleared = null;
+  /** Something happened to an entry. That an MCP server lists its tools is nothing that anybody said. */
+  touched({ kind }) {
+    if (kind !== "listing") this.cleared = null;
     this.timer ??= setTimeout(() => this.save(), SAVE_AFTER_MS);
     this.dispatchEvent(new Event("changed"));
   }
@@ -78,7 +79,7 @@ export class Conversation extends EventTarget {
   restore() {
     const entries = stored();
     if (entries.length === 0) return;
-    const last = entries.findLast(({ kind }) => kind !== "note");
+    const last = entries.findLast(({ kind }) => kind !== "note" && kind !== "listing");
     if (last?.kind === "user" && !last.sending && !last.failed) last.retry = "answer"; // The reload came before its answer.
     this.transcript.restore(entries.filter(({ kind, text }) => kind !== "note" || text !== FROM_BEFORE));
     this.transcript.restore([{ id: "note_reload", kind: "note", text: FROM_BEFORE }]);

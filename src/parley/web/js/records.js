@@ -18,8 +18,12 @@ export function recordOf(entry) {
     return { ...common, text, heard, ...(failed && { failed }), ...(retry && { retry }), ...(withdrawn && { withdrawn }), ...(figures && { figures }) };
   }
   if (kind === "tool") {
-    const { callId, name, args, output, state, ms } = entry;
-    return { ...common, name, call_id: callId, arguments: args, output, failed: state !== "done", ms };
+    const { callId, name, server, args, output, state, ms } = entry;
+    return { ...common, name, ...(server && { server_label: server }), call_id: callId, arguments: args, output, failed: state !== "done", ms };
+  }
+  if (kind === "listing") {
+    const { label, tools, output, state } = entry;
+    return { ...common, server_label: label, tools: tools.map(({ name, description }) => ({ name, description })), ...(state !== "done" && { failed: output || "did not list its tools." }) };
   }
   return { ...common, text: entry.text };
 }
@@ -45,8 +49,11 @@ export function entryOf(record) {
     }
     case "tool":
       return {
-        ...common, name: record.name, callId: record.call_id, args: record.arguments, output: record.output, state: record.failed ? "failed" : "done", ms: record.ms,
+        ...common, name: record.name, server: record.server_label ?? "", callId: record.call_id, args: record.arguments, output: record.output,
+        state: record.failed ? "failed" : "done", ms: record.ms,
       };
+    case "listing":
+      return { ...common, label: record.server_label, tools: Array.isArray(record.tools) ? record.tools : [], output: failed, state: failed ? "failed" : "done" };
     case "note":
       return { ...common, text };
     default:

@@ -41,6 +41,11 @@ const LINES = {
     return lines(`Tool ${name}, ${time}${state === "failed" ? ", failed" : ""}`, args && args !== "{}" ? args : "", output && `→ ${output}`);
   },
 
+  listing({ label, tools, state, output }) {
+    const names = tools.map(({ name }) => name).join(", ");
+    return `— MCP server ${label}: ${state === "failed" ? output : names || "no tools"}`;
+  },
+
   note({ text }) {
     return `— ${text}`;
   },
