@@ -144,6 +144,8 @@ async def test_it_is_held_still_and_goes_on_and_is_cleared(talked: Tab) -> None:
     await receive(talked, {"type": "parley.after"})
     assert [line["type"].strip() for line in await shown(talked)] == ["parley.before"]
     assert "held still, 1 newer" in await talked.text("#events-count")
+    assert await sieve(talked, "parley") == ["parley.before"], "a filter does not let it go on"
+    assert await sieve(talked, "") == ["parley.before"]
     await talked.click("#events-still")
     assert [line["type"].strip() for line in await shown(talked)] == ["parley.before", "parley.after"]
     await talked.click("#events-clear")
@@ -170,14 +172,16 @@ async def test_an_event_opens_is_copied_and_all_are_downloaded(talked: Tab, serv
     await talked.until(f"{rows}[0].querySelector('.raw button').dataset.done === 'true'")
     assert json.loads(await talked.js("navigator.clipboard.readText()")) == event
 
+    await talked.js('parley.interpreter.session.link.receive(\'{"type": "session.closed"}\')')
     file = await downloaded(talked, tmp_path / "downloads", "#events-save")
-    head, shape, sound = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    head, shape, sound, closed = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert file.suffix == ".jsonl"
     assert (head["format"], head["version"], head["dropped"]) == ("parley.events", 1, 0)
     assert shape["event"] == event
     assert (shape["direction"], shape["link"], shape["session"]) == ("received", "conversation", 1)
     assert (sound["count"], sound["sound_bytes"], sound["sound_ms"]) == (2, 1442, 30)
     assert sound["event"]["delta"] == "[sound: 1,440 bytes, 30 ms]"
+    assert (closed["link"], closed["event"]) == ("interpreter", {"type": "session.closed"})
     assert talked.errors == []
 
 
@@ -255,12 +259,19 @@ async def test_the_newest_are_kept_and_it_says_how_many_are_gone(talked: Tab) ->
         'for (let n = 0; n < 10000; n += 1) parley.talk.link.receive(`{"type":"parley.n${n % 2}","n":${n}}`)'
     )
     rows = await shown(talked)
-    assert len(rows) == 300, "the newest, and the earlier ones when they are asked for"
+    assert len(rows) == 200, "the newest, and the earlier ones when they are asked for"
     assert await talked.text("#events-count") == "2,000 events · 8,000 older dropped"
-    await talked.js("document.querySelector('#events-earlier').click()")
-    assert len(await shown(talked)) == 600
     texts = await talked.js(f"{LOG}.lines.map(({{ kept }}) => JSON.parse(kept[0].text).n)")
     assert texts == list(range(8000, 10000))
+    await talked.js("document.querySelector('#events-earlier').click()")
+    assert len(await shown(talked)) == 400
+    top = "document.querySelectorAll('#events-list > .event')[200].querySelector('summary')"
+    assert await talked.js(f"document.activeElement === {top}"), "the reader is where they were"
+    await receive(talked, {"type": "parley.newest"})
+    assert len(await shown(talked)) == 401, "and stays there"
+    await talked.js("document.querySelector('#events-down').click()")
+    await receive(talked, {"type": "parley.newest"})
+    await talked.until("document.querySelectorAll('#events-list > .event').length === 200")
     # One run of deltas is bounded, too, and so are characters.
     await opened(talked)
     await talked.js(
