@@ -26,7 +26,8 @@ LINES = (
     "({ direction, type, note, at: at - session.startedAt, count, kept: kept.length, sound }))"
 )
 SHOWN = """[...document.querySelectorAll("#events-list > .event")].map((row) => ({
-  type: row.querySelector(".type").textContent.replaceAll("\\u200B", ""), way: row.dataset.direction, about: row.querySelector(".about").textContent }))"""
+  type: row.querySelector(".type").textContent.replaceAll("\\u200B", ""), way: row.dataset.direction,
+  about: row.querySelector(".about").textContent }))"""
 LAST = "document.querySelector('#events-list > .event:last-child')"
 
 
@@ -136,17 +137,17 @@ async def test_lines_are_filtered_by_type_id_and_direction(talked: Tab) -> None:
     assert "1 error" in await talked.text("#events-count")
 
 
-async def test_it_is_held_still_and_goes_on_and_is_cleared(talked: Tab) -> None:
+async def test_it_is_paused_and_goes_on_and_is_cleared(talked: Tab) -> None:
     await opened(talked)
     await receive(talked, {"type": "parley.before"})
     await shown(talked)
-    await talked.click("#events-still")
+    await talked.click("#events-pause")
     await receive(talked, {"type": "parley.after"})
     assert [line["type"].strip() for line in await shown(talked)] == ["parley.before"]
-    assert "held still, 1 newer" in await talked.text("#events-count")
+    assert "paused, 1 newer" in await talked.text("#events-count")
     assert await sieve(talked, "parley") == ["parley.before"], "a filter does not let it go on"
     assert await sieve(talked, "") == ["parley.before"]
-    await talked.click("#events-still")
+    await talked.click("#events-pause")
     assert [line["type"].strip() for line in await shown(talked)] == ["parley.before", "parley.after"]
     await talked.click("#events-clear")
     assert await shown(talked) == []
@@ -344,6 +345,8 @@ async def test_the_keyboard_goes_through_the_lines(talked: Tab) -> None:
     await talked.until("document.querySelector('#events').open")
     await talked.press("e")
     await talked.until("!document.querySelector('#events').open")
+    await talked.press("n")
+    assert await talked.js(f"{LOG}.lines.filter(({{ note }}) => note === undefined).length") == 0, "a new conversation"
 
 
 async def test_it_survives_a_broken_link_and_marks_it(tmp_path: Path) -> None:

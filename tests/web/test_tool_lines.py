@@ -1,4 +1,4 @@
-"""Tools in the transcript: a name and a sentence; arguments and answers folded, set as data, bounded; calls of MCP servers and their listings as well."""
+"""Tools in the transcript, also those of MCP servers: a name and a sentence; arguments and answers folded, set as data, bounded."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ async def lines(tab: Tab) -> dict[str, dict[str, Any]]:
         line["name"]: line
         for line in await tab.js(
             "[...document.querySelectorAll('.entry:is(.tool, .listing)')].map((one) => ({ name: one.querySelector('.name').textContent, "
-            "state: one.dataset.state, line: one.querySelector('.line').textContent, folds: [...one.querySelectorAll('summary')].map((part) => part.textContent), "
+            "state: one.dataset.state, line: one.querySelector('.line').textContent, "
+            "folds: [...one.querySelectorAll('summary')].map((part) => part.textContent), "
             "pre: one.querySelectorAll('pre').length }))"
         )
     }

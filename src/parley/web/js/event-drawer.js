@@ -1,8 +1,8 @@
 // The drawer of raw events: what was sent and received, as lines of event-row.js over event-log.js.
 //
 // Laws: closed, it draws nothing; open, it draws ten times a second at most and takes no more than a tenth of the page's time: the newest lines that pass
-// the filter, and earlier ones when they are asked for; it follows the end unless the reader has gone elsewhere or opened a line. Where there is room it stands beside the page, which goes
-// on beneath the keyboard as before; on a small screen it is a sheet over it. Held still, it shows what it showed, and the log goes on.
+// the filter, and earlier ones when they are asked for; it follows the end unless the reader has scrolled away or opened a line. Where there is room it stands beside the page, which
+// keeps its keys; on a small screen it is a modal sheet. Paused, it shows what it had, and the log goes on.
 
 import { save } from "./copying.js";
 import { byId } from "./dom.js";
@@ -26,7 +26,7 @@ export class EventDrawer {
     this.list = byId("events-list");
     this.rows = new Map(); // of the lines that are shown
     this.first = null; // the line at the top, while the reader is elsewhere than at the end
-    this.still = null; // while held still: {lines, seen}, what was there and how many events there had been
+    this.paused = null; // while the list is paused: {lines, seen}, what it had and how many events there had been
     this.timer = null;
     this.tookMs = 0; // to draw
     this.end = new Follower(byId("events-scroll"), this.list, byId("events-down"));
@@ -37,7 +37,7 @@ export class EventDrawer {
     const on = (id, act) => byId(id).addEventListener("click", act);
     for (const id of ["events-open", "events-show"]) on(id, () => this.toggle());
     on("events-close", () => this.dialog.close());
-    on("events-still", () => this.hold(this.still === null));
+    on("events-pause", () => this.pause(this.paused === null));
     on("events-clear", () => this.clear());
     on("events-save", () => this.save());
     on("events-earlier", () => this.showEarlier());
@@ -81,7 +81,7 @@ export class EventDrawer {
     clearTimeout(this.timer);
     this.timer = null;
     this.log.onChange = () => {};
-    this.hold(false);
+    this.pause(false);
     this.forgetRows();
     byId("events-open").setAttribute("aria-expanded", "false");
     if (document.activeElement === document.body || this.dialog.contains(document.activeElement)) this.opener?.focus?.();
@@ -108,7 +108,7 @@ export class EventDrawer {
     this.timer = null;
     if (!this.dialog.open) return;
     const began = performance.now();
-    if (this.still === null) this.drawLines();
+    if (this.paused === null) this.drawLines();
     this.drawCounts();
     this.tookMs = performance.now() - began;
   }
@@ -139,7 +139,7 @@ export class EventDrawer {
   /** {lines, earlier}: the newest that pass the filter, or those from the one at the top on; and whether there are more before them. */
   visible() {
     const { filter } = this;
-    const all = this.still?.lines ?? this.log.lines;
+    const all = this.paused?.lines ?? this.log.lines;
     this.first = this.end.following ? null : this.first ?? this.top;
     const from = this.first === null ? -1 : Math.max(0, all.indexOf(this.first));
     const lines = [];
@@ -178,7 +178,7 @@ export class EventDrawer {
   }
 
   showEarlier() {
-    const all = this.still?.lines ?? this.log.lines;
+    const all = this.paused?.lines ?? this.log.lines;
     const { top } = this;
     const before = all.slice(0, all.indexOf(top)).filter(this.filter);
     this.end.following = false;
@@ -221,16 +221,16 @@ export class EventDrawer {
 
   // --- what can be done with it -------------------------------------------------------------------------------------------------------
 
-  hold(still) {
+  pause(paused) {
     const { lines, events, dropped } = this.log;
-    this.still = still ? { lines: [...lines], seen: events + dropped } : null;
-    byId("events-still").setAttribute("aria-pressed", still);
+    this.paused = paused ? { lines: [...lines], seen: events + dropped } : null;
+    byId("events-pause").setAttribute("aria-pressed", paused);
     this.draw();
   }
 
   clear() {
     this.log.clear();
-    this.hold(false);
+    this.pause(false);
     this.forgetRows();
     this.draw();
   }
@@ -243,12 +243,12 @@ export class EventDrawer {
 
   drawCounts() {
     const { events, failures, dropped } = this.log;
-    const newer = this.still === null ? 0 : events + dropped - this.still.seen;
+    const newer = this.paused === null ? 0 : events + dropped - this.paused.seen;
     const parts = [
       `${number.format(events)} ${events === 1 ? "event" : "events"}`,
       ...(failures > 0 ? [`${number.format(failures)} ${failures === 1 ? "error" : "errors"}`] : []),
       ...(dropped > 0 ? [`${number.format(dropped)} older dropped`] : []),
-      ...(this.still === null ? [] : [`held still, ${number.format(newer)} newer`]),
+      ...(this.paused === null ? [] : [`paused, ${number.format(newer)} newer`]),
     ];
     byId("events-count").textContent = parts.join(" · ");
     byId("events-clear").disabled = byId("events-save").disabled = this.log.lines.length === 0;

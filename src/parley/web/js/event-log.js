@@ -1,12 +1,12 @@
-// Every event that went over the page's links, kept for the drawer that shows them (event-drawer.js).
+// The events that went over the page's links, for the drawer that shows them (event-drawer.js).
 //
 // Lines: {direction: "sent"|"received", type, ids, session, at, until, count, kept: [{at, text}], sound: {bytes}|null, grave}, or a mark
 // {note, session, at, grave}: something happened to the link. `at`, `until`: performance time; `ids`: of item, response and call.
 // Sessions: {number, link: "conversation"|"interpreter", startedAt}.
 //
-// Laws: it holds the newest events up to a number and a sum of characters, and counts those that it dropped; sound is never kept, only how much
-// it was; between two other events, those of one kind of delta are one line; of a line of sound only the first and the last event are kept. It
-// keeps texts, which others cannot change, and does nothing with them: recording an event takes microseconds. Does not know the page.
+// Laws: it holds the newest events up to a number and a sum of characters, and counts those that it dropped; sound is never kept, only its
+// length; deltas of one kind are one line until another event comes; of a line of sound only the first and the last event are kept. It keeps
+// texts, which nobody can change later, and does not read them: recording an event takes microseconds. Does not know the page.
 
 import { soundBytes, withoutSound } from "./event-sound.js";
 
@@ -106,12 +106,12 @@ export class EventLog {
 
   push(line) {
     this.lines.push(line);
-    this.told(line, 1);
+    this.tally(line, 1);
     line.kept.forEach((kept) => this.count(kept));
   }
 
   /** A line comes (1) or goes (-1). */
-  told({ note, count, grave }, sign) {
+  tally({ note, count, grave }, sign) {
     if (note !== undefined) return;
     this.events += sign * count;
     if (grave) this.failures += sign;
@@ -142,7 +142,7 @@ export class EventLog {
       return;
     }
     this.lines.shift();
-    this.told(line, -1);
+    this.tally(line, -1);
     line.kept.forEach((kept) => this.forget(kept));
     this.dropped += line.count ?? 0;
     for (const [name, open] of this.streams) if (open === line) this.streams.delete(name);
