@@ -3,6 +3,7 @@
 // Laws: text is only ever set as text (markup.js shows what a model marked); the list follows its end unless the reader has scrolled away; a screen reader
 // announces whole sentences once, not every word.
 
+import { approvalSentence, drawApproval } from "./approval-card.js";
 import { element } from "./dom.js";
 import { Follower } from "./follower.js";
 import { plain, rendered } from "./markup.js";
@@ -76,6 +77,7 @@ const ANNOUNCE = {
   },
   tool: (entry) => (entry.state === "done" || entry.state === "failed" ? `Tool ${entry.name}: ${brief(entry)}` : ""),
   listing: (entry) => (entry.state === "running" ? "" : `Tools of ${entry.label}: ${brief(entry)}`),
+  approval: approvalSentence,
   note: (entry) => entry.text,
 };
 
@@ -120,6 +122,8 @@ const DRAW = {
     node.dataset.state = entry.state;
     drawTool(part(node, "Tools"), entry);
   },
+
+  approval: (node, entry) => drawApproval(node, part(node, "Tool"), entry),
 
   note(node, entry) {
     node.replaceChildren(element("span", {}, entry.text));

@@ -46,6 +46,11 @@ const LINES = {
     return `— MCP server ${label}: ${state === "failed" ? output : names || "no tools"}`;
   },
 
+  approval({ server, name, args, state, failed }, time) {
+    const asked = `Asked to call ${name} of ${server}, ${time}`;
+    return lines(asked, args && args !== "{}" ? args : "", { allowed: "→ allowed", denied: "→ not allowed" }[state] ?? "→ not answered", failed);
+  },
+
   note({ text }) {
     return `— ${text}`;
   },
