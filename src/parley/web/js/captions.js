@@ -7,6 +7,7 @@ import { approvalSentence, drawApproval } from "./approval-card.js";
 import { element } from "./dom.js";
 import { Follower } from "./follower.js";
 import { plain, rendered } from "./markup.js";
+import { brief, drawTool } from "./tool-line.js";
 import { heardLength, heardText, textOf } from "./transcript.js";
 import { drawTrouble } from "./trouble.js";
 import { strip, waterfall } from "./waterfall.js";
@@ -44,8 +45,8 @@ export class Captions {
   figures(entry, turn) {
     const node = this.nodes.get(entry.id);
     if (!node) return;
-    const open = node.querySelector("details")?.open ?? false;
-    node.querySelector("details")?.remove();
+    const open = node.querySelector("details.figures")?.open ?? false;
+    node.querySelector("details.figures")?.remove();
     const details = element("details", { class: "figures" });
     details.open = open;
     details.append(strip(turn), waterfall(turn));
@@ -54,7 +55,7 @@ export class Captions {
   }
 
   withoutFigures(entry) {
-    this.nodes.get(entry.id)?.querySelector("details")?.remove();
+    this.nodes.get(entry.id)?.querySelector("details.figures")?.remove();
   }
 
   announce(entry) {
@@ -74,12 +75,8 @@ const ANNOUNCE = {
     if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${plain(entry.kept)}` : "Parley was cut off.";
     return `Parley: ${plain(textOf(entry))}`;
   },
-  tool(entry) {
-    if (entry.state !== "done" && entry.state !== "failed") return "";
-    const data = parsed(entry.output);
-    const sentence = typeof data?.message === "string" ? data.message : typeof data === "object" ? "it answered with data." : entry.output;
-    return `Tool ${entry.name}: ${sentence}`;
-  },
+  tool: (entry) => (entry.state === "done" || entry.state === "failed" ? `Tool ${entry.name}: ${brief(entry)}` : ""),
+  listing: (entry) => (entry.state === "running" ? "" : `Tools of ${entry.label}: ${brief(entry)}`),
   approval: approvalSentence,
   note: (entry) => entry.text,
 };
@@ -118,11 +115,12 @@ const DRAW = {
 
   tool(node, entry) {
     node.dataset.state = entry.state;
-    part(node, "Tool");
-    const words = node.querySelector(".words");
-    words.className = "words call";
-    words.replaceChildren(element("span", { class: "name" }, entry.name), `(${shownArguments(entry.args)})`);
-    if (entry.output) words.append(answer(entry.output));
+    drawTool(part(node, "Tool"), entry);
+  },
+
+  listing(node, entry) {
+    node.dataset.state = entry.state;
+    drawTool(part(node, "Tools"), entry);
   },
 
   approval: (node, entry) => drawApproval(node, part(node, "Tool"), entry),
@@ -142,27 +140,4 @@ function part(node, who, remark = "") {
     node.prepend(name, words);
   }
   return words;
-}
-
-/** A tool's answer: JSON as data, a member a line; anything else as it came. */
-function answer(output) {
-  const data = parsed(output);
-  if (data === null || typeof data !== "object") return element("span", { class: "answer" }, output);
-  return element("pre", { class: "answer data" }, JSON.stringify(data, null, 2));
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function shownArguments(text) {
-  try {
-    return Object.entries(JSON.parse(text || "{}")).map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(", ");
-  } catch {
-    return text;
-  }
 }

@@ -24,6 +24,16 @@ function argued({ item_id: item, delta }) {
   if (entry) this.transcript.changed(Object.assign(entry, { args: entry.args + delta }));
 }
 
+/** An MCP server lists its tools: one entry for each server, whichever session asks. */
+function listing({ type, id, server_label: label, tools }, state) {
+  if (type === "mcp_list_tools") this.transcript.listing(label, { itemId: id, tools: tools ?? [], state, output: "" });
+}
+
+function listed(item, fields) {
+  const entry = [...this.transcript.entries.values()].find(({ itemId }) => itemId === item);
+  if (entry) this.transcript.listing(entry.label, fields);
+}
+
 export const HANDLERS = {
   "session.created"({ session }) {
     this.session = session;
@@ -40,8 +50,17 @@ export const HANDLERS = {
     this.settle();
   },
 
+  "conversation.item.added"({ item }) {
+    listing.call(this, item, "running");
+  },
+
   "conversation.item.done"({ item }) {
     this.asking.confirmed(item);
+    listing.call(this, item, "done");
+  },
+
+  "mcp_list_tools.failed"({ item_id: item }) {
+    listed.call(this, item, { state: "failed", output: "did not list its tools." });
   },
 
   "input_audio_buffer.speech_started"({ item_id: item, audio_start_ms: startMs }) {
@@ -106,7 +125,7 @@ export const HANDLERS = {
     if (item.type === "message") this.transcript.assistant(item.id, response).session = this.session.id;
     if (response === this.stopped) this.hush();
     if (item.type === "function_call" || item.type === "mcp_call") {
-      this.transcript.add({ id: item.id, kind: "tool", callId: item.call_id ?? item.id, name: item.name, args: "", output: "", state: "writing", ms: 0 });
+      this.transcript.add({ id: item.id, kind: "tool", callId: item.call_id ?? item.id, name: item.name, server: item.server_label ?? "", args: "", output: "", state: "writing", ms: 0 });
     }
   },
 

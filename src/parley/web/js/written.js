@@ -41,6 +41,11 @@ const LINES = {
     return lines(`Tool ${name}, ${time}${state === "failed" ? ", failed" : ""}`, args && args !== "{}" ? args : "", output && `→ ${output}`);
   },
 
+  listing({ label, tools, state, output }) {
+    const names = tools.map(({ name }) => name).join(", ");
+    return `— MCP server ${label}: ${state === "failed" ? output : names || "no tools"}`;
+  },
+
   approval({ server, name, args, state, failed }, time) {
     const asked = `Asked to call ${name} of ${server}, ${time}`;
     return lines(asked, args && args !== "{}" ? args : "", { allowed: "→ allowed", denied: "→ not allowed" }[state] ?? "→ not answered", failed);
