@@ -248,10 +248,11 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(folder: Path, *arguments: str) -> AsyncIterator[Terminal]:
+async def terminal(folder: Path, *arguments: str, **set_to: str) -> AsyncIterator[Terminal]:
+    """`set_to` are environment variables."""
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *MAIN, *arguments, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment(folder) | {"TERM": "dumb"},
+        *MAIN, *arguments, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment(folder) | {"TERM": "dumb"} | set_to,
         start_new_session=True, preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
     )  # fmt: skip
     os.close(slave)

@@ -25,6 +25,9 @@ from parley.client.session_setup import SessionOptions, SessionSetup
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
+    ConsentAsked,
+    ConsentedCallEnded,
+    ConsentSettled,
     FunctionCalled,
     Level,
     ResponseAudio,
@@ -54,7 +57,7 @@ from parley.core.words.events import (
     ResponseRequested,
 )
 from parley.core.words.ids import ClientEventId, ItemId, ResponseId
-from parley.core.words.items import InputText, Message
+from parley.core.words.items import InputText, McpApprovalResponse, Message
 from parley.wire.dialect import Dialect
 from parley.wire.dialects import GA
 
@@ -151,6 +154,11 @@ class ClientSession:
         self._send(ResponseRequested(event_id=self._next_id()))
         return [UserTurnStarted(item_id, over_reply=True), UserTranscript(item_id, text, final=True)]
 
+    def decide(self, request_id: str, approve: bool, reason: str = "") -> None:
+        """Answer a `ConsentAsked`; `reason` is for the model."""
+        answer = McpApprovalResponse(ItemId(f"answer_{self._event_count}"), ItemId(request_id), approve, reason)
+        self._send(ItemCreateRequested(answer, event_id=self._next_id()))
+
     def interrupt(self) -> None:
         """Cancel the reply. Next: `silenced()`."""
         self._cancel()
@@ -219,6 +227,8 @@ class ClientSession:
                 return self._error(object_of(event, "error"))
             case n.ItemRetrieved:
                 return self._retrieved(object_of(event, "item"))
+            case n.ItemDone:
+                return _consent(object_of(event, "item"))
             case n.ResponseCreated | n.ResponseDone if _out_of_band(object_of(event, "response")):
                 self._fillers.append(text_of(object_of(event, "response"), "id"))
                 return []  # it is played, and the reply is still to come
@@ -359,6 +369,20 @@ class ClientSession:
                 del self._items[next(iter(self._items))]
             item = self._items[item_id] = _Item(response_id)
         return item
+
+
+def _consent(item: Json) -> list[ClientUpdate]:
+    """What an item says of a call that needs the user's consent."""
+    match item.get("type"):
+        case "mcp_approval_request":
+            asked = (text_of(item, name) for name in ("id", "server_label", "name", "arguments"))
+            return [ConsentAsked(*asked)]
+        case "mcp_approval_response":
+            return [ConsentSettled(text_of(item, "approval_request_id"), item.get("approve") is True)]
+        case "mcp_call" if request_id := text_of(item, "approval_request_id"):
+            return [ConsentedCallEnded(request_id)]
+        case _:
+            return []
 
 
 def _out_of_band(response: Json) -> bool:

@@ -135,6 +135,32 @@ class ServerToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentAsked:
+    """The model wants to call `tool` of the MCP server `server`, which needs the user's consent: answer with `ClientSession.decide()`.
+    `arguments` is JSON text."""
+
+    request_id: str
+    server: str
+    tool: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSettled:
+    """The server has taken an answer to the request, this client's or another's. A refused call is followed by a reply."""
+
+    request_id: str
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentedCallEnded:
+    """A call that was consented to has its outcome; a reply follows."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusMessage:
     """A message to show to the user."""
 
@@ -156,5 +182,8 @@ ClientUpdate = (
     | ResponseCut
     | FunctionCalled
     | ServerToolCalled
+    | ConsentAsked
+    | ConsentSettled
+    | ConsentedCallEnded
     | StatusMessage
 )

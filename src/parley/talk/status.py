@@ -10,6 +10,8 @@ from typing import Literal
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
+    ConsentAsked,
+    ConsentSettled,
     ResponseEnded,
     ResponseStarted,
     SessionStarted,
@@ -25,6 +27,7 @@ State = Literal[
     "listening",
     "you speak",
     "thinking",
+    "waits for you",
     "it speaks",
     "muted",
     "press to talk",
@@ -42,12 +45,20 @@ class Status:
         self._user = False
         self._thinking = False
         self._replying = False
+        self._asked: set[str] = set()
+        """Requests for consent that the server has no answer to."""
 
     def on_update(self, update: ClientUpdate) -> None:
         match update:
             case SessionStarted():
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False
+                self._asked.clear()
+            case ConsentAsked(request_id=request_id):
+                self._asked.add(request_id)
+            case ConsentSettled(request_id=request_id):
+                self._asked.discard(request_id)
+                self._thinking = True
             case UserTurnStarted(item_id=item_id):
                 self._user = not item_id.startswith(TYPED)
                 self._thinking = not self._user
@@ -68,6 +79,7 @@ class Status:
     def lost(self) -> None:
         """The link is gone."""
         self._linked = self._user = self._thinking = self._replying = False
+        self._asked.clear()
 
     @property
     def replying(self) -> bool:
@@ -86,6 +98,8 @@ class Status:
             return "it speaks"
         if self._thinking:
             return "thinking"
+        if self._asked:
+            return "waits for you"
         if typed:
             return "type a message"
         if muted:

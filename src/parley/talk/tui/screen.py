@@ -26,6 +26,7 @@ from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.cells import ends
 from parley.talk.tui.drawing import Glyphs, figure_line, figures, meter
 from parley.talk.tui.guide import (
+    CONSENT_KEYS,
     HELP_KEYS,
     LEAST,
     TYPED_KEYS,
@@ -64,6 +65,7 @@ STATE_STYLES = {
     "you speak": "bold cyan",
     "it speaks": "bold green",
     "thinking": "bold yellow",
+    "waits for you": "bold magenta",
     "connecting": "bold yellow",
     "reconnecting": "bold red",
     "muted": "bold red",
@@ -111,6 +113,9 @@ class TalkScreen(App[BaseException | None]):
         Binding("q,Q", "leave('letter')", "leave"),
         Binding("f2", "help('')", "help", priority=True),
         Binding("f3", "figures('')", "figures", priority=True),
+        Binding("f7", "answer('once')", "allow", priority=True),
+        Binding("f8", "answer('no')", "refuse", priority=True),
+        Binding("f9", "answer('always')", "always", priority=True),
         Binding("up,pageup", "scroll(-1)", "up"),
         Binding("down,pagedown", "scroll(1)", "down"),
         Binding("ctrl+c,ctrl+q", "leave('')", "leave", priority=True),
@@ -161,6 +166,7 @@ class TalkScreen(App[BaseException | None]):
             talk.hands_free,
             talk.microphone.muted,
             talk.state == "you speak",
+            talk.consent.next is not None,
         )
 
     # --- TalkView --------------------------------------------------------------------------------------------------------
@@ -243,7 +249,17 @@ class TalkScreen(App[BaseException | None]):
         head = Text(f" {title(partners, server, room, self._glyphs)}")
         self.query_one("#head", Static).update(ends(head, said, width, self._glyphs))
         helping, typing = self.screen.has_class("helping"), self.screen.has_class("typing")
-        shown = HELP_KEYS if helping else TYPED_KEYS if mode.typed else TYPING_KEYS if typing else keys(mode)
+        shown = (
+            HELP_KEYS
+            if helping
+            else CONSENT_KEYS
+            if mode.asked
+            else TYPED_KEYS
+            if mode.typed
+            else TYPING_KEYS
+            if typing
+            else keys(mode)
+        )
         self.query_one("#keys", Static).update(key_line(shown, max(1, width - 2), self._glyphs))
         if helping:
             lines = help_lines(mode, partners, server, max(1, width - 3), self._glyphs)
@@ -284,6 +300,10 @@ class TalkScreen(App[BaseException | None]):
 
     def action_help(self, by: str) -> None:
         self.screen.toggle_class("helping")
+        self._draw(self.size.width)
+
+    def action_answer(self, answer: str) -> None:
+        self.talk.answer_request(answer != "no", always=answer == "always")
         self._draw(self.size.width)
 
     def action_scroll(self, by: int) -> None:
