@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 KEY = "sk-open-sesame"
 UNASKED = "The tool find of library needs your consent, and there is no terminal to ask at: it was not called."
-REFUSED = "The tool says: The user did not approve this call. Nobody could be asked."
+REFUSED = "The tool says: The user did not approve this call. Nobody could be asked.."
 FOUND = "The tool says: Paris is on the third shelf."
 
 

@@ -39,6 +39,7 @@ from parley.client.updates import (
     ServerToolCalled,
     SessionStarted,
     StatusMessage,
+    ToolListing,
     UserTranscript,
     UserTurnEnded,
     UserTurnLost,
@@ -106,6 +107,8 @@ class ClientSession:
         self.hands_free = options.hands_free
         self.talking = options.hands_free
         self.session_id = ""
+        self.configured = False
+        """Whether the server has answered what was asked of the session when it began."""
 
     # --- what goes out ---------------------------------------------------------------------------------------------------
 
@@ -229,6 +232,10 @@ class ClientSession:
                 return self._retrieved(object_of(event, "item"))
             case n.ItemDone:
                 return _consent(object_of(event, "item"))
+            case n.McpListProgress:
+                return [
+                    ToolListing(text_of(event, "item_id"), over=text_of(event, "type") != "mcp_list_tools.in_progress")
+                ]
             case n.ResponseCreated | n.ResponseDone if _out_of_band(object_of(event, "response")):
                 self._fillers.append(text_of(object_of(event, "response"), "id"))
                 return []  # it is played, and the reply is still to come
@@ -245,11 +252,13 @@ class ClientSession:
     def _session(self, session: Json, created: bool) -> list[ClientUpdate]:
         self._setup.read(session)
         if not created:
+            self.configured = True
             return []
         self.session_id = text_of(session, "id") or "?"
         self._clock = InputClock()
         if changes := self._setup.changes(session, hands_free=self.hands_free):
             self._update(changes)
+        self.configured = not changes
         setup = self._setup
         return [
             SessionStarted(
@@ -259,6 +268,7 @@ class ClientSession:
 
     def _error(self, error: Json) -> list[ClientUpdate]:
         code, message = text_of(error, "code"), text_of(error, "message")
+        self.configured = True
         if code in HARMLESS:
             return []
         level: Level = "error" if text_of(error, "type") == "server_error" else "warning"

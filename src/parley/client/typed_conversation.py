@@ -24,10 +24,14 @@ from parley.client.updates import (
     ServerToolCalled,
     SessionStarted,
     StatusMessage,
+    ToolListing,
 )
 
 BEGIN_S = 15.0
 """A server that has not opened a session by then counts as unreachable."""
+
+LIST_S = 10.0
+"""How long the first message waits for the tools of MCP servers that the session has."""
 
 STOP_S = 2.0
 """How long a reply that was stopped may take to end."""
@@ -42,18 +46,34 @@ class TypedConversation:
         self.began = SessionStarted("", "", "")
 
     async def begin(self) -> list[StatusMessage]:
-        """Until the session is open, set up as the options ask; what the server said against them. Raises `ServerUnavailable`."""
+        """Until the session is open, set up as the options ask, with the tools of its MCP servers; what the server said against them.
+        Raises `ServerUnavailable`."""
         said: list[StatusMessage] = []
+        listings: set[str] = set()
+        opened = False
         try:
-            async with asyncio.timeout(BEGIN_S), aclosing(self._received()) as coming:
+            async with asyncio.timeout(BEGIN_S) as limit, aclosing(self._received()) as coming:
                 async for updates in coming:
-                    said += [update for update in updates if isinstance(update, StatusMessage)]
-                    started = [update for update in updates if isinstance(update, SessionStarted)]
-                    self.began = started[0] if started else self.began
-                    # The server answers what was asked of the session; without that there is nothing to wait for.
-                    if self.began.session_id and not (started and self._send()):
+                    for update in updates:
+                        match update:
+                            case StatusMessage():
+                                said.append(update)
+                            case SessionStarted():
+                                self.began = update
+                            case ToolListing(item_id=item_id, over=over):
+                                (listings.discard if over else listings.add)(item_id)
+                            case _:
+                                pass
+                    self._send()
+                    if self._session.configured and not opened:
+                        opened = True
+                        limit.reschedule(asyncio.get_running_loop().time() + LIST_S)
+                    if opened and not listings:
                         return said
         except TimeoutError:
+            if opened:
+                late = f"An MCP server has not listed its tools within {LIST_S:g} s; its tools cannot be called yet."
+                return [*said, StatusMessage("warning", late)]
             raise ServerUnavailable(f"The server opened no session within {BEGIN_S:g} s.", again=True) from None
         raise self._lost()
 

@@ -135,6 +135,14 @@ class ServerToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolListing:
+    """The session asks an MCP server for its tools, or (`over`) has its answer, which may be that it has failed."""
+
+    item_id: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ConsentAsked:
     """The model wants to call `tool` of the MCP server `server`, which needs the user's consent: answer with `ClientSession.decide()`.
     `arguments` is JSON text."""
@@ -182,6 +190,7 @@ ClientUpdate = (
     | ResponseCut
     | FunctionCalled
     | ServerToolCalled
+    | ToolListing
     | ConsentAsked
     | ConsentSettled
     | ConsentedCallEnded

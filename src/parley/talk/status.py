@@ -16,6 +16,7 @@ from parley.client.updates import (
     ResponseStarted,
     SessionStarted,
     StatusMessage,
+    ToolListing,
     UserTurnEnded,
     UserTurnLost,
     UserTurnStarted,
@@ -45,6 +46,7 @@ class Status:
         self._user = False
         self._thinking = False
         self._replying = False
+        self._listings: set[str] = set()
         self._asked: set[str] = set()
         """Requests for consent that the server has no answer to."""
 
@@ -54,6 +56,9 @@ class Status:
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False
                 self._asked.clear()
+                self._listings.clear()
+            case ToolListing(item_id=item_id, over=over):
+                (self._listings.discard if over else self._listings.add)(item_id)
             case ConsentAsked(request_id=request_id):
                 self._asked.add(request_id)
             case ConsentSettled(request_id=request_id):
@@ -101,7 +106,7 @@ class Status:
         if self._asked:
             return "waits for you"
         if typed:
-            return "type a message"
+            return "connecting" if self._listings else "type a message"
         if muted:
             return "muted"
         return "listening" if hands_free else "press to talk"
