@@ -236,10 +236,13 @@ class Terminal:
         os.write(self._descriptor, text.encode())
 
     async def until(self, text: str, times: int = 1) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while self.shown.count(text) < times:
-                self._arrived.clear()
-                await self._arrived.wait()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while self.shown.count(text) < times:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise AssertionError(f"{text!r} never came:\n{self.shown}") from None
 
     async def end(self) -> int:
         code = await asyncio.wait_for(self.process.wait(), PATIENCE_S)

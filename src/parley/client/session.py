@@ -37,6 +37,7 @@ from parley.client.updates import (
     ResponseStarted,
     ResponseText,
     ServerToolCalled,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
     ToolListing,
@@ -107,8 +108,7 @@ class ClientSession:
         self.hands_free = options.hands_free
         self.talking = options.hands_free
         self.session_id = ""
-        self.configured = False
-        """Whether the server has answered what was asked of the session when it began."""
+        self._configuring = False
 
     # --- what goes out ---------------------------------------------------------------------------------------------------
 
@@ -252,27 +252,34 @@ class ClientSession:
     def _session(self, session: Json, created: bool) -> list[ClientUpdate]:
         self._setup.read(session)
         if not created:
-            self.configured = True
-            return []
+            return self._configured()
         self.session_id = text_of(session, "id") or "?"
         self._clock = InputClock()
         if changes := self._setup.changes(session, hands_free=self.hands_free):
             self._update(changes)
-        self.configured = not changes
+        self._configuring = bool(changes)
         setup = self._setup
         return [
             SessionStarted(
-                self.session_id, text_of(session, "model"), setup.voice(session), setup.transcription(session)
+                self.session_id,
+                text_of(session, "model"),
+                setup.voice(session),
+                setup.transcription(session),
+                self._configuring,
             )
         ]
 
+    def _configured(self) -> list[ClientUpdate]:
+        configuring, self._configuring = self._configuring, False
+        return [SessionConfigured()] if configuring else []
+
     def _error(self, error: Json) -> list[ClientUpdate]:
         code, message = text_of(error, "code"), text_of(error, "message")
-        self.configured = True
         if code in HARMLESS:
             return []
         level: Level = "error" if text_of(error, "type") == "server_error" else "warning"
-        return [StatusMessage(level, message or code or "The server reported an error without a message.")]
+        said = StatusMessage(level, message or code or "The server reported an error without a message.")
+        return [said, *self._configured()]
 
     def _turn_started(self, item_id: str) -> list[ClientUpdate]:
         self._user_item = item_id

@@ -22,16 +22,14 @@ from parley.client.updates import (
     ResponseEnded,
     ResponseStarted,
     ServerToolCalled,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
     ToolListing,
 )
 
 BEGIN_S = 15.0
-"""A server that has not opened a session by then counts as unreachable."""
-
-LIST_S = 10.0
-"""How long the first message waits for the tools of MCP servers that the session has."""
+"""A server that has not opened a session by then counts as unreachable; MCP servers that have not listed their tools are done without."""
 
 STOP_S = 2.0
 """How long a reply that was stopped may take to end."""
@@ -50,29 +48,28 @@ class TypedConversation:
         Raises `ServerUnavailable`."""
         said: list[StatusMessage] = []
         listings: set[str] = set()
-        opened = False
+        configured = False
         try:
-            async with asyncio.timeout(BEGIN_S) as limit, aclosing(self._received()) as coming:
+            async with asyncio.timeout(BEGIN_S), aclosing(self._received()) as coming:
                 async for updates in coming:
                     for update in updates:
                         match update:
                             case StatusMessage():
                                 said.append(update)
-                            case SessionStarted():
-                                self.began = update
+                            case SessionStarted(configuring=configuring):
+                                self.began, configured = update, not configuring
+                            case SessionConfigured():
+                                configured = True
                             case ToolListing(item_id=item_id, over=over):
                                 (listings.discard if over else listings.add)(item_id)
                             case _:
                                 pass
                     self._send()
-                    if self._session.configured and not opened:
-                        opened = True
-                        limit.reschedule(asyncio.get_running_loop().time() + LIST_S)
-                    if opened and not listings:
+                    if configured and not listings:
                         return said
         except TimeoutError:
-            if opened:
-                late = f"An MCP server has not listed its tools within {LIST_S:g} s; its tools cannot be called yet."
+            if configured:
+                late = f"An MCP server has not listed its tools within {BEGIN_S:g} s; they cannot be called yet."
                 return [*said, StatusMessage("warning", late)]
             raise ServerUnavailable(f"The server opened no session within {BEGIN_S:g} s.", again=True) from None
         raise self._lost()

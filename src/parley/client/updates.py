@@ -17,12 +17,19 @@ Level = Literal["note", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The server has opened a session. `transcription` is the model of the user's words, as the session has it or is asked to have it."""
+    """The server has opened a session. `transcription` is the model of the user's words, as the session has it or is asked to have it.
+    `configuring`: it is asked for changes, and a `SessionConfigured` follows."""
 
     session_id: str
     model: str
     voice: str
     transcription: str = ""
+    configuring: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfigured:
+    """The server has taken what was asked of the session when it began, or refused it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,7 @@ class StatusMessage:
 
 ClientUpdate = (
     SessionStarted
+    | SessionConfigured
     | UserTurnStarted
     | UserTurnEnded
     | UserTranscript

@@ -14,6 +14,7 @@ from parley.client.updates import (
     ConsentSettled,
     ResponseEnded,
     ResponseStarted,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
     ToolListing,
@@ -46,17 +47,22 @@ class Status:
         self._user = False
         self._thinking = False
         self._replying = False
+        self._configuring = False
         self._listings: set[str] = set()
+        """MCP servers that were asked for their tools."""
         self._asked: set[str] = set()
         """Requests for consent that the server has no answer to."""
 
     def on_update(self, update: ClientUpdate) -> None:
         match update:
-            case SessionStarted():
+            case SessionStarted(configuring=configuring):
+                self._configuring = configuring
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False
                 self._asked.clear()
                 self._listings.clear()
+            case SessionConfigured():
+                self._configuring = False
             case ToolListing(item_id=item_id, over=over):
                 (self._listings.discard if over else self._listings.add)(item_id)
             case ConsentAsked(request_id=request_id):
@@ -106,7 +112,7 @@ class Status:
         if self._asked:
             return "waits for you"
         if typed:
-            return "connecting" if self._listings else "type a message"
+            return "connecting" if self._configuring or self._listings else "type a message"
         if muted:
             return "muted"
         return "listening" if hands_free else "press to talk"

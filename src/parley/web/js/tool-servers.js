@@ -24,6 +24,11 @@ class ToolServers extends EventTarget {
     return stored.filter((one) => typeof one?.label === "string" && typeof one?.url === "string");
   }
 
+  /** Whether the session has been asked for tools that it has not listed yet. */
+  get listing() {
+    return [...this.states.values()].some(({ state }) => state === "asked");
+  }
+
   state(label) {
     return this.states.get(label) ?? { state: "new", tools: [], message: "" };
   }
