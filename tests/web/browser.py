@@ -68,13 +68,13 @@ Json = dict[str, Any]
 class Tab:
     """One page. Everything that it throws, or writes to its console as an error, is in `errors`."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, opener: Tab | None = None) -> None:
         self._connection = connection
-        self._ids = itertools.count(1)
-        self._answers: dict[int, asyncio.Future[Json]] = {}
-        self._session = ""
-        self._siblings: dict[str, Tab] = {}
-        """The other pages of this browser, by their sessions."""
+        self._ids = itertools.count(1) if opener is None else opener._ids
+        self._answers: dict[int, asyncio.Future[Json]] = {} if opener is None else opener._answers
+        self._tabs: dict[str, Tab] = {} if opener is None else opener._tabs
+        """The pages of this browser, by their sessions."""
+        self._session = self.target = ""
         self.errors: list[str] = []
         self.sent: list[Json] = []
         self.received: list[Json] = []
@@ -88,6 +88,7 @@ class Tab:
         self.target = target
         attached = await self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
+        self._tabs[self._session] = self
         for domain in ("Runtime", "Page", "Network", "Log"):
             await self.call(f"{domain}.enable")
         await self.call("Runtime.addBinding", name=CHANNEL_BINDING)
@@ -100,10 +101,8 @@ class Tab:
         async with asyncio.timeout(PATIENCE_S):
             while not (opened := await self._pages() - before):
                 await asyncio.sleep(0.02)
-        other = Tab(self._connection)
-        other._ids, other._answers = self._ids, self._answers
+        other = Tab(self._connection, self)
         await other._attach(opened.pop())
-        self._siblings[other._session] = other
         return other
 
     async def _pages(self) -> set[str]:
@@ -123,7 +122,7 @@ class Tab:
                 if answer is not None and not answer.done():
                     answer.set_result(message)
             else:
-                noted = self._siblings.get(message.get("sessionId", ""), self)
+                noted = self._tabs.get(message.get("sessionId", ""), self)
                 noted._note(message["method"], message.get("params", {}))
 
     def _note(self, method: str, params: Json) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -152,6 +153,7 @@ async def test_a_call_that_is_denied_is_never_made_and_the_model_learns_of_it(
         await heard_out(tab, "You said: And now?")
         told = next(message for message in chat.last_messages if message["role"] == "tool")
         assert told["content"] == "The user did not approve this call."
+        assert chat.requests[-1]["tools"], "the first message of a session waits for its tools"
         assert tab.told("error") == []
         assert tab.errors == []
 
@@ -371,9 +373,11 @@ async def test_one_goes_on_talking_while_a_request_is_open(
 async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Library, tmp_path: Path) -> None:
     async with talking(server.url, library, tmp_path) as tab:
         shown = (
-            "(args) => { parley.talk.transcript.approval({ id: String(Math.random()), server: 'library', address: '', name: 'find', args }); "
+            "(args) => { const asked = { id: String(Math.random()), server: 'library', address: '', name: 'find' }; "
+            "parley.talk.transcript.approval({ ...asked, args }); "
             "const last = [...document.querySelectorAll('.entry.approval')].at(-1).querySelector('details'); "
-            "return [last.open, last.querySelector('pre').textContent, last.querySelector('summary').textContent]; }"
+            "const text = (selector) => last.querySelector(selector).textContent; "
+            "return [last.open, text('pre'), text('summary')]; }"
         )
         for args, opened, text, summary in (
             ('{"a": 1}', True, '{\n  "a": 1\n}', "Arguments"),
@@ -387,3 +391,20 @@ async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Lib
             assert got[0] is opened
             assert text is None or got[1] == text
             assert got[2] == summary
+
+
+async def test_a_message_waits_for_tools_that_do_not_come_and_then_goes(
+    server: Server, chat: ChatEndpoint, tmp_path: Path
+) -> None:
+    chat.calls = 1
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and answers nothing
+    try:
+        deaf = Library(f"http://127.0.0.1:{silent.getsockname()[1]}/mcp")
+        async with talking(server.url, deaf, tmp_path) as tab:
+            await say(tab, "Are you there?")
+            await heard_out(tab, "You said: Are you there?")
+            await say(tab, "Still?")
+            await heard_out(tab, "You said: Still?.")
+            assert tab.errors == []
+    finally:
+        silent.close()

@@ -7,7 +7,7 @@ import { fromBase64 } from "./pcm.js";
 import { toolServers } from "./tool-servers.js";
 import { newId } from "./transcript.js";
 
-const TOOLS_MS = 4000; // So long a message waits for the tools of MCP servers: the reply to it can call no others.
+const TOOLS_MS = 6000; // So long a message waits for the tools of MCP servers: the reply to it can call no others.
 const WIRE_RATE = 24_000;
 const SLACK_S = 0.3; // That the sound of an item may be shorter than what was said of it.
 
@@ -24,6 +24,7 @@ export class Asking {
     this.rehearing = null; // the item whose sound was asked for
     clearTimeout(this.forTools);
     this.forTools = null;
+    this.patient = true; // until tools have been waited for in vain
   }
 
   /** Whether something waits for a session that was typed since the page was opened. */
@@ -39,12 +40,12 @@ export class Asking {
   }
 
   /** Sends what was typed, once the tools are known or have been waited for. */
-  deliver({ anyway = false } = {}) {
+  deliver() {
     const { talk } = this;
     const waiting = talk.transcript.waiting();
     if (waiting.length === 0) return;
-    if (toolServers.listing && !anyway) {
-      this.forTools ??= setTimeout(() => this.deliver({ anyway: true }), TOOLS_MS);
+    if (toolServers.listing && this.patient) {
+      this.forTools ??= setTimeout(() => this.deliverAnyway(), TOOLS_MS);
       return;
     }
     clearTimeout(this.forTools);
@@ -56,6 +57,11 @@ export class Asking {
     }
     talk.figures.asked("typed", waiting[0].askedAt);
     talk.answer();
+  }
+
+  deliverAnyway() {
+    this.patient = false;
+    this.deliver();
   }
 
   /** The server has the item. */

@@ -51,6 +51,7 @@ class ToolServers extends EventTarget {
     const secrets = this.secrets;
     this.sentAfter = after;
     this.sent = sent.map(({ label }) => label);
+    for (const label of this.sent) if (!this.states.has(label)) this.set(label, { state: "asked", tools: [], message: "" });
     return sent.map(({ label, url, approval }) => ({
       type: "mcp",
       server_label: label,
