@@ -86,8 +86,6 @@ CONSENT_KEYS: Final = (
 )
 """Function keys: no letter that is meant for a message, and no key that is held to talk, answers."""
 
-HELP_KEYS: Final = (KeyShown("Esc", "back", 0), KeyShown("Up, Down", "scroll", 1))
-
 
 def keys(mode: Mode) -> list[KeyShown]:
     """The keys of the conversation, with what they do now."""

@@ -10,6 +10,7 @@ import { Conversation } from "./conversation.js";
 import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
+import { EventDrawer } from "./event-drawer.js";
 import { Interpreter } from "./interpreter.js";
 import { KeyBox } from "./key-box.js";
 import { Keys } from "./keys.js";
@@ -52,6 +53,7 @@ class Page {
       list: byId("entries"), scroll: byId("scroll"), empty: byId("empty"), down: byId("down"), said: byId("said"),
     });
     this.interpreter = new Interpreter();
+    this.events = new EventDrawer({ conversation: this.talk.link, interpreter: this.interpreter.session.link });
     this.views = new Views();
     this.keyBox = new KeyBox([this.alerts, this.interpreter.alerts]);
     this.status = { text: "Ready", state: "closed" };
@@ -273,12 +275,12 @@ class Page {
     this.draw();
   }
 
-  async say(text) {
+  async say(text, { voice = "" } = {}) {
     const at = performance.now(); // Connecting counts, too.
     this.alerts.clear("microphone"); // The conversation goes on without it.
     this.connect();
     this.loudspeaker.open();
-    this.talk.asking.type(text, at);
+    this.talk.asking.type(text, { at, voice });
   }
 
   setMuted(muted) {

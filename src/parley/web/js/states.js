@@ -42,6 +42,21 @@ export function microphoneRemedy(reason) {
   return ELSEWHERE.has(reason) ? { label: "Listen here", take: true } : { label: "Try again", take: false };
 }
 
+/** {title, text} where no sound comes from the microphone `name`: what to check. `heard`: there was some before. */
+export function silenceTrouble(name, { heard }) {
+  const device = name ? `\u201c${name}\u201d` : "the microphone";
+  if (heard) {
+    return {
+      title: "Nothing heard for a minute",
+      text: `There was sound before. Check that ${device} is still connected and switched on, and that no switch or key mutes it.`,
+    };
+  }
+  return {
+    title: "No sound comes in",
+    text: `Check that ${device} is the one you speak into, that no switch or key mutes it, and its volume in the system's settings.`,
+  };
+}
+
 /** {title, text} for a `ServerError`. */
 export function serverTrouble(error) {
   const [title, text] = SERVER[error.code] ?? ["The server refused", ""];

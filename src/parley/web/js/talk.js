@@ -55,6 +55,7 @@ export class Talk extends EventTarget {
     this.voice.addEventListener("finished", ({ detail }) => this.spoken.finished(detail.response, detail.samples));
     this.voice.addEventListener("silent", () => this.silent());
     this.spoken = new SpokenText(this.transcript);
+    this.takesTools = () => true; // whether what answers calls tools: it may refuse every reply of a session that has some
     this.microphone = null; // its track
     this.session = null;
     this.phase = "idle";
@@ -163,7 +164,7 @@ export class Talk extends EventTarget {
         type: "realtime",
         include: ["parley.unstable_words"],
         ...(instructions !== null && { instructions }),
-        tools: [...own, ...toolServers.declarations(own.length)],
+        tools: this.takesTools() ? [...own, ...toolServers.declarations(own.length)] : [],
         audio: {
           input: { transcription: {}, turn_detection: turnDetection() },
           output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },
@@ -293,9 +294,10 @@ export class Talk extends EventTarget {
     if (this.hold === null) this.speak();
   }
 
-  answer() {
+  /** Asks for a reply; `voice`: in another voice than the session's, where that is still possible. */
+  answer({ voice = "" } = {}) {
     this.answers += 1;
-    this.send("response.create");
+    this.send("response.create", voice && !this.hasSpoken ? { response: { audio: { output: { voice } } } } : {});
     this.settle();
   }
 

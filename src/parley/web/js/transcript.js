@@ -1,14 +1,15 @@
 // What both sides said, as far as it is known, made from the server's events and from what was played.
 //
 // Entries, each with `at` (when it began: milliseconds since 1970):
-//          {id, kind: "user", text, unstable, partial, typed, sending: ""|"waiting"|"sent", failed, retry}
+//          {id, kind: "user", text, unstable, partial, committed, typed, sending: ""|"waiting"|"sent", failed, retry}
 //          {id, kind: "assistant", pieces: [{text, from}], received, played, state: "streaming"|"done"|"cut", kept, responseId, failed, retry,
 //           withdrawn, figures}
 //          {id, kind: "tool", callId, name, args, output, state: "writing"|"running"|"done"|"failed", ms}
 //          {id, kind: "approval", server, address, name, args, state: "asking"|"sent"|"allowed"|"denied"|"gone", by: ""|"you"|"rule"|"another", ruled,
 //           failed, retry, withdrawn}
 //          {id, kind: "note", text}
-// `unstable`: words behind `text` that may still change. `sending`: a typed message that the server has not confirmed. `failed`: what went
+// `unstable`: words behind `text` that may still change. `committed`: what was said is in the conversation; until then it may be discarded.
+// `sending`: a typed message that the server has not confirmed. `failed`: what went
 // wrong, in a sentence; `retry`: what may be tried again, "answer", "words", "send" or "". `withdrawn`: another reply took its place.
 // `restored`: it was there before, and nobody is told of it again. An approval is a call of an MCP server's tool that needs the user's consent
 // (approvals.js); `ruled`: that tool is allowed for the conversation.
@@ -46,7 +47,7 @@ export class Transcript extends EventTarget {
     const known = this.entries.get(id);
     if (known) return this.changed(Object.assign(known, fields));
     this.closeRetries();
-    return this.add({ id, kind: "user", text: "", partial: true, typed: false, sending: "", failed: "", retry: "", ...fields });
+    return this.add({ id, kind: "user", text: "", partial: true, committed: false, typed: false, sending: "", failed: "", retry: "", ...fields });
   }
 
   /** Something new is said: what failed before stays as it is. */
@@ -78,6 +79,11 @@ export class Transcript extends EventTarget {
   heardWords(id, delta) {
     const entry = this.user(id);
     return this.user(id, { text: entry.text + delta, unstable: "" });
+  }
+
+  /** What was being said is discarded. */
+  discarded() {
+    for (const { id, kind, partial, committed } of this.entries.values()) if (kind === "user" && partial && !committed) this.forget(id);
   }
 
   /** What else has been heard of it, and may still change. */
