@@ -148,6 +148,9 @@ async def test_a_call_that_is_denied_is_never_made_and_the_model_learns_of_it(
         # A later session is told of it as of a call that was not made.
         await tab.goto(f"{server.url}/?again")
         await tab.until("document.querySelector('.entry.approval')?.dataset.state === 'denied'")
+        taken = await tab.js("parley.actions.text")
+        assert "Asked to call find of library" in taken
+        assert '{"title": "Paris"}\n→ not allowed' in taken
         chat.calls = 0
         await say(tab, "And now?")
         await heard_out(tab, "You said: And now?")
@@ -240,17 +243,22 @@ async def test_a_tool_is_allowed_for_the_conversation_until_that_is_taken_back(
         await heard_out(tab, "The tool says")
         await tab.goto(f"{server.url}/?again")
         await ready(tab)
+        settings = "document.querySelector('#tool-server-list .allowed')"
+        assert "Allowed in this conversation: find" in await tab.js(f"{settings}.textContent")
         await say(tab, "After the reload")
         await eventually(lambda: len(library.calls) == 4, "it is still allowed", tab)
         await heard_out(tab, "The tool says")
         await tab.js("document.querySelector('.outcome button').scrollIntoView()")
         await tab.click(".outcome button")
         assert await tab.js("document.querySelector('.outcome button')") is None
+        assert await tab.js(settings) is None
         await say(tab, "And now?")
         await tab.until(f"{CARDS} === 1")
         await answer(tab, "Allow find for this conversation")
         await heard_out(tab, "The tool says")
+        assert await tab.js(f"{settings} !== null")
         await tab.click("#anew")
+        assert await tab.js(settings) is None
         await ready(tab)
         await say(tab, "Anew")
         await tab.until(f"{CARDS} === 1")

@@ -73,7 +73,8 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
 
     Brings the server of `parley serve` along, with the engines that parley.toml and the flags name, or talks to any other with --url. While
     you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, ? explains all keys, Q leaves.
-    Without a microphone you type your messages; without a loudspeaker you read the replies.
+    Without a microphone you type your messages; without a loudspeaker you read the replies. A tool of an MCP server that needs consent
+    waits for F7 (allow) or F8 (refuse); without a terminal it is refused.
     """
     if show_devices:
         _list_devices()
