@@ -22,12 +22,10 @@ from parley.client.event_fields import Json, number_of, object_of, text_of
 from parley.client.input_clock import InputClock
 from parley.client.playback import PlayedSpan
 from parley.client.session_setup import SessionOptions, SessionSetup
+from parley.client.tool_consent import consent_updates
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
-    ConsentAsked,
-    ConsentedCallEnded,
-    ConsentSettled,
     FunctionCalled,
     Level,
     ResponseAudio,
@@ -231,7 +229,7 @@ class ClientSession:
             case n.ItemRetrieved:
                 return self._retrieved(object_of(event, "item"))
             case n.ItemDone:
-                return _consent(object_of(event, "item"))
+                return consent_updates(object_of(event, "item"))
             case n.McpListProgress:
                 return [
                     ToolListing(text_of(event, "item_id"), over=text_of(event, "type") != "mcp_list_tools.in_progress")
@@ -386,20 +384,6 @@ class ClientSession:
                 del self._items[next(iter(self._items))]
             item = self._items[item_id] = _Item(response_id)
         return item
-
-
-def _consent(item: Json) -> list[ClientUpdate]:
-    """What an item says of a call that needs the user's consent."""
-    match item.get("type"):
-        case "mcp_approval_request":
-            asked = (text_of(item, name) for name in ("id", "server_label", "name", "arguments"))
-            return [ConsentAsked(*asked)]
-        case "mcp_approval_response":
-            return [ConsentSettled(text_of(item, "approval_request_id"), item.get("approve") is True)]
-        case "mcp_call" if request_id := text_of(item, "approval_request_id"):
-            return [ConsentedCallEnded(request_id)]
-        case _:
-            return []
 
 
 def _out_of_band(response: Json) -> bool:

@@ -6,7 +6,8 @@ asked.
 
 from __future__ import annotations
 
-from parley.client.updates import ClientUpdate, ConsentAsked, ConsentSettled, SessionStarted
+from parley.client.event_fields import Json, text_of
+from parley.client.updates import ClientUpdate, ConsentAsked, ConsentedCallEnded, ConsentSettled, SessionStarted
 
 REFUSED_UNASKED = "Nobody could be asked."
 """The reason that the model is given where there is no user to ask."""
@@ -46,6 +47,20 @@ class ToolConsent:
 
     def allows(self, asked: ConsentAsked) -> bool:
         return (asked.server, asked.tool) in self._allowed
+
+
+def consent_updates(item: Json) -> list[ClientUpdate]:
+    """What an item of the conversation says of a call that needs the user's consent."""
+    match item.get("type"):
+        case "mcp_approval_request":
+            server, tool, arguments = (text_of(item, name) for name in ("server_label", "name", "arguments"))
+            return [ConsentAsked(text_of(item, "id"), server, tool, arguments)]
+        case "mcp_approval_response":
+            return [ConsentSettled(text_of(item, "approval_request_id"), item.get("approve") is True)]
+        case "mcp_call" if request_id := text_of(item, "approval_request_id"):
+            return [ConsentedCallEnded(request_id)]
+        case _:
+            return []
 
 
 def described(asked: ConsentAsked) -> str:

@@ -21,10 +21,8 @@ from parley.client.connection import Connection, ServerUnavailable, dial
 from parley.client.parley_rest import ParleyRest
 from parley.client.playback import BacklogFull
 from parley.client.session import ClientSession
-from parley.client.tool_consent import REFUSED_UNASKED, ToolConsent, refused_unasked
 from parley.client.updates import (
     ClientUpdate,
-    ConsentAsked,
     Level,
     ResponseAudio,
     ResponseAudioEnded,
@@ -43,6 +41,7 @@ from parley.talk.recording import TalkRecording
 from parley.talk.server_figures import ServerFigures
 from parley.talk.status import State, Status
 from parley.talk.talk_key import Change, TalkKey
+from parley.talk.tool_requests import ToolRequests
 from parley.talk.transcript import LINES_KEPT, TalkTranscript
 
 TICK_S = 0.05
@@ -84,7 +83,7 @@ class Talk:
         self.devices = make_devices(self._on_block, self._on_first_played)
         self.partners = Partners()
         self.is_parley = False
-        self.consent = ToolConsent()
+        self.requests = ToolRequests(chosen.asks, self._decide, self._notify)
         self._view = view
         self._make_cleaner = make_cleaner
         self._rest = ParleyRest(chosen.server)
@@ -208,10 +207,8 @@ class Talk:
             self._status.on_update(update)
             self.figures.on_update(update, now_s)
             self.transcript.on_update(update, now_s)
-            self.consent.on_update(update)
+            self.requests.on_update(update)
             match update:
-                case ConsentAsked():
-                    self._asked(update)
                 case SessionStarted():
                     self.began = update
                     self.partners = partners_of(update, self._pipelines)
@@ -346,30 +343,9 @@ class Talk:
         self._apply(self._session.say(text), now_s)
         self._send()
 
-    def _asked(self, asked: ConsentAsked) -> None:
-        """A tool needs the user's consent: answer where that needs no asking, or is impossible."""
-        if self.consent.allows(asked):
-            self._decide(asked, True)
-        elif not self.chosen.asks:
-            self._decide(asked, False, REFUSED_UNASKED)
-            self._notify("warning", refused_unasked(asked))
-
-    def _decide(self, asked: ConsentAsked, approve: bool, reason: str = "") -> None:
-        self.consent.take(asked)
-        self._session.decide(asked.request_id, approve, reason)
+    def _decide(self, request_id: str, approve: bool, reason: str) -> None:
+        self._session.decide(request_id, approve, reason)
         self._send()
-
-    def answer_request(self, approve: bool, *, always: bool = False) -> None:
-        """Answer the oldest request for consent; `always`: its tool is allowed until the conversation ends. Ignored where none waits."""
-        asked = self.consent.next
-        if asked is None:
-            return
-        if approve and always:
-            self.consent.allow(asked)
-        self._decide(asked, approve)
-        if (waiting := self.consent.next) is not None and self.consent.allows(waiting):
-            self.answer_request(True)
-        self._show()
 
     def toggle_mute(self) -> None:
         self.microphone.muted = not self.microphone.muted

@@ -152,9 +152,9 @@ class _Commands:
             "/i": talk.interrupt,
             "/d": talk.reopen_devices,
             "/q": talk.stop,
-            "/y": lambda: talk.answer_request(True),
-            "/a": lambda: talk.answer_request(True, always=True),
-            "/n": lambda: talk.answer_request(False),
+            "/y": lambda: talk.requests.answer(True),
+            "/a": lambda: talk.requests.answer(True, always=True),
+            "/n": lambda: talk.requests.answer(False),
             "/?": lambda: view.say(self.help),
         }
         self.help = HELP

@@ -152,7 +152,7 @@ class TalkScreen(TaskScreen):
             talk.hands_free,
             talk.microphone.muted,
             talk.state == "you speak",
-            talk.consent.next is not None,
+            talk.requests.open,
         )
 
     # --- TalkView --------------------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ class TalkScreen(TaskScreen):
         self._arrange(self.size.width, self.size.height)
 
     def action_answer(self, answer: str) -> None:
-        self.talk.answer_request(answer != "no", always=answer == "always")
+        self.talk.requests.answer(answer != "no", always=answer == "always")
         self._draw()
 
     def scrolled(self) -> VerticalScroll:
