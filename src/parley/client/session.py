@@ -22,6 +22,7 @@ from parley.client.event_fields import Json, number_of, object_of, text_of
 from parley.client.input_clock import InputClock
 from parley.client.playback import PlayedSpan
 from parley.client.session_setup import SessionOptions, SessionSetup
+from parley.client.tool_consent import consent_updates
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
@@ -34,8 +35,10 @@ from parley.client.updates import (
     ResponseStarted,
     ResponseText,
     ServerToolCalled,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
+    ToolListing,
     UserTranscript,
     UserTurnEnded,
     UserTurnLost,
@@ -54,7 +57,7 @@ from parley.core.words.events import (
     ResponseRequested,
 )
 from parley.core.words.ids import ClientEventId, ItemId, ResponseId
-from parley.core.words.items import InputText, Message
+from parley.core.words.items import InputText, McpApprovalResponse, Message
 from parley.wire.dialect import Dialect
 from parley.wire.dialects import GA
 
@@ -103,6 +106,7 @@ class ClientSession:
         self.hands_free = options.hands_free
         self.talking = options.hands_free
         self.session_id = ""
+        self._configuring = False
 
     # --- what goes out ---------------------------------------------------------------------------------------------------
 
@@ -150,6 +154,11 @@ class ClientSession:
         self._send(ItemCreateRequested(item, event_id=self._next_id()))
         self._send(ResponseRequested(event_id=self._next_id()))
         return [UserTurnStarted(item_id, over_reply=True), UserTranscript(item_id, text, final=True)]
+
+    def decide(self, request_id: str, approve: bool, reason: str = "") -> None:
+        """Answer a `ConsentAsked`; `reason` is for the model."""
+        answer = McpApprovalResponse(ItemId(f"answer_{self._event_count}"), ItemId(request_id), approve, reason)
+        self._send(ItemCreateRequested(answer, event_id=self._next_id()))
 
     def interrupt(self) -> None:
         """Cancel the reply. Next: `silenced()`."""
@@ -219,6 +228,12 @@ class ClientSession:
                 return self._error(object_of(event, "error"))
             case n.ItemRetrieved:
                 return self._retrieved(object_of(event, "item"))
+            case n.ItemDone:
+                return consent_updates(object_of(event, "item"))
+            case n.McpListProgress:
+                return [
+                    ToolListing(text_of(event, "item_id"), over=text_of(event, "type") != "mcp_list_tools.in_progress")
+                ]
             case n.ResponseCreated | n.ResponseDone if _out_of_band(object_of(event, "response")):
                 self._fillers.append(text_of(object_of(event, "response"), "id"))
                 return []  # it is played, and the reply is still to come
@@ -235,24 +250,34 @@ class ClientSession:
     def _session(self, session: Json, created: bool) -> list[ClientUpdate]:
         self._setup.read(session)
         if not created:
-            return []
+            return self._configured()
         self.session_id = text_of(session, "id") or "?"
         self._clock = InputClock()
         if changes := self._setup.changes(session, hands_free=self.hands_free):
             self._update(changes)
+        self._configuring = bool(changes)
         setup = self._setup
         return [
             SessionStarted(
-                self.session_id, text_of(session, "model"), setup.voice(session), setup.transcription(session)
+                self.session_id,
+                text_of(session, "model"),
+                setup.voice(session),
+                setup.transcription(session),
+                self._configuring,
             )
         ]
+
+    def _configured(self) -> list[ClientUpdate]:
+        configuring, self._configuring = self._configuring, False
+        return [SessionConfigured()] if configuring else []
 
     def _error(self, error: Json) -> list[ClientUpdate]:
         code, message = text_of(error, "code"), text_of(error, "message")
         if code in HARMLESS:
             return []
         level: Level = "error" if text_of(error, "type") == "server_error" else "warning"
-        return [StatusMessage(level, message or code or "The server reported an error without a message.")]
+        said = StatusMessage(level, message or code or "The server reported an error without a message.")
+        return [said, *self._configured()]
 
     def _turn_started(self, item_id: str) -> list[ClientUpdate]:
         self._user_item = item_id

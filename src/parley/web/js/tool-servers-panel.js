@@ -11,10 +11,12 @@ const TOKEN = /^[\x21-\x7e]*$/;
 const STATES = { new: "Asked for its tools as soon as a conversation is open.", asked: "Asking for its tools." };
 
 export class ToolServersPanel extends EventTarget {
-  constructor() {
+  /** `approvals`: what the user has allowed (approvals.js). */
+  constructor(approvals) {
     super();
+    this.approvals = approvals;
     this.admitted = ["*"];
-    toolServers.addEventListener("change", () => this.show());
+    for (const source of [toolServers, approvals]) source.addEventListener("change", () => this.show());
     byId("tool-server-add").addEventListener("click", () => this.add());
     for (const input of byId("tool-server-form").querySelectorAll("input")) {
       input.addEventListener("keydown", (event) => {
@@ -47,7 +49,8 @@ export class ToolServersPanel extends EventTarget {
     return `Tools of MCP servers, which the Parley server calls for you.${which}`;
   }
 
-  row({ label, url, approval }) {
+  row(server) {
+    const { label, url, approval } = server;
     const { state, tools, message } = toolServers.state(label);
     const remove = element("button", { class: "plain", type: "button", "aria-label": `Remove ${label}` }, "Remove");
     remove.addEventListener("click", () => {
@@ -58,7 +61,15 @@ export class ToolServersPanel extends EventTarget {
     const row = element("li", { "data-state": state }, element("div", { class: "line" }, element("strong", {}, label), remove), about);
     if (state === "listed" && tools.length > 0) row.append(element("ul", { class: "tool-names", "aria-label": `Tools of ${label}` }, ...tools.map((name) => element("li", {}, name))));
     else row.append(element("p", { class: state in STATES ? "note" : "note wrong" }, state === "listed" ? "It has no tools." : (STATES[state] ?? message)));
+    const allowed = this.approvals.allowedOf(server);
+    if (approval && allowed.length > 0) row.append(this.allowed(server, allowed));
     return row;
+  }
+
+  allowed(server, names) {
+    const again = element("button", { class: "plain", type: "button", "aria-label": `Ask me again before each call of ${server.label}` }, "Ask me again");
+    again.addEventListener("click", () => this.approvals.askAgainFor(server));
+    return element("div", { class: "line allowed" }, element("p", { class: "note" }, `Allowed in this conversation: ${names.join(", ")}`), again);
   }
 
   add() {
