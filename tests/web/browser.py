@@ -73,6 +73,8 @@ class Tab:
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Json]] = {}
         self._session = ""
+        self._siblings: dict[str, Tab] = {}
+        """The other pages of this browser, by their sessions."""
         self.errors: list[str] = []
         self.sent: list[Json] = []
         self.received: list[Json] = []
@@ -80,12 +82,37 @@ class Tab:
 
     async def open(self) -> None:
         target = await self.call("Target.createTarget", url="about:blank")
-        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        await self._attach(target["targetId"])
+
+    async def _attach(self, target: str) -> None:
+        self.target = target
+        attached = await self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Runtime", "Page", "Network", "Log"):
             await self.call(f"{domain}.enable")
         await self.call("Runtime.addBinding", name=CHANNEL_BINDING)
         await self.before(WATCH_CHANNELS)
+
+    async def duplicate(self) -> Tab:
+        """Another tab with what this one keeps, in front of it, as browsers make it of a tab that is duplicated."""
+        before = await self._pages()
+        await self.js("void open(location.href)", gesture=True)
+        async with asyncio.timeout(PATIENCE_S):
+            while not (opened := await self._pages() - before):
+                await asyncio.sleep(0.02)
+        other = Tab(self._connection)
+        other._ids, other._answers = self._ids, self._answers
+        await other._attach(opened.pop())
+        self._siblings[other._session] = other
+        return other
+
+    async def _pages(self) -> set[str]:
+        targets = await self.call("Target.getTargets")
+        return {info["targetId"] for info in targets["targetInfos"] if info["type"] == "page"}
+
+    async def look(self) -> None:
+        """Bring it to the front; the others are in the background then."""
+        await self.call("Target.activateTarget", targetId=self.target)
 
     async def listen(self) -> None:
         """The connection's reader; a task of its own."""
@@ -96,7 +123,8 @@ class Tab:
                 if answer is not None and not answer.done():
                     answer.set_result(message)
             else:
-                self._note(message["method"], message.get("params", {}))
+                noted = self._siblings.get(message.get("sessionId", ""), self)
+                noted._note(message["method"], message.get("params", {}))
 
     def _note(self, method: str, params: Json) -> None:
         match method:
