@@ -15,16 +15,23 @@ from tests.web.server import Server
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
 FAINT = """(() => {
-  const parsed = (colour) => { const [r, g, b, a = 1] = colour.match(/^rgba?\\(([^)]+)\\)/)?.[1].split(/[,\\s/]+/).map(Number)
-    ?? [...colour.match(/srgb ([^)]+)\\)/)[1].split(/[\\s/]+/).filter(Boolean)].map((part, at) => part * (at < 3 ? 255 : 1)); return [r, g, b, a] };
+  const parsed = (colour) => {
+    const numbers = colour.match(/[\\d.]+/g).map(Number);
+    const [r, g, b, a = 1] = colour.startsWith("color(srgb") ? numbers.map((part, at) => (at < 3 ? 255 * part : part)) : numbers;
+    return [r, g, b, a];
+  };
   const over = (front, back) => { const a = front[3] + back[3] * (1 - front[3]);
     return a ? [0, 1, 2].map((at) => (front[at] * front[3] + back[at] * back[3] * (1 - front[3])) / a).concat(a) : [0, 0, 0, 0] };
-  const luminance = (colour) => { const [r, g, b] = colour.slice(0, 3).map((part) => part / 255)
-    .map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)); return 0.2126 * r + 0.7152 * g + 0.0722 * b };
-  const ratio = (one, other) => { const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b); return (high + 0.05) / (low + 0.05) };
-  const chain = (one) => { const all = []; for (let at = one; at; at = at.parentElement) { all.push(at); if (at.matches("dialog, [popover]")) break } return all };
+  const linear = (part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const ratio = (one, other) => {
+    const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const chain = (one) => (one.matches("dialog, [popover], html") ? [one] : [one, ...chain(one.parentElement)]);
   const found = [];
-  const walker = document.createTreeWalker(document.querySelector("dialog:modal, :popover-open") ?? document.body, NodeFilter.SHOW_TEXT);
+  const place = document.querySelector("dialog:modal, :popover-open") ?? document.body;
+  const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
   for (let text; (text = walker.nextNode()); ) {
     const one = text.parentElement;
     const range = document.createRange();
@@ -32,7 +39,8 @@ FAINT = """(() => {
     const style = getComputedStyle(one);
     if (!text.data.trim() || range.getBoundingClientRect().width === 0 || style.fontSize === "0px") continue;
     if (!one.checkVisibility({ checkOpacity: true }) || one.closest(".hidden, .skip, .more, option, :disabled")) continue;
-    const ground = [...chain(one), document.documentElement].reduce((all, at) => over(all, parsed(getComputedStyle(at).backgroundColor)), [0, 0, 0, 0]);
+    const grounds = [...chain(one), document.documentElement].map((at) => parsed(getComputedStyle(at).backgroundColor));
+    const ground = grounds.reduce(over);
     const strength = chain(one).reduce((all, at) => all * getComputedStyle(at).opacity, 1);
     const [r, g, b, a] = parsed(style.color);
     const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
@@ -46,10 +54,14 @@ FAINT = """(() => {
 
 SMALL = """(() => {
   const place = document.querySelector("dialog:modal") ?? document.body;
-  return [...place.querySelectorAll("button, select, input, textarea, summary, header nav a")].filter((one) => one.checkVisibility())
-    .map((one) => [one, one.matches("header nav a") ? one.parentElement : one.matches("[type=radio], [type=checkbox]") ? one.closest("label") : one])
-    .map(([one, hit]) => [one, hit.getBoundingClientRect()]).filter(([, { width, height }]) => Math.min(width, height) < 43.9)
-    .map(([one, { width, height }]) => `${one.id || one.className || one.textContent.slice(0, 20)} ${Math.round(width)} x ${Math.round(height)}`);
+  const hit = (one) => {
+    if (one.matches("header nav a")) return one.parentElement;
+    return one.matches("[type=radio], [type=checkbox]") ? one.closest("label") : one;
+  };
+  return [...place.querySelectorAll("button, select, input, textarea, summary, header nav a")]
+    .filter((one) => one.checkVisibility()).map((one) => [one, hit(one).getBoundingClientRect()])
+    .filter(([, { width, height }]) => Math.min(width, height) < 43.9)
+    .map(([one, { width, height }]) => `${one.id || one.className || one.name} ${Math.round(width)} x ${Math.round(height)}`);
 })()"""
 
 ENTRIES = """(() => {
@@ -59,8 +71,8 @@ ENTRIES = """(() => {
   transcript.said("a1", "r1", "A reply that was **cut** off, with `code` and more words.");
   transcript.kept("a1", "A reply that was");
   transcript.failed("r2", "The reply broke off.", true);
-  Object.assign(transcript.entries.get("failed_r2"), { withdrawn: true, pieces: [{ text: "Words of a reply that was asked again.", from: 0 }] });
-  transcript.changed(transcript.entries.get("failed_r2"));
+  const failed = transcript.entries.get("failed_r2");
+  transcript.changed(Object.assign(failed, { withdrawn: true, pieces: [{ text: "A reply that was asked again.", from: 0 }] }));
   transcript.user("u2", { text: "Not sent yet", partial: false, typed: true, sending: "waiting", retry: "send" });
   transcript.note("Now with another voice; the conversation goes on.");
 })()"""
@@ -74,7 +86,10 @@ ROWS = """(() => {
   clauses.maySay(" we went");
 })()"""
 
-ALERT = "parley.view.alerts.show('server', { title: 'The server does not answer', text: 'Start it with `parley serve`.', action: ['Try now', () => {}] })"
+ALERT = (
+    "parley.view.alerts.show('server', { title: 'The server does not answer', text: 'Start it with `parley serve`.', "
+    "action: ['Try now', () => {}] })"
+)
 
 STATES = {
     "first visit": "",
