@@ -4,7 +4,7 @@
 // announces whole sentences once, not every word.
 
 import { approvalSentence, drawApproval } from "./approval-card.js";
-import { element } from "./dom.js";
+import { announce, element } from "./dom.js";
 import { Follower } from "./follower.js";
 import { plain, rendered } from "./markup.js";
 import { brief, drawTool } from "./tool-line.js";
@@ -62,13 +62,12 @@ export class Captions {
     const sentence = ANNOUNCE[entry.kind](entry);
     if (!sentence || this.announced.has(entry.id + sentence)) return;
     this.announced.add(entry.id + sentence);
-    this.said.append(element("p", {}, sentence));
-    while (this.said.childElementCount > 20) this.said.firstChild.remove();
+    announce(this.said, sentence);
   }
 }
 
 const ANNOUNCE = {
-  user: (entry) => (entry.partial ? "" : entry.typed ? entry.failed : `You: ${entry.text || entry.failed || "nothing that could be made out"}`),
+  user: (entry) => (entry.partial ? "" : entry.typed ? entry.failed : `You: ${entry.text || entry.failed || "no words were recognised"}`),
   assistant(entry) {
     if (entry.failed) return `Parley: ${heardText(entry)} ${entry.failed}`;
     if (entry.state === "streaming" || (entry.state === "cut" && entry.kept === null)) return "";
@@ -92,7 +91,7 @@ const DRAW = {
       if (text || unstable) words.replaceChildren(heard, element("span", { class: "caret", "aria-hidden": "true" }));
       else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
-    else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Something that was not understood." : "I could not make that out."));
+    else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Speech that was not recognised." : "No words were recognised."));
     node.dataset.state = entry.partial ? "partial" : "final";
   },
 
@@ -109,7 +108,7 @@ const DRAW = {
     const before = (nodes) => element("span", { class: "heard" }, ...nodes);
     const ahead = (nodes) => element("span", { class: "ahead" }, ...nodes);
     const struck = (nodes) => element("del", { title: "Not heard, and so not remembered" }, ...nodes);
-    if (entry.state === "cut" && !text.trim()) words.replaceChildren(...(entry.failed ? [] : [element("span", { class: "nothing" }, "was cut off before the first word.")]));
+    if (entry.state === "cut" && !text.trim()) words.replaceChildren(...(entry.failed ? [] : [element("span", { class: "nothing" }, "Cut off before the first word.")]));
     else words.replaceChildren(...rendered(text, heard, { before, after: entry.state === "cut" ? struck : ahead }));
   },
 

@@ -15,8 +15,8 @@ function troubleOf({ status, status_details: details, output }) {
   const message = details?.error?.message ?? "";
   if (status === "failed") return [output?.length > 0 ? `The reply broke off. ${message}` : `No reply came. ${message}`, true];
   if (status !== "incomplete") return null;
-  if (details?.reason === "content_filter") return ["The server does not say the rest.", false];
-  return ["The reply was too long and ends here.", false];
+  if (details?.reason === "content_filter") return ["The rest was withheld by the model's content filter.", false];
+  return ["The reply reached its longest length and ends here.", false];
 }
 
 function argued({ item_id: item, delta }) {
@@ -99,7 +99,6 @@ export const HANDLERS = {
 
   "conversation.item.input_audio_transcription.completed"({ item_id: item, transcript }) {
     this.transcript.user(item, { text: transcript.trim(), partial: false });
-    this.figures.transcribed(item);
     setTimeout(() => {
       // Nothing was said that wants an answer.
       this.awaiting = false;
@@ -216,7 +215,7 @@ export const HANDLERS = {
     if (error.code === "conversation_already_has_active_response") this.answers = Math.max(0, this.answers - 1);
     if (!QUIET_ERRORS.has(error.code)) {
       this.answers = 0;
-      this.emit("fault", { message: error.message, param: error.param ?? "" });
+      this.emit("fault", error);
     }
     this.settle();
   },

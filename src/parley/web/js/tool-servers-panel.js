@@ -8,7 +8,7 @@ import { toolServers } from "./tool-servers.js";
 
 const LABEL = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN = /^[\x21-\x7e]*$/;
-const STATES = { new: "Asked for its tools as soon as a conversation is open.", asked: "Asking for its tools." };
+const STATES = { new: "Its tools are listed when a conversation is open.", asked: "Listing its tools." };
 
 export class ToolServersPanel extends EventTarget {
   /** `approvals`: what the user has allowed (approvals.js). */
@@ -43,10 +43,10 @@ export class ToolServersPanel extends EventTarget {
 
   get rule() {
     if (this.admitted.length === 0) {
-      return "This server calls no MCP servers that visitors name: others can reach it, and could make it reach whatever it can. Its owner can allow addresses (server.allowed_mcp_servers in parley.toml).";
+      return "MCP servers cannot be added here, because others can reach this server and could use it to reach machines beside it. Its owner can allow addresses: server.allowed_mcp_servers in parley.toml.";
     }
-    const which = this.admitted.includes("*") ? "" : ` It calls these: ${this.admitted.join(", ")}.`;
-    return `Tools of MCP servers, which the Parley server calls for you.${which}`;
+    const which = this.admitted.includes("*") ? "" : ` It may call: ${this.admitted.join(", ")}.`;
+    return `Tools of MCP servers, called by the Parley server for you.${which}`;
   }
 
   row(server) {
@@ -85,10 +85,10 @@ export class ToolServersPanel extends EventTarget {
 
   /** What is wrong with what was typed; "" where nothing is. */
   wrong(label, url, authorization) {
-    if (!LABEL.test(label)) return "The name has letters, digits, underscores and hyphens only, up to 64.";
-    if (toolServers.all.some((one) => one.label === label)) return `There is one named ${label} already.`;
-    if (!URL.canParse?.(url) || !/^https?:$/.test(new URL(url).protocol)) return "The address is a web address: it begins with https, or with http.";
-    if (!TOKEN.test(authorization)) return "The access token has no spaces and only plain characters.";
+    if (!LABEL.test(label)) return "The name must be 1 to 64 letters, digits, underscores or hyphens.";
+    if (toolServers.all.some((one) => one.label === label)) return `There is already one named ${label}.`;
+    if (!URL.canParse?.(url) || !/^https?:$/.test(new URL(url).protocol)) return "The address must be a web address that begins with https:// or http://.";
+    if (!TOKEN.test(authorization)) return "The access token must not have spaces or special characters.";
     return "";
   }
 }

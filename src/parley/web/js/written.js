@@ -27,7 +27,7 @@ function clock(at) {
 const LINES = {
   user({ text, typed, sending, failed }, time) {
     const remarks = [...(typed ? ["typed"] : []), ...(sending ? ["not sent"] : [])];
-    return lines(`You, ${time}${remarks.map((remark) => `, ${remark}`).join("")}`, text || (failed ? "" : "[nothing that could be made out]"), failed);
+    return lines(`You, ${time}${remarks.map((remark) => `, ${remark}`).join("")}`, text || (failed ? "" : "[no words were recognised]"), failed);
   },
 
   assistant(entry, time) {
