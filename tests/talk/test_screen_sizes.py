@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from functools import partial
 from typing import Any
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from parley.client.updates import SessionStarted
 from parley.talk.figure_names import FIGURES
@@ -29,6 +31,10 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _shows(shown: Shown, text: str) -> bool:
     return text in " ".join(shown.text().split())
+
+
+def _glance(shown: Shown) -> str:
+    return str(shown.app.query_one("#glance", Static).render()).strip()
 
 
 def _conversation_rows(shown: Shown) -> int:
@@ -78,6 +84,25 @@ async def test_in_a_small_window_what_is_typed_the_state_and_the_keys_can_be_rea
         await shown.until("the table in the place of the conversation", partial(_shows, shown, "last median"))
         assert "model" in shown.text()
         assert shown.text().splitlines()[-1].startswith(" Space silence")
+
+
+async def test_the_line_of_figures_is_as_long_as_a_window_that_changes_allows() -> None:
+    async with screen(scripted("what is it", reply=["It is one two."])) as shown:
+        await shown.until("listening", partial(_shows, shown, "listening"))
+        shown.tape.speak(0.6)
+        await shown.until("every figure", lambda: {"answer", "voice"} <= set(_glance(shown).split()))
+        await shown.pilot.resize_terminal(30, 8)
+        await shown.until("a shorter line", lambda: 0 < len(_glance(shown)) <= 28)
+        await shown.pilot.resize_terminal(80, 24)
+        await shown.until("the whole line", lambda: {"answer", "voice"} <= set(_glance(shown).split()))
+
+
+async def test_a_terminal_that_is_closed_ends_the_conversation_in_order() -> None:
+    async with screen(scripted()) as shown:
+        await shown.until("listening", partial(_shows, shown, "listening"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        await shown.until("the end", lambda: shown.app._exit)
+    assert shown.app.return_value is None
 
 
 async def test_a_window_that_is_too_small_says_so_and_one_that_grows_shows_the_conversation_again() -> None:

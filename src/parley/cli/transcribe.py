@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
@@ -21,6 +20,7 @@ from parley.cli.model_downloads import provide_models
 from parley.cli.options import language_named, load_config, pull_option, warn
 from parley.cli.sound_devices import input_device_option, microphone
 from parley.cli.subtitles import Writer, writer_of
+from parley.stop_signals import on_stop_signals
 
 if TYPE_CHECKING:
     from parley.audio.files import Recording
@@ -201,8 +201,7 @@ async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
     from parley.talk.devices import RATE
 
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, stop.set)
+    on_stop_signals(stop.set)
     heard = 0
     shown = sys.stderr.isatty()
     async with _pipeline(config) as pipeline, aclosing(microphone(device, stop)) as source:

@@ -7,7 +7,6 @@ the translation cuts nothing. Translations go to stdout, what was heard to stder
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.failures import CommandFailed
+from parley.stop_signals import on_stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ async def _interpret(config: PipelineConfig, to: str, speak: bool, bilingual: bo
     from parley.talk.devices import RATE
 
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    on_stop_signals(stop.set)
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(_pipeline(config, speak))
         sink = await stack.enter_async_context(loudspeaker(devices[1])) if speak else None

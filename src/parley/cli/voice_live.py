@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import signal
 import sys
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from parley.cli.voice_target import ConversionTarget, opened
+from parley.stop_signals import on_stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +54,7 @@ async def _converse(target: ConversionTarget, devices: tuple[str, str], buffers:
     """Ends when the conversion fails, or at the first signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    on_stop_signals(stop.set)
     with _view(as_json) as view:
         converting = loop.create_task(_run(target, devices, view, buffers))
         stopping = loop.create_task(stop.wait())

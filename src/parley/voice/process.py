@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from parley.engines.ports import VC, EngineSpec, EngineUnavailable, VoiceConvert
 from parley.engines.registry import create
 from parley.engines.vc.resampled import at_rate
 from parley.engines.vc.voice_sockets import check_free, identity, listen_at, remove, runtime_folder
+from parley.stop_signals import on_stop_signals
 from parley.voice.serving import MAX_CLIENTS, VoiceServer
 
 END_S: Final = 2.0
@@ -101,8 +101,7 @@ async def serve(wanted: ServedVoice, announce: Callable[[ReadyVoice], None], end
     path = wanted.socket or runtime_folder() / "voice.sock"
     check_free(path)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.request)
+    on_stop_signals(ending.request)
     engine = create(VC, wanted.engine)
     if not isinstance(engine, VoiceConverter):
         raise EngineUnavailable(f"{wanted.engine.name} is no voice converter.", code="engine_broken")

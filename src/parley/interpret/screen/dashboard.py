@@ -7,9 +7,6 @@ Does not know: devices, routes, servers.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 import time
 from collections.abc import Callable
 from typing import ClassVar, Final, Literal
@@ -17,9 +14,9 @@ from typing import ClassVar, Final, Literal
 from rich.segment import Segment
 from rich.text import Text
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -27,13 +24,14 @@ from textual.widgets import Input, Static
 
 from parley.errors import ParleyError
 from parley.interpret.ports import CallNote, InterpreterShown, InterpreterView
-from parley.interpret.screen.frame import ASKING_KEYS, HELP_KEYS, alarm, head, help_lines, keys, notes
+from parley.interpret.screen.frame import ASKING_KEYS, alarm, head, help_lines, keys, notes
 from parley.interpret.screen.languages import pair_typed
 from parley.interpret.screen.panel import direction_lines
 from parley.interpret.updates import DirectionName
 from parley.talk.tui.cells import harmless, wrapped
 from parley.talk.tui.drawing import Glyphs
 from parley.talk.tui.keys import key_line
+from parley.talk.tui.task_screen import HELP_KEYS, TaskScreen
 
 REDRAW_S: Final = 0.1
 
@@ -96,17 +94,15 @@ def _row(lines: list[Text], row: int) -> tuple[str, object, object] | None:
     return (lines[row].plain, lines[row].style, lines[row].spans) if row < len(lines) else None
 
 
-class InterpretScreen(App[BaseException | None]):
+class InterpretScreen(TaskScreen):
     """Runs an interpreter and shows it; `run()` gives what ended it, or None.
 
     `make_interpreter(view)` makes it. `title` names the routes, `glyphs` what the terminal can draw.
     """
 
-    ENABLE_COMMAND_PALETTE = False
-    AUTO_FOCUS = None
-    CSS = """
-    Screen { layout: vertical; background: $background; overflow: hidden; }
-    #head { height: 1; background: $panel; color: $foreground; }
+    CSS = (
+        TaskScreen.CSS
+        + """
     #alarm { height: 1; display: none; }
     #alarm.shown { display: block; }
     #directions { height: 1fr; layout: horizontal; overflow: hidden; }
@@ -114,17 +110,15 @@ class InterpretScreen(App[BaseException | None]):
     #forward, #reverse { width: 1fr; height: 1fr; }
     #wall { width: 3; height: 1fr; }
     .stacked #wall { display: none; }
-    #help { height: 1fr; display: none; scrollbar-size: 0 0; padding: 0 1; }
-    #help Static { height: auto; }
-    .helping #help { display: block; }
+    #help { scrollbar-size: 0 0; }
     .helping #directions, .helping #rule, .helping #notes { display: none; }
     #rule { height: 1; }
     #notes { height: 3; }
     #asked { height: auto; max-height: 4; display: none; background: $panel; }
-    #typed { height: 1; border: none; padding: 0; display: none; }
+    #typed { padding: 0; }
     .asking #asked, .asking #typed { display: block; }
-    #keys { height: 1; background: $panel; }
     """
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         # Capital letters do the same, but for V: with Caps Lock on, M must not mute somebody else.
         Binding("m,M", "mute('forward')", "mute me"),
@@ -136,12 +130,6 @@ class InterpretScreen(App[BaseException | None]):
         Binding("space", "key", "talk"),
         Binding("p,P", "panic", "raw voice"),
         Binding("f8", "panic", "raw voice", priority=True),
-        Binding("question_mark", "help", "help"),
-        Binding("up,pageup", "scroll_help(-1)", "up"),
-        Binding("down,pagedown", "scroll_help(1)", "down"),
-        Binding("q,Q", "leave", "leave"),
-        Binding("ctrl+c,ctrl+q", "leave", "leave", priority=True),
-        Binding("escape", "back", "back", priority=True),
     ]
 
     def __init__(
@@ -152,9 +140,6 @@ class InterpretScreen(App[BaseException | None]):
         self._title = title
         self._glyphs = glyphs
         self._began_s = time.monotonic()
-        self._running_task: asyncio.Task[None] | None = None
-        self._live = False
-        self._leaving = False
         self._due: set[str] = set()
         self._question: Question | None = None
         self._said = ""
@@ -166,8 +151,7 @@ class InterpretScreen(App[BaseException | None]):
             yield DrawnWidget(lambda width, height: self._direction("forward", width, height), "forward")
             yield DrawnWidget(lambda width, height: [Text(f" {self._glyphs.wall} ")] * height, "wall")
             yield DrawnWidget(lambda width, height: self._direction("reverse", width, height), "reverse")
-        with VerticalScroll(id="help", can_focus=False):
-            yield Static(id="explained")
+        yield from self.help_page()
         yield DrawnWidget(lambda width, height: [Text(self._glyphs.line * width, "dim")], "rule")
         yield DrawnWidget(self._notes, "notes")
         yield Static(id="asked")
@@ -176,20 +160,9 @@ class InterpretScreen(App[BaseException | None]):
 
     def on_mount(self) -> None:
         self._arrange(self.size.width, self.size.height)
-        loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            # A terminal that closes, or a shutdown: what is recorded is written to its end. Windows has neither.
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError, AttributeError):
-                loop.add_signal_handler(getattr(signal, name), self.interpreter.stop)
         # Not a timer for each drawing: Textual drops one that the program is late for, and nothing would be drawn any more.
         self.set_interval(REDRAW_S, self._redraw)
-        self._live = True
-        self._running_task = asyncio.create_task(self.interpreter.run())
-        self._running_task.add_done_callback(self._over)
-
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._live = False
-        self.exit(None if task.cancelled() else task.exception())
+        self.begin(self.interpreter.run(), self.interpreter.stop)
 
     # --- InterpreterView -------------------------------------------------------------------------------------------------
 
@@ -207,12 +180,12 @@ class InterpretScreen(App[BaseException | None]):
 
     def _soon(self, *names: str) -> None:
         """Draws these widgets anew in a moment; before there are any, and after the end, it does nothing."""
-        if self._live:
+        if self.running_task:
             self._due.update(names)
 
     def _redraw(self) -> None:
         due, self._due = self._due, set()
-        if not due or not self._live:
+        if not due or not self.running_task:
             return
         self.query_one("#alarm").set_class(self.interpreter.panic, "shown")
         self._place_directions(self.size.width)
@@ -223,7 +196,7 @@ class InterpretScreen(App[BaseException | None]):
 
     def _head(self, width: int, height: int) -> list[Text]:
         elapsed_s = time.monotonic() - self._began_s
-        return [head(self._title, self.interpreter, elapsed_s, self._leaving, width, self._glyphs)]
+        return [head(self._title, self.interpreter, elapsed_s, self.leaving, width, self._glyphs)]
 
     def _direction(self, name: DirectionName, width: int, height: int) -> list[Text]:
         shown = self.interpreter.directions.get(name)
@@ -235,7 +208,7 @@ class InterpretScreen(App[BaseException | None]):
     def _keys(self, width: int) -> Text:
         if self._question is not None:
             return key_line(ASKING_KEYS, width, self._glyphs)
-        if self.screen.has_class("helping"):
+        if self.helping:
             return key_line(HELP_KEYS, width, self._glyphs)
         return key_line(keys(self.interpreter), width, self._glyphs)
 
@@ -245,9 +218,7 @@ class InterpretScreen(App[BaseException | None]):
     def _arrange(self, width: int, height: int) -> None:
         self.query_one("#notes").styles.height = 1 if height < 20 else 3 if height < 32 else 6
         self._place_directions(width)
-        self.query_one("#explained", Static).update(
-            Text("\n", no_wrap=True).join(help_lines(max(1, width - 2), self._glyphs))
-        )
+        self.explain(help_lines(max(1, width - 2), self._glyphs))
         self._say(self._said)
 
     def _place_directions(self, width: int) -> None:
@@ -265,45 +236,39 @@ class InterpretScreen(App[BaseException | None]):
 
     # --- keys ------------------------------------------------------------------------------------------------------------
 
+    def steered(self) -> None:
+        """A `TaskScreen`'s."""
+        self._soon(*STEERED)
+
     def action_mute(self, name: DirectionName) -> None:
         if name in self.interpreter.directions:
             self.interpreter.toggle_mute(name)
-            self._soon(*STEERED)
+            self.steered()
 
     def action_push_to_talk(self) -> None:
         if "forward" in self.interpreter.directions:
             self.interpreter.toggle_push_to_talk()
-            self._soon(*STEERED)
+            self.steered()
 
     def action_key(self) -> None:
         if self.interpreter.push_to_talk:
             self.interpreter.press_key()
-            self._soon(*STEERED)
+            self.steered()
 
     def action_panic(self) -> None:
         if "forward" in self.interpreter.directions:
             self.interpreter.toggle_panic()
-            self._soon(*STEERED)
-
-    def action_help(self) -> None:
-        self.screen.toggle_class("helping")
-        self._soon(*STEERED)
-
-    def action_scroll_help(self, by: int) -> None:
-        shown = self.query_one("#help", VerticalScroll)
-        shown.scroll_relative(y=by * max(1, shown.size.height - 1), animate=False)
+            self.steered()
 
     def action_ask(self, question: Question) -> None:
         name: DirectionName = "reverse" if question == "voice reverse" else "forward"
         if question != "languages" and name not in self.interpreter.directions:
             name, question = ("reverse", "voice reverse") if name == "forward" else ("forward", "voice forward")
         self._question = question
-        typed = self.query_one("#typed", Input)
+        typed = self.ask_for_line("asking")
         typed.value = self._languages() if question == "languages" else self.interpreter.directions[name].voice
-        self.screen.add_class("asking")
         self._say(_QUESTIONS[question])
-        typed.focus()
-        self._soon(*STEERED)
+        self.steered()
 
     def _languages(self) -> str:
         forward, reverse = self.interpreter.directions.get("forward"), self.interpreter.directions.get("reverse")
@@ -314,11 +279,10 @@ class InterpretScreen(App[BaseException | None]):
     async def action_back(self) -> None:
         if self._question is not None:
             self._question = None
-            self.screen.remove_class("asking")
-            self.set_focus(None)
+            self.line_done("asking")
         else:
             self.screen.remove_class("helping")
-        self._soon(*STEERED)
+        self.steered()
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         question = self._question
@@ -334,11 +298,3 @@ class InterpretScreen(App[BaseException | None]):
             self._say(str(error))
             return
         await self.action_back()
-
-    def action_leave(self) -> None:
-        if self._leaving and self._running_task is not None:
-            self._running_task.cancel()
-            return
-        self._leaving = True
-        self._soon(*STEERED)
-        self.interpreter.stop()

@@ -200,8 +200,6 @@ def keys(shown: InterpreterShown) -> list[KeyShown]:
 
 ASKING_KEYS: Final = (KeyShown("Enter", "change", 0), KeyShown("Esc", "back", 1), KeyShown("F8", "raw voice", 2))
 
-HELP_KEYS: Final = (KeyShown("Esc", "back", 0), KeyShown("Up, Down", "scroll", 1))
-
 
 KEYS_HELP: Final = (
     ("M", "mute or unmute you: they hear no translation of you"),

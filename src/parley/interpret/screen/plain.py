@@ -7,10 +7,7 @@ reader would read them again and again. Commands come as lines on stdin. Nothing
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -30,6 +27,7 @@ from parley.interpret.screen.frame import ALARM, cost, note_words
 from parley.interpret.screen.languages import name_of, pair_typed
 from parley.interpret.screen.panel import SPEAKERS, seconds
 from parley.interpret.updates import DirectionName
+from parley.stop_signals import on_stop_signals
 from parley.talk.tui.cells import harmless
 from parley.talk.tui.drawing import Glyphs
 from parley.talk.tui.lines import StampedLines, TypedLines
@@ -142,11 +140,7 @@ class PlainInterpreter:
 
     async def run(self) -> None:
         """Until SIGINT, SIGTERM, /q, or the interpreter's own end. Raises what its `run()` raises."""
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            # Windows has no such thing: there Ctrl-C is a KeyboardInterrupt.
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(sign, self.interpreter.stop)
+        on_stop_signals(self.interpreter.stop)
         typed = TypedLines(self.obey)
         if typed.begin():
             self.say(f"Commands: {HELP}")

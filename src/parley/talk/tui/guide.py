@@ -77,8 +77,6 @@ TYPED_KEYS: Final = (
 )
 """Without a microphone every letter belongs to the message."""
 
-HELP_KEYS: Final = (KeyShown("Esc", "back", 0), KeyShown("Up, Down", "scroll", 1))
-
 
 def keys(mode: Mode) -> list[KeyShown]:
     """The keys of the conversation, with what they do now."""

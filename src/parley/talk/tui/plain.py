@@ -7,14 +7,13 @@ out, because a screen reader would read them again and again. Commands come as l
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from parley.stop_signals import on_stop_signals
 from parley.talk.figure_names import FIGURES
 from parley.talk.status import State
 from parley.talk.transcript import TranscriptLine
@@ -102,10 +101,7 @@ async def run_plain(talk: Talk, view: PlainView) -> None:
     """Talk until SIGINT, SIGTERM or /q. Raises what `Talk.run` raises."""
     view.talk = talk
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        # Windows has no such thing: there Ctrl-C is a KeyboardInterrupt.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(sign, talk.stop)
+    on_stop_signals(talk.stop)
     commands = _Commands(talk, view)
 
     def on_state() -> None:

@@ -7,13 +7,12 @@ Does not know: devices, servers, the wire.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import ClassVar, get_args
 
 from rich.text import Text
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Static
@@ -26,7 +25,6 @@ from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.cells import ends
 from parley.talk.tui.drawing import Glyphs, figure_line, figures, meter
 from parley.talk.tui.guide import (
-    HELP_KEYS,
     LEAST,
     TYPED_KEYS,
     TYPING_KEYS,
@@ -39,6 +37,7 @@ from parley.talk.tui.guide import (
 )
 from parley.talk.tui.keys import key_line
 from parley.talk.tui.parts import SaidPanel, TranscriptRow, WaterfallPanel, beside, spoken
+from parley.talk.tui.task_screen import HELP_KEYS, TaskScreen
 
 LINES_SHOWN = 200
 """Lines kept on the screen; `--record` keeps them all."""
@@ -71,34 +70,32 @@ STATE_STYLES = {
 }
 
 
-class TalkScreen(App[BaseException | None]):
+class TalkScreen(TaskScreen):
     """Runs a `Talk` and shows it; `run()` gives what ended it, or None.
 
     `make_talk(view)` makes the conversation. `glyphs` is what the terminal can draw.
     """
 
-    ENABLE_COMMAND_PALETTE = False
-    AUTO_FOCUS = None
-    CSS = """
-    Screen { layout: vertical; background: $background; overflow: hidden; }
-    #head { height: 1; background: $panel; color: $foreground; }
-    #said, #help { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-    #said > Static, #help > Static { height: auto; width: 1fr; }
+    CSS = (
+        TaskScreen.CSS
+        + """
+    #said { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    #said > Static { height: auto; width: 1fr; }
     #measured { height: 10; border-top: solid $primary; border-title-color: $foreground; padding: 0 1; }
     #figures { width: 38; height: 9; }
     #waterfall { width: 1fr; height: 9; }
     #glance, #levels { height: 1; padding: 0 1; }
-    #typed { height: 1; border: none; padding: 0 1; }
-    #keys { height: 1; background: $panel; padding: 0 1; }
+    #typed, #keys { padding: 0 1; }
     #small { height: 1fr; }
-    #help, #measured, #typed, #small { display: none; }
-    .helping #help, .table #measured, .typing #typed { display: block; }
+    #measured, #small { display: none; }
+    .table #measured, .typing #typed { display: block; }
     .helping #said, .helping #measured, .table #glance, .low.table #said { display: none; }
     .low #measured { height: 1fr; }
     .small #small { display: block; }
     .small #head, .small #said, .small #help, .small #measured { display: none; }
     .small #glance, .small #levels, .small #typed, .small #keys { display: none; }
     """
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "key", "talk", priority=False),
         Binding("i,I", "silence", "silence"),
@@ -107,14 +104,8 @@ class TalkScreen(App[BaseException | None]):
         Binding("t,T", "type", "type"),
         Binding("d,D", "devices", "devices"),
         Binding("f,F", "figures('letter')", "figures"),
-        Binding("question_mark", "help('letter')", "help"),
-        Binding("q,Q", "leave('letter')", "leave"),
         Binding("f2", "help('')", "help", priority=True),
         Binding("f3", "figures('')", "figures", priority=True),
-        Binding("up,pageup", "scroll(-1)", "up"),
-        Binding("down,pagedown", "scroll(1)", "down"),
-        Binding("ctrl+c,ctrl+q", "leave('')", "leave", priority=True),
-        Binding("escape", "back", "back", priority=True),
     ]
 
     def __init__(self, make_talk: Callable[[TalkView], Talk], glyphs: Glyphs) -> None:
@@ -123,8 +114,9 @@ class TalkScreen(App[BaseException | None]):
         self._glyphs = glyphs
         self._said = SaidPanel("said")
         self._widgets: dict[int, TranscriptRow] = {}
-        self._talking: asyncio.Task[None] | None = None
-        self._greeted = self._leaving = False
+        self._greeted = False
+        self._width = 0
+        """Columns of the window. While it changes its size, `size` is still that of before."""
         self._table: bool | None = None
         """Whether the user wants the table of figures; None: where there is room."""
 
@@ -132,8 +124,7 @@ class TalkScreen(App[BaseException | None]):
         yield Static(id="small")
         yield Static(id="head")
         yield self._said
-        with VerticalScroll(id="help", can_focus=False):
-            yield Static(id="explained")
+        yield from self.help_page()
         with Horizontal(id="measured"):
             yield Static(id="figures")
             yield WaterfallPanel(id="waterfall")
@@ -143,16 +134,11 @@ class TalkScreen(App[BaseException | None]):
         yield Static(id="keys")
 
     def on_mount(self) -> None:
+        self.query_one("#measured").border_title = "ms of the last turn, and the median of all"
+        self._arrange(self.size.width, self.size.height)
         if self.talk.chosen.typed:
             self.action_type()
-        self.query_one("#measured").border_title = "ms of the last turn, and the median of all"
-        self._talking = asyncio.create_task(self.talk.run())
-        self._talking.add_done_callback(self._over)
-        self._arrange(self.size.width, self.size.height)
-        self.ticked()
-
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self.exit(None if task.cancelled() else task.exception())
+        self.begin(self.talk.run(), self.talk.stop)
 
     def _mode(self) -> Mode:
         talk = self.talk
@@ -189,7 +175,7 @@ class TalkScreen(App[BaseException | None]):
             return
         turn, over_all = self.talk.figures.last, spreads(self.talk.figures.turns)
         self.query_one("#waterfall", WaterfallPanel).show(turn, self._glyphs)
-        glance = figure_line(turn, over_all, self.size.width - 2) or "the times of the last answer stand here"
+        glance = figure_line(turn, over_all, self._width - 2) or "the times of the last answer stand here"
         self.query_one("#glance", Static).update(Text(glance, no_wrap=True))
         self.query_one("#figures", Static).update(Text("\n".join(figures(turn, over_all)), no_wrap=True))
 
@@ -200,14 +186,14 @@ class TalkScreen(App[BaseException | None]):
         if not self._greeted and state not in ("connecting", "reconnecting"):
             self._greeted = True
             self._add(Static(beside("", "", Text(greeting(self._mode()), "bold"))))
-        self._draw(self.size.width)
+        self._draw()
 
     def ticked(self) -> None:
         """A `TalkView`'s."""
         if not self.is_running:
             return
         microphone = self.talk.microphone
-        cells = METER_WIDTH if self.size.width >= WIDE else METER_WIDTH // 2
+        cells = METER_WIDTH if self._width >= WIDE else METER_WIDTH // 2
         you = "muted" if microphone.muted else meter(microphone.user_dbfs, cells, self._glyphs)
         it = meter(microphone.reply_dbfs, cells, self._glyphs)
         text = "" if self.talk.chosen.typed else f"you {you:<{cells}}  "
@@ -223,6 +209,7 @@ class TalkScreen(App[BaseException | None]):
 
     def _arrange(self, width: int, height: int) -> None:
         """What is shown in a window of this size."""
+        self._width = width
         small = width < LEAST[0] or height < LEAST[1]
         was_small = self.screen.has_class("small")
         self.screen.set_class(small, "small")
@@ -232,22 +219,27 @@ class TalkScreen(App[BaseException | None]):
         self.query_one("#small", Static).update(Text(said))
         if was_small and not small and self.screen.has_class("typing"):
             self.query_one("#typed", Input).focus()
-        self._draw(width)
+        self._draw()
+        self.ticked()
 
-    def _draw(self, width: int) -> None:
+    def steered(self) -> None:
+        """A `TaskScreen`'s."""
+        self._draw()
+
+    def _draw(self) -> None:
         """Everything but what is said."""
+        width = self._width
         mode, partners, server = self._mode(), self.talk.partners, self.talk.chosen.server.name
-        state = "leaving" if self._leaving else self.talk.state
+        state = "leaving" if self.leaving else self.talk.state
         said = Text(f"{self._glyphs.dot} {state} ", STATE_STYLES.get(state, "bold"))
         room = max(0, width - STATE_WIDTH - 2)
         head = Text(f" {title(partners, server, room, self._glyphs)}")
         self.query_one("#head", Static).update(ends(head, said, width, self._glyphs))
-        helping, typing = self.screen.has_class("helping"), self.screen.has_class("typing")
-        shown = HELP_KEYS if helping else TYPED_KEYS if mode.typed else TYPING_KEYS if typing else keys(mode)
+        typing = self.screen.has_class("typing")
+        shown = HELP_KEYS if self.helping else TYPED_KEYS if mode.typed else TYPING_KEYS if typing else keys(mode)
         self.query_one("#keys", Static).update(key_line(shown, max(1, width - 2), self._glyphs))
-        if helping:
-            lines = help_lines(mode, partners, server, max(1, width - 3), self._glyphs)
-            self.query_one("#explained", Static).update(Text("\n", no_wrap=True).join(lines))
+        if self.helping:
+            self.explain(help_lines(mode, partners, server, max(1, width - 3), self._glyphs))
         self.figures_changed()
 
     # --- keys ------------------------------------------------------------------------------------------------------------
@@ -268,11 +260,11 @@ class TalkScreen(App[BaseException | None]):
 
     def action_mute(self) -> None:
         self.talk.toggle_mute()
-        self._draw(self.size.width)
+        self._draw()
 
     def action_hands_free(self) -> None:
         self.talk.toggle_hands_free()
-        self._draw(self.size.width)
+        self._draw()
 
     def action_devices(self) -> None:
         self.talk.reopen_devices()
@@ -282,29 +274,22 @@ class TalkScreen(App[BaseException | None]):
         self.screen.remove_class("helping")
         self._arrange(self.size.width, self.size.height)
 
-    def action_help(self, by: str) -> None:
-        self.screen.toggle_class("helping")
-        self._draw(self.size.width)
-
-    def action_scroll(self, by: int) -> None:
-        shown = self.query_one("#help", VerticalScroll) if self.screen.has_class("helping") else self._said
-        shown.scroll_relative(y=by * max(1, shown.size.height // 2), animate=False)
+    def scrolled(self) -> VerticalScroll:
+        """A `TaskScreen`'s."""
+        return super().scrolled() or self._said
 
     def action_type(self) -> None:
-        self.screen.remove_class("helping")
-        self.screen.add_class("typing")
-        self.query_one("#typed", Input).focus()
-        self._draw(self.size.width)
+        self.ask_for_line("typing")
+        self._draw()
 
     async def action_back(self) -> None:
-        if self.screen.has_class("helping"):
+        if self.helping:
             self.screen.remove_class("helping")
         elif self.screen.has_class("typing") and not self.talk.chosen.typed:
-            self.screen.remove_class("typing")
-            self.set_focus(None)
+            self.line_done("typing")
         else:
             self.talk.interrupt()
-        self._draw(self.size.width)
+        self._draw()
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         text = event.value.strip()
@@ -313,11 +298,3 @@ class TalkScreen(App[BaseException | None]):
             await self.action_back()
         if text:
             self.talk.say(text)
-
-    def action_leave(self, by: str) -> None:
-        if self._leaving and self._talking is not None:
-            self._talking.cancel()
-            return
-        self._leaving = True
-        self._draw(self.size.width)
-        self.talk.stop()

@@ -66,6 +66,7 @@ export class Asking {
     const { talk } = this;
     const { retry } = entry;
     talk.transcript.changed(Object.assign(entry, { retry: "" }));
+    if (entry.kind === "approval") talk.approvals.withdraw(entry);
     if (retry === "answer") this.answerAgain(entry);
     else if (retry === "words") {
       this.rehearing = entry.id;
@@ -73,7 +74,7 @@ export class Asking {
     } else if (talk.askable) this.deliver();
   }
 
-  answerAgain({ responseId }) {
+  answerAgain({ responseId = "" }) {
     const { talk } = this;
     for (const reply of talk.transcript.repliesOf(responseId)) {
       talk.transcript.changed(Object.assign(reply, { withdrawn: true }));
