@@ -42,8 +42,8 @@ VAD = {
 class Wire:
     """A session with a clock that moves only by assignment."""
 
-    def __init__(self, options: SessionOptions | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
-        self.session = ClientSession(options or SessionOptions(), exact_cuts=exact_cuts)
+    def __init__(self, options: SessionOptions | None = None, *, is_parley: bool = False, **heard: Any) -> None:
+        self.session = ClientSession(options or SessionOptions(), is_parley=is_parley)
         self.now_s = 100.0
         audio = {"input": {"turn_detection": VAD, "transcription": None, **heard}, "output": {"voice": "alloy"}}
         self.began = self.receive("session.created", session={"id": "sess_1", "model": "default", "audio": audio})
@@ -127,7 +127,7 @@ def test_a_reply_goes_on_where_the_server_says_that_speech_does_not_interrupt() 
 
 
 def test_a_parley_server_is_asked_for_the_exact_words_that_were_heard() -> None:
-    wire = Wire(exact_cuts=True)
+    wire = Wire(is_parley=True)
     wire.reply("One two three four", 2000)
     wire.sent()
     (cut,) = wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
@@ -145,7 +145,7 @@ def test_a_parley_server_is_asked_for_the_exact_words_that_were_heard() -> None:
 
 
 def test_where_the_server_has_other_words_the_estimate_stands_and_nothing_more_is_awaited() -> None:
-    wire = Wire(exact_cuts=True)
+    wire = Wire(is_parley=True)
     wire.reply("One two three four", 2000)
     wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
     item = {"id": "item_r", "type": "message", "content": [{"type": "output_audio", "transcript": "Something else"}]}
@@ -264,7 +264,7 @@ def test_errors_are_reported_in_the_servers_words_and_harmless_ones_are_not() ->
 
 
 def test_a_filler_is_played_and_is_not_the_reply() -> None:
-    wire = Wire(exact_cuts=True)
+    wire = Wire(is_parley=True)
     wire.receive("response.created", response={"id": "resp_1", "conversation_id": "conv_1"})
     filler: dict[str, Any] = {"id": "resp_f", "conversation_id": None, "status": "completed", "output": []}
     assert wire.receive("response.created", response=filler) == []
@@ -317,3 +317,32 @@ def test_what_was_allowed_ends_with_the_session_and_nothing_hidden_is_shown() ->
     assert not consent.allows(first)
     assert described(first) == 't of s with {"a": "\\u202e\\x1b[2J"}'
     assert described(second) == "u of s"
+
+
+def test_a_parley_is_asked_for_words_that_may_still_change_and_they_stand_behind_the_deltas() -> None:
+    wire = Wire(is_parley=True)
+    (update,) = wire.sent()
+    assert update["session"]["include"] == ["parley.unstable_words"]
+    unstable, delta = "parley.input_transcript.unstable", "conversation.item.input_audio_transcription.delta"
+    assert wire.receive(unstable, item_id="item_u", text="tell me") == [UserTranscript("item_u", "tell me", False)]
+    assert wire.receive(delta, item_id="item_u", delta="tell") == [UserTranscript("item_u", "tell", False)]
+    assert wire.receive(unstable, item_id="item_u", text=" me a") == [UserTranscript("item_u", "tell me a", False)]
+    wire.receive("conversation.item.input_audio_transcription.completed", item_id="item_u", transcript="Tell me.")
+    assert wire.receive(unstable, item_id="item_u", text=" late") == []
+
+
+@pytest.mark.parametrize("ms", [50, 200])
+def test_a_turn_that_a_key_began_has_its_item_from_the_first_words_on(ms: int) -> None:
+    wire = Wire(SessionOptions(hands_free=False), is_parley=True)
+    assert wire.session.press(wire.now_s) == [UserTurnStarted("", over_reply=True)]
+    wire.session.appended(bytes(48 * ms), wire.now_s)
+    wire.receive("parley.input_transcript.unstable", item_id="item_u", text="tell")
+    (ended,) = wire.session.release(wire.now_s)
+    assert isinstance(ended, UserTurnEnded if ms >= 100 else UserTurnLost)
+    assert ended.item_id == "item_u"
+    wire.session.press(wire.now_s)
+    assert wire.receive("parley.input_transcript.unstable", item_id="item_c", text="") == [], "cleared by another"
+    wire.session.appended(bytes(48 * 200), wire.now_s)
+    (again,) = wire.session.release(wire.now_s)
+    assert isinstance(again, UserTurnEnded)
+    assert again.item_id == "", "another turn is another item"

@@ -146,7 +146,7 @@ class Talk:
 
     async def _run_session(self) -> None:
         """One session from start to end. Raises `ServerUnavailable`."""
-        self._session = ClientSession(self.chosen.options, exact_cuts=await self._ask_server())
+        self._session = ClientSession(self.chosen.options, is_parley=await self._ask_server())
         self._session.hands_free = self._session.talking = self.hands_free
         async with dial(self.chosen.server) as connection:
             self._connection = connection
