@@ -38,18 +38,19 @@ class TypedConversation:
         self._session = ClientSession(options)
         self.began = SessionStarted("", "", "")
 
-    async def begin(self) -> list[StatusMessage]:
-        """Until the session is open, set up as the options ask; what the server said against them. Raises `ServerUnavailable`."""
-        said: list[StatusMessage] = []
+    async def begin(self) -> None:
+        """Until the session is open, set up as the options ask. Raises `ServerUnavailable`, also where the server refuses them: it then has
+        taken none of them."""
         try:
             async with asyncio.timeout(BEGIN_S), aclosing(self._received()) as coming:
                 async for updates in coming:
-                    said += [update for update in updates if isinstance(update, StatusMessage)]
+                    if refused := [update.message for update in updates if isinstance(update, StatusMessage)]:
+                        raise ServerUnavailable(f"The server refuses the settings of the session: {' '.join(refused)}")
                     started = [update for update in updates if isinstance(update, SessionStarted)]
                     self.began = started[0] if started else self.began
                     # The server answers what was asked of the session; without that there is nothing to wait for.
                     if self.began.session_id and not (started and self._send()):
-                        return said
+                        return
         except TimeoutError:
             raise ServerUnavailable(f"The server opened no session within {BEGIN_S:g} s.", again=True) from None
         raise self._lost()

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from parley import __version__
 from parley.config import Config
-from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, EngineInfo, Stage
+from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, EngineInfo, EngineSpec, Stage
 from parley.runtime.engine_opening import EngineReport
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
@@ -162,7 +162,11 @@ class Startup:
                 continue
             report = self._report_of(stage, pipeline.name)
             colour = "yellow" if report is not None and report.makeshift else "default"
-            said = report.message if report is not None and report.message else _described(engine.info)
+            said = (
+                report.message
+                if report is not None and report.message
+                else _described(engine.info, pipeline.config.engines.get(stage))
+            )
             self._say(label, f"[{colour}]{escape(said)}[/]")
         translator = self._report_of(MT, pipeline.name)
         if translator is not None and translator.message:
@@ -242,10 +246,11 @@ class Startup:
         self._console.print("Parley has stopped.")
 
 
-def _described(info: EngineInfo) -> str:
-    """An engine that has nothing to say: its name, and its languages where they are few."""
+def _described(info: EngineInfo, configured: EngineSpec | None) -> str:
+    """An engine that has nothing to say: its name, its model as it says itself or as it is `configured`, and few languages."""
     few = f" ({', '.join(info.languages)})" if 0 < len(info.languages) <= 3 else ""
-    return f"{info.name}{few}"
+    model = info.model or (configured.model if configured is not None else "")
+    return f"{info.name}{f' {model}' if model and model not in info.name else ''}{few}"
 
 
 def _chain(pipeline: LoadedPipeline) -> str:
