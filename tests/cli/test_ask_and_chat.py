@@ -323,6 +323,7 @@ async def test_ctrl_c_stops_an_answer_and_twice_it_leaves(tmp_path: Path) -> Non
         await shown.until("> ", 4)
         shown.type("\x03")
         await shown.until("once more leaves")
+        await shown.until("> ", 5)
         shown.type("\x03")
         assert await shown.end() == 0
     assert "Traceback" not in shown.shown
@@ -340,6 +341,7 @@ async def test_a_terminal_is_sent_no_control_characters_and_long_messages_break_
         assert all(line.startswith("  ") for line in lines[1:] if line)
         shown.type("What?\n")
         await shown.until("It is [31mred.")
+        await shown.until("> ", 2)
         shown.type("\x04")
         assert await shown.end() == 0
     assert "\x07" not in shown.shown.partition("What?")[2]

@@ -29,7 +29,7 @@ from parley.runtime.pipeline import LoadedPipeline
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.address_code import address_code
-from parley.server.reach import Place, own_url, places
+from parley.server.reach import HTTPS, Place, how_to_admit, own_url, places
 
 PARTS: Final[tuple[tuple[Stage[Any], str], ...]] = (
     (STT, "hears"),
@@ -42,8 +42,6 @@ PARTS: Final[tuple[tuple[Stage[Any], str], ...]] = (
 
 LABEL: Final = 10
 """Characters of the labels of the block."""
-
-HTTPS: Final = "docs/deployment.md shows Caddy, nginx, Tailscale and certificates of your own"
 
 
 class Startup:
@@ -206,7 +204,7 @@ class Startup:
             )
             self._say("", f"[red]No key is required.[/] {who}")
         if not admitted:
-            self._say("", escape(_admit(reached[0], key_required=key_required)))
+            self._say("", escape(how_to_admit(reached[0], key_required=key_required)))
         elif not any(place.microphone for place in admitted):
             self._say("", f"[yellow]Phones need https for the microphone[/]: set server.tls_cert and tls_key; {HTTPS}.")
 
@@ -255,10 +253,3 @@ def _described(info: EngineInfo, configured: EngineSpec | None) -> str:
 
 def _chain(pipeline: LoadedPipeline) -> str:
     return " > ".join(engine.info.name for stage, engine in pipeline.engines.items() if stage.summary)
-
-
-def _admit(place: Place, *, key_required: bool) -> str:
-    """What lets browsers on other machines in. Where a key is required, the page at this machine's own addresses is admitted already."""
-    if key_required:
-        return place.refusal
-    return f"To let browsers in: make a key (parley keys add NAME), or set server.public_url (PARLEY_PUBLIC_URL={place.url})."
