@@ -1,6 +1,6 @@
 """An OpenAI-compatible chat endpoint whose answers follow from the request, so that a test knows what must be spoken.
 
-It calls the first tool it is offered, tells what a tool answered, tells a long story slowly when the system prompt
+It calls the first tool it is offered (`calls` times at once: 0 lets it talk), tells what a tool answered, tells a long story slowly when the system prompt
 says STORY, and else repeats what it was asked. `requests` holds every request body, for a test to see what the model
 saw; `breaking` is how many of the next answers break off after their first words.
 """
@@ -32,6 +32,7 @@ class ChatEndpoint:
     base_url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     breaking: int = 0
+    calls: int = 1
 
     @property
     def last_messages(self) -> list[dict[str, Any]]:
@@ -53,7 +54,7 @@ class ChatEndpoint:
             if self.breaking:
                 self.breaking -= 1
                 return
-        calls = bool(_offered(body)) and body["messages"][-1]["role"] != "tool"
+        calls = bool(self.calls and _offered(body)) and body["messages"][-1]["role"] != "tool"
         yield _chunk({"delta": {}, "index": 0, "finish_reason": "tool_calls" if calls else "stop"})
         usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
         yield f"data: {json.dumps({'id': 'c', 'object': 'chat.completion.chunk', 'choices': [], 'usage': usage})}\n\n"
@@ -64,14 +65,10 @@ class ChatEndpoint:
         if messages[-1]["role"] == "tool":
             yield {"content": f"The tool says: {_text(messages[-1])}."}
             return
-        if tools := _offered(body):
-            function = tools[0]["function"]
-            required = function["parameters"].get("required", [])
-            arguments = json.dumps(dict.fromkeys(required, "Paris"))
-            call = {"index": 0, "id": "call_from_model", "type": "function"}
-            yield {"tool_calls": [{**call, "function": {"name": function["name"], "arguments": ""}}]}
-            for at in range(0, len(arguments), 8):
-                yield {"tool_calls": [{"index": 0, "function": {"arguments": arguments[at : at + 8]}}]}
+        if self.calls and (tools := _offered(body)):
+            for number in range(self.calls):
+                for delta in _call(tools[0]["function"], number):
+                    yield {"tool_calls": [{"index": number, **delta}]}
             return
         if any("STORY" in _text(message) for message in messages if message["role"] == "system"):
             for sentence in STORY:
@@ -85,6 +82,15 @@ class ChatEndpoint:
 
 def _offered(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [] if body.get("tool_choice") == "none" else body.get("tools") or []
+
+
+def _call(function: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
+    """The deltas of a call with every required argument."""
+    arguments = json.dumps(dict.fromkeys(function["parameters"].get("required", []), ("Paris", "London")[number]))
+    call_id = f"call_from_model{number or ''}"
+    yield {"id": call_id, "type": "function", "function": {"name": function["name"], "arguments": ""}}
+    for at in range(0, len(arguments), 8):
+        yield {"function": {"arguments": arguments[at : at + 8]}}
 
 
 def _text(message: dict[str, Any]) -> str:

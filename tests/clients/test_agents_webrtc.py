@@ -13,7 +13,8 @@ from openai import OpenAI
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import Server
 from tests.clients.pages import NODE_DIR, pages, wav
-from tests.web.browser import browsing, chromium
+from tests.web.browser import browsing
+from tests.web.chromium import chromium
 
 Talk = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -36,7 +37,7 @@ def talk(server: Server, address: str, tmp_path: Path) -> Talk:
         secret = backend.realtime.client_secrets.create(session={"type": "realtime", "model": "gpt-realtime"})
         key = secret.value + ("x" if scenario == "wrong_key" else "")
         task = {"url": f"{server.http}/realtime/calls", "key": key, "scenario": scenario}
-        async with browsing(tmp_path / "profile") as tab:
+        async with browsing() as tab:
             await tab.goto(address)
             await tab.until("globalThis.talk")
             seen: dict[str, Any] = await tab.js(f"talk({json.dumps(task)})", gesture=True)

@@ -14,7 +14,8 @@ import pytest
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import Server
 from tests.clients.pages import NODE_DIR, pages, wav
-from tests.web.browser import browsing, chromium
+from tests.web.browser import browsing
+from tests.web.chromium import chromium
 
 LIMIT_S = 60
 
@@ -57,7 +58,7 @@ def address(server: Server, speech: Callable[[str], bytes], tmp_path_factory: py
 @pytest.fixture
 def talk(address: str, tmp_path: Path) -> Talk:
     async def converse(scenario: str) -> dict[str, Any]:
-        async with browsing(tmp_path / "profile") as tab:
+        async with browsing() as tab:
             await tab.goto(address)
             await tab.until("globalThis.talk")
             seen: dict[str, Any] = await tab.js(f"talk({json.dumps({'scenario': scenario})})", gesture=True)

@@ -18,7 +18,8 @@ import pytest
 from openai import AsyncOpenAI, DefaultHttpxClient, OpenAI
 
 from tests.deploy.proxies import DEPLOY, NAME, Proxy, caddy, free_port, nginx
-from tests.web.browser import chromium, eventually, page
+from tests.web.browser import eventually, page
+from tests.web.chromium import chromium
 from tests.web.server import Server
 
 KEY = "sk-behind-a-proxy"

@@ -78,6 +78,27 @@ async def test_a_pause_behind_much_audio_ends_a_segment_and_one_behind_little_do
     await turns.close()
 
 
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_pause_that_is_heard_ends_a_segment_of_a_live_turn_that_nobody_flushes(live: bool) -> None:
+    function = Recorder()
+    turns = OfflineTurns("bursts", function, partials=False)
+    stream = turns.open_stream(RecognitionSpec(language="en", live=live), lambda partial: None)
+    for part in (tone(4), silence(0.5), tone(COMMIT_SAMPLES / RATE), silence(1)):
+        stream.feed(part)
+    if live:
+        async with asyncio.timeout(5):
+            while not function.lengths:
+                await asyncio.sleep(0.01)
+    stream.feed(tone(2))
+    final = await stream.finish()
+    await turns.close()
+    assert len(final.text.split()) == 3
+    assert all(begun >= COMMIT_SAMPLES for begun in function.lengths[:-1]), "a pause behind little is none to cut at"
+    assert len(function.lengths) == (2 if live else 1)
+    if live:
+        assert function.lengths[-1] < 4 * RATE, "what was decoded while it was held is not decoded again"
+
+
 async def test_the_end_of_a_turn_after_a_pause_is_not_decoded_again() -> None:
     recorder = Recorder()
     turns = OfflineTurns("Toy", recorder, partials=False)

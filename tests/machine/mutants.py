@@ -264,6 +264,14 @@ MUTANTS = (
         "self.stable = text",
     ),
     _one(
+        "words outlive their turn",
+        "words that may still change stand after their turn was cleared",
+        transcripts.Transcripts,
+        "drop",
+        "self._tell_unstable(turn)",
+        "pass",
+    ),
+    _one(
         "waits forever for a transcript",
         "a silent recogniser blocks the session",
         transcripts.Transcripts,

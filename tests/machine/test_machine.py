@@ -77,6 +77,7 @@ from parley.core.words.items import (
     OutputText,
 )
 from parley.core.words.settings import (
+    UNSTABLE_WORDS,
     AudioFormat,
     ForceMcp,
     FunctionTool,
@@ -139,6 +140,7 @@ class Machine(RuleBasedStateMachine):
             voice="alloy",
             transcription=Transcription("any"),
             turn_detection=ServerVad(silence_duration_ms=300),
+            include=(UNSTABLE_WORDS,),
         )
         self.it = Watched(first, self.owner, self.playback)
 

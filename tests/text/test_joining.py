@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.text.joining import after_words, separator
+from parley.text.joining import after_words, last_words, separator
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,13 @@ def test_a_space_stands_between_two_texts_of_scripts_that_have_spaces(before: st
 def test_the_text_behind_so_many_words(count: int, rest: str) -> None:
     text = " one  two three"
     assert text[after_words(text, count) :] == rest
+
+
+@pytest.mark.parametrize(
+    ("text", "longest", "end"),
+    [("one two three", 13, "one two three"), ("one two three", 12, "… two three"), ("one two three", 7, "… three"),
+     ("one two three", 6, "…three"), ("你好你好", 3, "…你好"), ("", 3, "")],
+)  # fmt: skip
+def test_the_last_words_of_a_text_that_is_too_long(text: str, longest: int, end: str) -> None:
+    assert last_words(text, longest) == end
+    assert len(end) <= longest

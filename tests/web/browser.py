@@ -6,8 +6,6 @@ import asyncio
 import base64
 import itertools
 import json
-import os
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,37 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.web.chromium import ALLOW, Chromium, shared
 
 PATIENCE_S = 60.0
 """Longer than anything here takes on a busy machine."""
 
 ANSWER_S = PATIENCE_S + 10
 """The browser's own answers come after a wait inside the page has given up."""
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--mute-audio",
-    "--hide-scrollbars",
-    "--autoplay-policy=no-user-gesture-required",
-    "--remote-debugging-port=0",
-    "--use-fake-device-for-media-stream",
-)
-
-ALLOW = "--use-fake-ui-for-media-stream"
-
-
-def chromium() -> str | None:
-    """The browser's path, None where there is none."""
-    return os.environ.get("PARLEY_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-
 
 CHANNEL_BINDING = "parleyChannel"
 
@@ -73,19 +49,57 @@ class Tab:
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Json]] = {}
         self._session = ""
+        self._context = ""
+        self._siblings: dict[str, Tab] = {}
+        """The other pages of this browser, by their sessions."""
         self.errors: list[str] = []
         self.sent: list[Json] = []
         self.received: list[Json] = []
         self.received_audio = bytearray()
 
     async def open(self) -> None:
-        target = await self.call("Target.createTarget", url="about:blank")
-        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        context = await self.call("Target.createBrowserContext")
+        self._context = context["browserContextId"]
+        target = await self.call("Target.createTarget", url="about:blank", browserContextId=self._context)
+        await self._attach(target["targetId"])
+
+    async def close(self) -> None:
+        """And every other page that was opened from it."""
+        await self.call("Target.disposeBrowserContext", browserContextId=self._context)
+
+    async def _attach(self, target: str) -> None:
+        self.target = target
+        attached = await self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Runtime", "Page", "Network", "Log"):
             await self.call(f"{domain}.enable")
         await self.call("Runtime.addBinding", name=CHANNEL_BINDING)
         await self.before(WATCH_CHANNELS)
+
+    async def duplicate(self) -> Tab:
+        """Another tab with what this one keeps, in front of it, as browsers make it of a tab that is duplicated."""
+        before = await self._pages()
+        await self.js("void open(location.href)", gesture=True)
+        async with asyncio.timeout(PATIENCE_S):
+            while not (opened := await self._pages() - before):
+                await asyncio.sleep(0.02)
+        other = Tab(self._connection)
+        other._ids, other._answers, other._context = self._ids, self._answers, self._context
+        await other._attach(opened.pop())
+        self._siblings[other._session] = other
+        return other
+
+    async def _pages(self) -> set[str]:
+        targets = await self.call("Target.getTargets")
+        return {
+            info["targetId"]
+            for info in targets["targetInfos"]
+            if info["type"] == "page" and info.get("browserContextId") == self._context
+        }
+
+    async def look(self) -> None:
+        """Bring it to the front; the others are in the background then."""
+        await self.call("Target.activateTarget", targetId=self.target)
 
     async def listen(self) -> None:
         """The connection's reader; a task of its own."""
@@ -96,7 +110,8 @@ class Tab:
                 if answer is not None and not answer.done():
                     answer.set_result(message)
             else:
-                self._note(message["method"], message.get("params", {}))
+                noted = self._siblings.get(message.get("sessionId", ""), self)
+                noted._note(message["method"], message.get("params", {}))
 
     def _note(self, method: str, params: Json) -> None:
         match method:
@@ -121,7 +136,9 @@ class Tab:
     async def call(self, method: str, **params: Any) -> Json:
         number = next(self._ids)
         message: Json = {"id": number, "method": method, "params": params}
-        if self._session and not method.startswith("Target."):
+        if method.startswith("Browser."):  # a permission, a folder for downloads: of this test alone
+            params["browserContextId"] = self._context
+        elif self._session and not method.startswith("Target."):
             message["sessionId"] = self._session
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._connection.send(json.dumps(message))
@@ -232,57 +249,34 @@ class Tab:
 
 @asynccontextmanager
 async def browsing(
-    profile: Path, microphone: Path | None = None, *, allow: bool = True, flags: Sequence[str] = ()
+    microphone: Path | None = None, *, allow: bool = True, flags: Sequence[str] = ()
 ) -> AsyncIterator[Tab]:
-    """A tab in a browser of its own. `microphone` is played once, from the moment the page opens the microphone."""
-    program = chromium()
-    assert program is not None
-    heard = [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *FLAGS,
-        *([ALLOW] if allow else []),
-        *heard,
-        *flags,
-        f"--user-data-dir={profile}",
-        "about:blank",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "no_proxy": "*"},
-    )
-    assert process.stderr is not None
-    drain: asyncio.Task[None] | None = None
+    """A tab that knows nothing of other tests. `microphone` is played once, from the moment the page opens the microphone."""
+    async with (
+        started(microphone, (*([ALLOW] if allow else []), *flags)) as browser,
+        connect(browser.url, max_size=None, proxy=None, compression=None) as connection,
+    ):
+        tab = Tab(connection)
+        listening = asyncio.create_task(tab.listen())
+        try:
+            await tab.open()
+            yield tab
+        finally:
+            with suppress(ConnectionClosed):
+                await tab.close()
+            listening.cancel()
+
+
+@asynccontextmanager
+async def started(microphone: Path | None, flags: tuple[str, ...]) -> AsyncIterator[Chromium]:
+    if microphone is None:
+        yield await asyncio.to_thread(shared, flags)
+        return
+    browser = await asyncio.to_thread(Chromium, (*flags, f"--use-file-for-fake-audio-capture={microphone}%noloop"))
     try:
-        url = await asyncio.wait_for(_line(process.stderr, "DevTools listening on "), PATIENCE_S)
-        drain = asyncio.create_task(_drain(process.stderr))
-        async with connect(url, max_size=None, proxy=None, compression=None) as connection:
-            tab = Tab(connection)
-            listening = asyncio.create_task(tab.listen())
-            try:
-                await tab.open()
-                yield tab
-            finally:
-                listening.cancel()
+        yield browser
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        if drain is not None:
-            drain.cancel()
-
-
-async def _line(stream: asyncio.StreamReader, beginning: str) -> str:
-    said: list[str] = []
-    while line := (await stream.readline()).decode(errors="replace"):
-        if line.startswith(beginning):
-            return line.removeprefix(beginning).strip()
-        said.append(line)
-    raise AssertionError(f"the program ended before it said {beginning!r}:\n{''.join(said)}")
-
-
-async def _drain(stream: asyncio.StreamReader) -> None:
-    while await stream.readline():
-        pass
+        await asyncio.to_thread(browser.end)
 
 
 Condition = Callable[[], bool]
@@ -335,7 +329,7 @@ async def page(
     flags: Sequence[str] = (),
 ) -> AsyncIterator[Tab]:
     """The page, open. `connection` is chosen in it ("automatic", as its users begin); `before` runs before its own scripts."""
-    async with browsing(tmp_path / "profile", microphone, allow=allow, flags=flags) as tab:
+    async with browsing(microphone, allow=allow, flags=flags) as tab:
         await tab.before(CHOOSE.replace("CHOICE", json.dumps(json.dumps({"connection": connection}))) + before)
         await tab.size(width, 844 if width < 600 else 900)
         await tab.goto(url)

@@ -11,7 +11,7 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from tests.web.browser import chromium
+from tests.web.chromium import chromium
 from tests.web.server import Server
 
 MICROPHONE_HZ = 48_000

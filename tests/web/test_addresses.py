@@ -20,6 +20,7 @@ ELSEWHERE = "192.0.2.7"
 """Set aside for documentation; the browser is told to look for it, and for a name, on this machine."""
 
 NAME = "voice.test"
+KEY = "sk-open-sesame"
 FLAGS = (f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1, MAP {NAME} 127.0.0.1",)
 
 
@@ -124,6 +125,23 @@ async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_wor
         await tab.until("document.querySelector('#alert').innerText.includes('does not take this address')")
         assert "by its IP address" in await tab.text("#alert")
         assert tab.sent == []
+
+
+async def test_at_an_address_of_the_network_the_page_asks_for_the_key_and_then_answers(tmp_path: Path) -> None:
+    server = Server(*OFFLINE, "--host", "0.0.0.0", "--api-key", KEY, cwd=tmp_path)
+    try:
+        async with page(f"http://{ELSEWHERE}:{server.port}", tmp_path, flags=FLAGS, connection="automatic") as tab:
+            await tab.until("document.querySelector('#key-box').open")
+            await tab.js("document.querySelector('#key').focus()")
+            await tab.type(KEY)
+            await tab.press("Enter")
+            await tab.until("document.querySelector('#link').title === 'Ready'")
+            await tab.js("parley.say('Hello there')", gesture=True)
+            await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
+            assert await tab.js("document.querySelector('.entry.assistant .heard').textContent")
+            assert [error for error in own_errors(tab) if "401" not in error] == []
+    finally:
+        server.end()
 
 
 class Proxy:

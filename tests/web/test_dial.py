@@ -174,7 +174,18 @@ async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_reade
         await tab.press("Escape")
         await tab.until("!document.querySelector('#legend:popover-open')")
         await say(tab, "Hello")
-        assert await tab.text("#legend-open") == "Legend"
+        figure = await tab.text("details.figures strong")
+        assert await tab.text("#legend-open") == figure, "where the ring has no room for times, here is the newest"
+        assert await tab.js("parley.dial.labels()") == []
+        assert await tab.js("document.querySelector('#legend-open').getAttribute('aria-label')") == (
+            f"{figure}: what the ring shows"
+        )
+        await tab.click("#legend-open")
+        await tab.until("document.querySelector('#legend:popover-open')")
+        assert await tab.text("#legend-figure") == figure
+        await tab.press("Escape")
+        await tab.js("document.querySelector('#anew').click()")
+        await tab.until("document.querySelector('#legend-open').innerText === 'Example'")
         assert tab.errors == []
 
 

@@ -80,7 +80,7 @@ async def test_a_browser_talks_with_an_ephemeral_key_and_can_do_nothing_else_wit
             made = await backend.post(f"{server.url}/v1/realtime/client_secrets", json={"session": session})
         key = made.json()["value"]
         with foreign_page() as url:
-            async with browsing(tmp_path / "profile") as tab:
+            async with browsing() as tab:
                 await tab.goto(url)
                 websocket = server.url.replace("http:", "ws:") + "/v1/realtime"
                 talked = await tab.js(f"talk('{websocket}', '{key}')")

@@ -52,7 +52,7 @@ def page_url(server: Server) -> Iterator[str]:
 
 async def test_the_page_talks_and_is_interrupted(page_url: str, tmp_path: Path, microphone: Microphone) -> None:
     mic = microphone(0.5, "weather_question", 5.0, "two_cities", 60.0)
-    async with browsing(tmp_path / "profile", mic) as tab:
+    async with browsing(mic) as tab:
         await tab.goto(page_url)
         await tab.js(WATCH)
         await tab.click("#talk")

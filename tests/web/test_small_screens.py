@@ -103,9 +103,11 @@ def apart(one: dict[str, float], other: dict[str, float]) -> bool:
 async def talked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
     """A page on which something was said already."""
     async with page(server.url, tmp_path_factory.mktemp("small")) as tab:
-        for text in ("Please get the time for me.", LONG):
+        for turns, text in enumerate((LONG, "Please get the time for me."), start=1):
             await tab.js(f"parley.say({text!r})", gesture=True)
-            await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
+            await tab.until(f"document.querySelectorAll('details.figures').length === {turns}")
+            await tab.js("parley.interrupt()")  # What is not heard is shown as well.
+            await tab.until("parley.talk.phase === 'idle'")
         await tab.media(prefers_reduced_motion="reduce")
         yield tab
 

@@ -19,6 +19,7 @@ def common_info(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         licence=" and ".join(dict.fromkeys(filter(None, (one.licence, other.licence)))),
         images=one.images and other.images,
         audio=one.audio or other.audio,  # a model that does not hear reads the words instead
+        tools=one.tools and other.tools,
         logprobs=one.logprobs and other.logprobs,
         glossary=one.glossary and other.glossary,
         promises=one.promises and other.promises,

@@ -36,6 +36,7 @@ def described_for_page(pipeline: LoadedPipeline) -> dict[str, object]:
         "speaks": _spoken(pipeline),
         "translates_into": list(can.targets),
         "hears": pipeline.hears,
+        "tools": _calls_tools(pipeline),
         "speculation": config.speculation,
         "barge_in": config.barge_in,
     }
@@ -48,6 +49,12 @@ def _answers(pipeline: LoadedPipeline) -> dict[str, str]:
         return {"by": "", "engine": "", "model": ""}
     info = answering.info
     return {"by": "rules" if info.scripted or info.measuring else "model", "engine": info.name, "model": info.model}
+
+
+def _calls_tools(pipeline: LoadedPipeline) -> bool:
+    """Whether what answers calls tools; what calls none may refuse every reply of a session that has some."""
+    answering = pipeline.engines.find(SPEECH) or pipeline.engines.find(LLM)
+    return answering is not None and answering.info.tools
 
 
 def _spoken(pipeline: LoadedPipeline) -> list[str]:

@@ -38,6 +38,7 @@ from parley.testing.rules.speculation import HeldInAPause, HeldIsSilent
 from parley.testing.rules.summaries import SummarizedMessages
 from parley.testing.rules.tools import McpServers
 from parley.testing.rules.transcripts import Streams, TranscriptionNotices
+from parley.testing.rules.unstable_words import UnstableWords
 
 __all__ = ["CheckFailed", "Checker"]
 
@@ -86,6 +87,7 @@ class Checker:
             HeldIsSilent(self.attempts),
             self.speech,
             self.transcription_notices,
+            UnstableWords(self.arrived, self.streams),
             heard_text,
             Prompts(self.attempts, self.conversation, self.streams, self.arrived, heard_text, owner),
             HeardContext(self.attempts, self.listener, capabilities),

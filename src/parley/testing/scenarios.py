@@ -12,6 +12,7 @@ from typing import Literal
 
 from parley.core.words.filler_phrases import FillerPhrases, Fillers
 from parley.core.words.settings import (
+    UNSTABLE_WORDS,
     AudioFormat,
     Capabilities,
     OwnerSettings,
@@ -78,6 +79,8 @@ class Scenario:
         if scenario.reply_engines.first_delay_ms > 500 or scenario.speech_engines.transcript_delay_ms > 500:
             # No draw: a seed's other scenarios stay what they were.
             scenario = replace(scenario, owner=replace(scenario.owner, fillers=FILLERS))
+        if scenario.speech_engines.partials > 0.4:
+            scenario = replace(scenario, settings=replace(scenario.settings, include=(UNSTABLE_WORDS,)))
         if not scenario.owner.compaction:
             return scenario
         # Only a long conversation is summed up, and only one with deletions shows whether its summary goes with them.

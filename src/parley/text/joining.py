@@ -25,3 +25,12 @@ def after_words(text: str, count: int) -> int:
             break
         at, count = word.end(), count - 1
     return at
+
+
+def last_words(text: str, longest: int) -> str:
+    """The text, or where it is longer than `longest` characters its last whole words behind "…"; of text without spaces its last characters."""
+    if len(text) <= longest:
+        return text
+    end = text[len(text) - max(0, longest - 1) :]
+    word = re.search(r"\s", end)
+    return "…" + (end if word is None else end[word.start() :])

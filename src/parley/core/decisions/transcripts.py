@@ -25,6 +25,7 @@ from parley.core.words.events import PartialTranscribed, Transcribed, Transcript
 from parley.core.words.ids import TurnId
 from parley.core.words.limits import (
     MAX_PENDING_TURNS,
+    MAX_UNSTABLE_TEXT,
     MAX_WAITING_MS,
     SAMPLES_PER_MS,
     TRANSCRIPT_WAIT_NS,
@@ -35,7 +36,7 @@ from parley.core.words.settings import LOGPROBS, UNSTABLE_WORDS, Transcription
 from parley.core.words.translation_notices import UnstableWordsChanged
 from parley.core.words.unstable_transcript import UnstableTranscript
 from parley.core.words.work import OriginalSpeech, Translation, Utterance
-from parley.text.joining import after_words
+from parley.text.joining import after_words, last_words
 from parley.text.repeats import without_loops
 
 _LATE = Fault("timeout", "Speech recognition did not answer in time.")
@@ -157,6 +158,8 @@ class Transcripts:
             self.st.turns.ending(turn, event.end_of_turn)
         if not turn.provisional:
             self.words_stable(turn)
+        elif turn is self.st.turns.manual and self._asked_for(turn):
+            self._tell_unstable(turn)  # its deltas follow the commit: until then its client may clear it
 
     def words_stable(self, turn: UserTurn) -> None:
         """Send stable words to the client and let the policy decide on them."""
@@ -209,7 +212,7 @@ class Transcripts:
         st = self.st
         if UNSTABLE_WORDS not in st.settings.include:
             return
-        words = self._unsent(turn, turn.text) if turn is not None else ""
+        words = "" if turn is None else last_words(self._unsent(turn, turn.text), MAX_UNSTABLE_TEXT)
         if st.settings.kind != "translation":  # each turn's words end by themselves
             if turn is not None and turn.show(words):
                 st.tell(UnstableTranscript(turn.item_id, turn.content_index, words))
@@ -218,9 +221,10 @@ class Transcripts:
             st.tell(UnstableWordsChanged(shown, st.input.received // SAMPLES_PER_MS))
 
     def drop(self, turn: UserTurn) -> None:
-        """The turn is discarded: none of its words is to come."""
+        """The turn is discarded: none of its words is to come, and those that may still change end."""
         self.st.do(DropTranscription(turn.id))
-        self._tell_unstable(None)
+        turn.hear("")
+        self._tell_unstable(turn)
 
     def _language(self, heard: str = "") -> str:
         wanted = self.st.settings.transcription

@@ -117,6 +117,10 @@ MAX_PENDING_WORK = 64
 CONSIDER_EVERY_MS = 200
 """How often a policy that waits is asked about the stable words: OpenAI's translation sessions advance in steps of 200 ms."""
 
+MAX_UNSTABLE_TEXT = 2_000
+"""Characters of the words that may still change, the last of which are sent: two minutes of speech. They are sent whole each time that they
+change, and a turn that its client ends may last for `MAX_BUFFERED_MS`."""
+
 MERGE_AFTER_NS = 6 * 1_000_000_000
 """Translations that have waited this long are merged into one request: one sentence costs less than two halves, and a listener who is six
 seconds late no longer gains from hearing them apart."""

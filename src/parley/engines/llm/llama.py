@@ -127,6 +127,8 @@ class LlamaModel:
         """Requests of clients leave one of the replies at once to conversations."""
         self._server: LlamaServer | None = None
         self._worker: ModelWorker | None = None
+        self._reads_tools = True
+        """Whether the chat template has tools, as far as is known."""
         self.notice = ""
         """What the owner should know once the engine is open."""
 
@@ -140,6 +142,7 @@ class LlamaModel:
             needs=("xllamacpp",),
             images=self._projector.sees,
             audio=self._projector.hears,
+            tools=self._reads_tools,
         )
 
     @property
@@ -194,7 +197,7 @@ class LlamaModel:
             await asyncio.to_thread(server.close)
 
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
-        """Stream one reply (see the port). Raises `EngineError`s: those of the port, `images_unsupported`, `invalid_request`."""
+        """Stream one reply (see the port). Raises `EngineError`s: those of the port, `images_unsupported`, `tools_unsupported`, `invalid_request`."""
         with self._failures():
             async with aclosing(self._stream(request)) as events:
                 async for event in events:
@@ -230,7 +233,8 @@ class LlamaModel:
         config = self._config
         if request.temperature is None and config.temperature is not None:
             request = replace(request, temperature=config.temperature)
-        body = {**request_body(request, config.think, self._projector), **config.extra_body}
+        asked = request_body(request, config.think, self._projector, reads_tools=self._reads_tools)
+        body = {**asked, **config.extra_body}
 
         async def begin(stack: AsyncExitStack) -> AsyncGenerator[Chunk, None]:
             return await stack.enter_async_context(aclosing(self._chunks(body)))
@@ -316,11 +320,12 @@ class LlamaModel:
         self._num_ctx = config.num_ctx or min(DEFAULT_NUM_CTX, most)
         self._projector = read_head(Path(config.mmproj).expanduser()) if config.mmproj else Head({})
         template = read_template(config.chat_template)
+        self._reads_tools = "tools" in (template or head.template)
         self._forwarding = ChatForwarding(
             self._shown,
             config.think,
             config.extra_body,
-            reads_tools="tools" in (template or head.template),
+            reads_tools=self._reads_tools,
         )
         self.notice = (
             f"The language model is {config.model}, in this process: {config.parallel} replies at once on {config.threads} threads, "

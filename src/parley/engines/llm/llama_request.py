@@ -1,6 +1,7 @@
 """A chat request in the words of llama.cpp's chat completions, which are OpenAI's but for some fields.
 
-Laws: pure. What llama.cpp would pass over or fetch by itself is put in its own words (a forced tool), or refused (an image's address).
+Laws: pure. What llama.cpp would pass over or fetch by itself is put in its own words (a forced tool), or refused (tools that the
+chat template does not read, an image's address).
 """
 
 from __future__ import annotations
@@ -16,9 +17,16 @@ from parley.engines.ports import ChatRequest, EngineRefused, ForceTool
 _NO_EFFORT: Final = frozenset({"none", "minimal"})
 
 
-def request_body(request: ChatRequest, think: bool, projector: Head) -> dict[str, object]:
-    """The JSON body, without `stream`. Raises `EngineRefused` for an image that the model cannot see, or that is no `data:` URL."""
+def request_body(request: ChatRequest, think: bool, projector: Head, *, reads_tools: bool = True) -> dict[str, object]:
+    """The JSON body, without `stream`; `reads_tools`: the chat template has tools. Raises `EngineRefused` for tools that it would leave out,
+    for an image that the model cannot see, or that is no `data:` URL."""
     images = [image for message in request.messages for image in message.images]
+    if request.tools and request.tool_choice != "none" and not reads_tools:
+        raise EngineRefused(
+            "The chat template of the model has no tools.",
+            "Leave tools out, use a model whose template has them, or name a template of your own: chat_template in llm_options.",
+            code="tools_unsupported",
+        )
     if images and not projector.sees:
         raise EngineRefused(
             "The model sees no images.",

@@ -158,6 +158,7 @@ class OllamaModel:
             summary=f"Ollama's own API: {self.model or 'a model'} at {self.shown_url}.",
             needs=("httpx2",),
             images=self._traits.sees,
+            tools=not self._traits.lacks("tools"),
         )
 
     @property

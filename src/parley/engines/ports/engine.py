@@ -69,7 +69,8 @@ class EngineInfo:
     uses these fields of `RecognitionSpec`; `timings` whether a recogniser times the words that it hears,
     and a synthesizer every word that it speaks; `normalizes` whether a synthesizer reads numbers, dates and symbols aloud by itself;
     `mixes` whether it takes mixes of its voices (`parley.text.voice_mix`); `conversational` whether it uses what was heard before
-    (`SpeechRequest.context`). `model` is the model's name, as its server or file has it, where the engine has a choice of models;
+    (`SpeechRequest.context`). `tools` False: a language model that calls none, and refuses a request that has some. `model` is the
+    model's name, as its server or file has it, where the engine has a choice of models;
     `scripted` says that a language model answers by fixed rules, with no model behind it. `deterministic`: the same request gives the
     same result, alone and among others (audio and probabilities to 1e-4). `measuring`: it has no model and takes a fixed time, for
     benchmarks; it is never chosen for a person. The contract suite
@@ -89,6 +90,7 @@ class EngineInfo:
     licence: str = ""
     images: bool = False
     audio: bool = False
+    tools: bool = True
     logprobs: bool = False
     glossary: bool = False
     promises: bool = False

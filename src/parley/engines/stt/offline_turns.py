@@ -6,7 +6,7 @@ transcripts (a remote one) makes a `SegmentedTurns` of its own.
 
 Laws:
 - The function gets at most `MAX_SEGMENT` of audio. Longer speech is cut at its quietest place; a pause behind `commit_samples` ends a
-  segment. The text of a segment that has ended is a promise (`Partial.stable`).
+  segment, one that is asked for (`flush`) or, in a live turn, one that is heard (`PauseFinder`). The text of a segment that has ended is a promise (`Partial.stable`).
 - Silence is not decoded: models that were trained on speech invent words for it.
 - A pause with nothing but silence behind the last one has its transcript; nothing is decoded again, even where that one still is.
 - A stream is decoded once at a time, pauses before partials. A partial is always of the latest audio: a busy model makes partials rarer,
@@ -31,6 +31,7 @@ from parley.engines.model_threads import LIMIT_S
 from parley.engines.model_worker import ModelWorker
 from parley.engines.ports import EngineError, Partial, RecognitionSpec, Transcript, Word
 from parley.engines.stt.agreement import UNSPACED, WordAgreement
+from parley.engines.stt.pauses import PauseFinder
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream, new_backlog
 
@@ -172,13 +173,18 @@ class OfflineStream(TurnStream[Cut]):
         """Of the audio before the present segment."""
         self._agreement = WordAgreement(self._spec.agreement)
         """Of the present segment."""
+        self._pauses = PauseFinder()
         self._pause: tuple[int, Transcript] = (0, Transcript(""))
         """The last pause that has its text, and the text."""
         self._decoding: asyncio.Task[None] | None = None
         self._begun: Cut | None = None
         """The pause that is being decoded."""
 
-    def _fed(self) -> None:
+    def _fed(self, audio: Samples) -> None:
+        for position in self._pauses.feed(audio) if self.live else ():
+            begins = self._cuts[-1].position if self._cuts else self._audio.start
+            if position - begins >= self._turns.commit_samples:
+                self._cuts.append(Cut(position))
         self._wake()
 
     async def flush(self) -> Transcript:

@@ -3,6 +3,7 @@
 Laws:
 - Every pause (`flush`) commits its text. Decoding starts anew behind it, so a long turn costs no more per second than a short
   one, and what was committed is a promise (`Partial.stable`). Measured on read speech, cutting at pauses loses no words.
+- A live turn that nobody flushes, because its client ends it, is cut at the pauses that are heard in it (`PauseFinder`).
 - Without a pause, the turn is cut at the quietest place of the last five seconds before `MAX_SEGMENT`.
 - Text depends on the audio and on where it was flushed, never on how it was chunked or on who else speaks.
 """
@@ -13,8 +14,10 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from parley.audio.types import Samples
 from parley.engines.fair_queue import Backlog
 from parley.engines.ports import Partial, RecognitionSpec, TokenLogprob, Transcript, Word
+from parley.engines.stt.pauses import PauseFinder
 from parley.engines.stt.pocketsphinx_pool import SLICE, DecoderPool
 from parley.engines.stt.pocketsphinx_process import Hypothesis
 from parley.engines.stt.turn_audio import SAMPLE_RATE
@@ -50,14 +53,17 @@ class PocketsphinxStream(TurnStream[Cut]):
         self._on_end = on_end
         self._pool = pool
         self._last_cut = 0
+        self._pauses = PauseFinder()
         self._text = ""
         self._words: list[Word] = []
         self._posteriors: list[float] = []
 
     # --- the port ---
 
-    def _fed(self) -> None:
+    def _fed(self, audio: Samples) -> None:
         self.last_fed_s = self._loop.time()
+        for position in self._pauses.feed(audio) if self.live else ():
+            self._cut(position)
         while self._audio.end - self._last_cut > MAX_SEGMENT:
             middle = self._last_cut + MAX_SEGMENT // 2
             self._cut(self._audio.quietest(middle, self._last_cut + MAX_SEGMENT))
@@ -69,6 +75,7 @@ class PocketsphinxStream(TurnStream[Cut]):
         if not self._cuts and not self._audio.has_speech(self._audio.start, self._audio.end):
             return self._transcript()
         waiter: asyncio.Future[Transcript] = self._loop.create_future()
+        self._pauses.cut()
         self._cut(self._audio.end, waiter)
         return await waiter
 

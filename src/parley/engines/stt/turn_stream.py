@@ -87,11 +87,11 @@ class TurnStream(ABC, Generic[AnyCut]):
             self._raise_if_over()
         self._backlog.add(self.share, audio.size)
         self._audio.append(audio)
-        self._fed()
+        self._fed(audio)
 
     @abstractmethod
-    def _fed(self) -> None:
-        """There is more audio."""
+    def _fed(self, audio: Samples) -> None:
+        """There is more audio, this one."""
 
     @abstractmethod
     async def flush(self) -> Transcript: ...

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from parley.audio.types import Samples
 from parley.engines.fair_queue import Backlog
 from parley.engines.ports import Partial, RecognitionSpec, TokenLogprob, Transcript, Word
 from parley.engines.stt.agreement import UNSPACED, agreed
@@ -94,7 +95,7 @@ class WhisperStream(TurnStream[_Cut]):
 
     # --- the port ---
 
-    def _fed(self) -> None:
+    def _fed(self, audio: Samples) -> None:
         while self._audio.end - self._last_end > MAX_SEGMENT:
             place = self._audio.quietest(self._last_end + MAX_SEGMENT // 2, self._last_end + MAX_SEGMENT)
             self._cut(_Cut(place, final=True))

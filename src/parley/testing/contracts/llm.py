@@ -129,6 +129,7 @@ class LanguageModelContract(StreamedContract[LanguageModel, ChatEvent]):
             events = subject.run(served_or_refused(self.ask(subject.engine, request)))
             if events is None:
                 continue
+            assert subject.engine.info.tools or choice == "none", "it declares that it calls no tools, and takes some"
             self.check_stream(events)
             calls = [event for event in events if isinstance(event, ToolCallDelta)]
             assert not calls or choice != "none", "it calls a tool although it must not"

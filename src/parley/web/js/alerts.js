@@ -6,7 +6,7 @@
 import { element, icon } from "./dom.js";
 import { inline } from "./markup.js";
 
-const ORDER = ["server", "microphone", "fault", "silent", "hint", "address"];
+const ORDER = ["server", "microphone", "fault", "tab", "silent", "hint", "address"];
 const CROSS = "M6 6l12 12M18 6L6 18";
 
 export class Alerts {
@@ -18,7 +18,7 @@ export class Alerts {
     this.drawn = "";
   }
 
-  /** `title`, `text` (light markup); `until`: when it is tried again (performance time); `action`: [label, what]; `forMs`: it goes by itself. */
+  /** `title`, `text` (light markup); `until`: when it is tried again (performance time); `action`: [label, what], `instead`: another; `forMs`: it goes by itself. */
   show(kind, alert) {
     if (!alert.until) this.dismissed.delete(kind);
     this.current.set(kind, alert);
@@ -44,7 +44,7 @@ export class Alerts {
     const kind = ORDER.find((known) => this.current.has(known) && this.dismissed.get(known) !== this.current.get(known).title);
     const alert = this.current.get(kind);
     this.place.hidden = kind === undefined;
-    const drawn = kind === undefined ? "" : JSON.stringify([kind, alert.title, alert.text, alert.action?.[0], Boolean(alert.until)]);
+    const drawn = kind === undefined ? "" : JSON.stringify([kind, alert.title, alert.text, alert.action?.[0], alert.instead?.[0], Boolean(alert.until)]);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
       this.place.replaceChildren(...(kind === undefined ? [] : this.parts(kind, alert)));
@@ -55,23 +55,26 @@ export class Alerts {
     this.count(alert);
   }
 
-  parts(kind, { title, text, action, until }) {
+  parts(kind, { title, text, action, instead, until }) {
     const words = element("p", {}, element("strong", {}, title), ...inline(text));
     const dismiss = element("button", { class: "round dismiss", type: "button", "aria-label": "Dismiss", title: "Dismiss" }, icon(CROSS));
     dismiss.addEventListener("click", () => this.dismiss(kind));
     if (!action && !until) return [words, dismiss];
     const actions = element("div", { class: "actions" });
-    if (action) {
-      const button = element("button", { type: "button" }, action[0]);
-      button.addEventListener("click", () => {
-        const [, act] = this.current.get(kind).action;
-        this.clear(kind);
-        act();
-      });
-      actions.append(button);
-    }
+    if (action) actions.append(this.button(kind, "action", action[0]));
+    if (instead) actions.append(this.button(kind, "instead", instead[0]));
     if (until) actions.append(element("span", { class: "figure", "aria-hidden": "true" }));
     return [words, actions, dismiss];
+  }
+
+  button(kind, which, label) {
+    const button = element("button", { type: "button", class: which }, label);
+    button.addEventListener("click", () => {
+      const [, act] = this.current.get(kind)[which];
+      this.clear(kind);
+      act();
+    });
+    return button;
   }
 
   count({ until }) {

@@ -25,10 +25,10 @@ export class Asking {
     return this.talk.transcript.waiting().some(({ retry }) => retry !== "send");
   }
 
-  /** A typed message; `at`: when it was. */
-  type(text, at = performance.now()) {
+  /** A typed message; `at`: when it was; `voice`: what answers it, where that is not the session's and nothing was spoken yet. */
+  type(text, { at = performance.now(), voice = "" } = {}) {
     const { talk } = this;
-    talk.transcript.user(`item_${newId()}`, { text, partial: false, typed: true, sending: "waiting", askedAt: at });
+    talk.transcript.user(`item_${newId()}`, { text, partial: false, typed: true, sending: "waiting", askedAt: at, voice });
     if (talk.askable) this.deliver();
   }
 
@@ -43,7 +43,7 @@ export class Asking {
       talk.send("conversation.item.create", { event_id: id, item: { id, type: "message", role: "user", content: [{ type: "input_text", text }] } });
     }
     talk.figures.asked("typed", waiting[0].askedAt);
-    talk.answer();
+    talk.answer({ voice: waiting.at(-1).voice });
   }
 
   /** The server has the item. */
@@ -66,6 +66,7 @@ export class Asking {
     const { talk } = this;
     const { retry } = entry;
     talk.transcript.changed(Object.assign(entry, { retry: "" }));
+    if (entry.kind === "approval") talk.approvals.withdraw(entry);
     if (retry === "answer") this.answerAgain(entry);
     else if (retry === "words") {
       this.rehearing = entry.id;
@@ -73,7 +74,7 @@ export class Asking {
     } else if (talk.askable) this.deliver();
   }
 
-  answerAgain({ responseId }) {
+  answerAgain({ responseId = "" }) {
     const { talk } = this;
     for (const reply of talk.transcript.repliesOf(responseId)) {
       talk.transcript.changed(Object.assign(reply, { withdrawn: true }));

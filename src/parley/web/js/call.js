@@ -85,8 +85,11 @@ export class Call {
     if (this.track) this.track.enabled = !muted;
   }
 
+  /** Answers whether it went out. */
   send(text) {
-    if (this.channel?.readyState === "open") this.channel.send(text);
+    if (this.channel?.readyState !== "open") return false;
+    this.channel.send(text);
+    return true;
   }
 
   hangUp() {

@@ -3,6 +3,7 @@
 // Laws: text is only ever set as text (markup.js shows what a model marked); the list follows its end unless the reader has scrolled away; a screen reader
 // announces whole sentences once, not every word.
 
+import { approvalSentence, drawApproval } from "./approval-card.js";
 import { element } from "./dom.js";
 import { Follower } from "./follower.js";
 import { plain, rendered } from "./markup.js";
@@ -79,6 +80,7 @@ const ANNOUNCE = {
     const sentence = typeof data?.message === "string" ? data.message : typeof data === "object" ? "it answered with data." : entry.output;
     return `Tool ${entry.name}: ${sentence}`;
   },
+  approval: approvalSentence,
   note: (entry) => entry.text,
 };
 
@@ -122,6 +124,8 @@ const DRAW = {
     words.replaceChildren(element("span", { class: "name" }, entry.name), `(${shownArguments(entry.args)})`);
     if (entry.output) words.append(answer(entry.output));
   },
+
+  approval: (node, entry) => drawApproval(node, part(node, "Tool"), entry),
 
   note(node, entry) {
     node.replaceChildren(element("span", {}, entry.text));

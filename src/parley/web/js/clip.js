@@ -8,12 +8,12 @@ import { wav } from "./wav.js";
 const RATE = 24_000;
 
 export class ClipRecorder extends EventTarget {
-  // Events (detail): level {level, seconds}, end {recording: Blob, seconds}, lost.
+  // Events (detail): level {level, seconds}, end {recording: Blob, seconds}, lost {reason}.
   constructor() {
     super();
     this.frames = [];
     this.limit = 0;
-    this.microphone = new Microphone((frame) => this.hear(frame), () => this.lose());
+    this.microphone = new Microphone((frame) => this.hear(frame), (reason) => this.lose(reason));
   }
 
   get recording() {
@@ -53,9 +53,9 @@ export class ClipRecorder extends EventTarget {
     this.frames = [];
   }
 
-  lose() {
+  lose(reason) {
     this.frames = [];
-    this.emit("lost", {});
+    this.emit("lost", { reason });
   }
 
   emit(type, detail) {

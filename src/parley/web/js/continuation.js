@@ -38,8 +38,9 @@ export class Continuation {
     const cut = transcript.unfinished();
     for (const entry of cut) transcript.cut(entry, entry.played);
     this.silenced = talk.silence().then((played) => cut.forEach((entry) => entry.id in played && transcript.cut(entry, Math.min(entry.received, played[entry.id]))));
+    const { expecting } = talk;
     transcript.broken();
-    const asked = talk.expecting && transcript.waiting().length === 0;
+    const asked = expecting && transcript.waiting().length === 0;
     const heard = cut.some(({ played }) => played > 0);
     if (lost) this.mark(cut.at(-1), asked, response);
     else if (asked && !heard) {

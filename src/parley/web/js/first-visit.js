@@ -25,7 +25,7 @@ export class FirstVisit {
     byId("powers").replaceChildren(...facts(pipeline).flatMap(([title, text]) => element("div", {}, element("dt", {}, title), element("dd", {}, text))));
     byId("connect-model").hidden = by !== "rules" || pipeline.measures;
     const interpreted = interpreter.pipeline?.translates_into ?? [];
-    const offered = starters(pipeline, { tools: preferences.tools, interpreted });
+    const offered = starters(pipeline, { tools: preferences.tools && pipeline.tools, interpreted });
     byId("tries").replaceChildren(...offered.map((starter) => element("li", {}, this.button(starter))));
     byId("first-facts").hidden = false;
   }
@@ -36,7 +36,7 @@ export class FirstVisit {
     return button;
   }
 
-  begin({ say, talkOver = false, view, target }) {
+  begin({ say, talkOver = false, voice = "", view, target }) {
     if (view) {
       prefer({ target });
       this.page.interpreter.draw();
@@ -44,7 +44,7 @@ export class FirstVisit {
       return;
     }
     this.talkOver = talkOver;
-    this.page.say(say);
+    this.page.say(say, { voice });
   }
 
   /** While the reply sounds that is there to be cut off, a line says so. */

@@ -8,7 +8,11 @@ import { heardText } from "./transcript.js";
 export const HISTORY = { entries: 500, characters: 100_000 };
 const LONGEST_TEXT = 12_000; // Characters of one item: a message of the data channel takes 256 KiB, and no reply that was heard is longer.
 const GAP = "\n[...]\n";
-const UNHEARD = "(inaudible)"; // As the server's own prompts have it.
+const UNHEARD = "(inaudible)"; // As the server's own prompts have it, and the first of these.
+const NOT_CALLED = {
+  denied: "The user did not approve this call.",
+  gone: "Not called: the user was asked, and the conversation was interrupted before the answer.",
+};
 
 /** {items, left}: the newest items that fit, in order, and how many entries do not. Messages that wait to be sent are no history. */
 export function historyOf(entries, limits = HISTORY) {
@@ -33,13 +37,25 @@ function itemsOf(entry) {
     return entry.withdrawn || !heard ? [] : [message(entry.id, "assistant", "output_text", heard)];
   }
   if (entry.kind === "tool" && (entry.state === "done" || entry.state === "failed")) {
-    const { id, callId, name, args, output } = entry;
-    return [
-      { id, type: "function_call", call_id: callId, name, arguments: args || "{}" },
-      { id: `${id}_out`.slice(-64), type: "function_call_output", call_id: callId, output: shortened(output) },
-    ];
+    return callOf(entry);
   }
+  if (entry.kind === "approval") return askedOf(entry);
   return [];
+}
+
+/** A call that was not made. One that was allowed is told as a tool's. */
+function askedOf(entry) {
+  const { id, name, args, state, withdrawn } = entry;
+  const output = NOT_CALLED[state];
+  if (withdrawn || !output) return [];
+  return callOf({ id, callId: id, name, args, output });
+}
+
+function callOf({ id, callId, name, args, output }) {
+  return [
+    { id, type: "function_call", call_id: callId, name, arguments: args || "{}" },
+    { id: `${id}_out`.slice(-64), type: "function_call_output", call_id: callId, output: shortened(output) },
+  ];
 }
 
 function message(id, role, type, text) {

@@ -15,7 +15,7 @@ import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { Parallel } from "./parallel.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
-import { interpreterWords, microphoneTrouble, serverTrouble } from "./states.js";
+import { interpreterWords, microphoneRemedy, microphoneTrouble, serverTrouble } from "./states.js";
 import { showWay } from "./way.js";
 
 const HINT_MS = 6000;
@@ -37,7 +37,7 @@ export class Interpreter extends EventTarget {
     this.loudspeaker.sinkId = preferences.speaker;
     this.session = new Interpretation(this.loudspeaker, () => preferences.connection);
     this.session.voice.sinkId = preferences.speaker;
-    this.microphone = new Microphone((frame) => this.session.hear(frame), () => this.microphoneLost("lost"));
+    this.microphone = new Microphone((frame) => this.session.hear(frame), (reason) => this.microphoneLost(reason));
     this.alerts = new Alerts(byId("interpreter-alert"));
     this.dial = new Dial(byId("interpreter-ring"), REST);
     this.meter = new LagMeter(byId("lag"), this.session.lag);
@@ -72,8 +72,8 @@ export class Interpreter extends EventTarget {
 
   // --- the session --------------------------------------------------------------------------------------------------------------------
 
-  /** Opens the microphone and a session; call it from a gesture. */
-  async start() {
+  /** Opens the microphone and a session; call it from a gesture. `take`: also where another tab listens. */
+  async start({ take = false } = {}) {
     if (this.starting || this.session.active || !this.pipeline) return;
     const { session } = this;
     const goesOn = session.phase === "lost";
@@ -83,7 +83,7 @@ export class Interpreter extends EventTarget {
     session.start(this.pipeline.name, this.target, { anew: !goesOn });
     try {
       await this.loudspeaker.open();
-      await this.openMicrophone();
+      await this.openMicrophone({ take });
       if (!this.warned) this.alerts.show("hint", { title: "Wear headphones", text: ECHO[preferences.echoCancellation], forMs: HINT_MS });
       this.warned = true;
     } catch (error) {
@@ -94,8 +94,8 @@ export class Interpreter extends EventTarget {
     this.draw();
   }
 
-  async openMicrophone() {
-    await this.microphone.start(microphoneOptions());
+  async openMicrophone({ take = false } = {}) {
+    await this.microphone.start({ ...microphoneOptions(), take });
     this.alerts.clear("microphone");
     if (!this.listens) this.microphone.stop(); // It was stopped while the browser was asking for the permission.
     this.session.setMicrophone(this.microphone.track);
@@ -108,8 +108,9 @@ export class Interpreter extends EventTarget {
   /** The session goes on without it, as a speaker who is silent does. */
   microphoneLost(reason) {
     this.session.setMicrophone(null);
-    const again = () => (this.session.active ? this.openMicrophone().catch((error) => this.microphoneLost(error.reason)) : this.start());
-    this.alerts.show(reason === "insecure" ? "address" : "microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", again] }) });
+    const remedy = microphoneRemedy(reason);
+    const again = () => (this.session.active ? this.openMicrophone(remedy).catch((error) => this.microphoneLost(error.reason)) : this.start(remedy));
+    this.alerts.show(remedy ? "microphone" : "address", { ...microphoneTrouble(reason), ...(remedy && { action: [remedy.label, again] }) });
     this.draw();
   }
 

@@ -17,7 +17,7 @@ export class Keys {
   }
 
   down(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog:modal")) return;
     const { target, key, repeat } = event;
     const { view } = this.page;
     const { heart, scroll } = view.keyed;
@@ -27,7 +27,7 @@ export class Keys {
       return;
     }
     if (target.matches?.("input, select, textarea")) return;
-    if (key === " " && (target === document.body || target === heart || target === scroll)) {
+    if (key === " " && (target === document.body || target === heart || target === scroll || target.localName === "h2")) {
       event.preventDefault();
       if (repeat) return;
       if (view.hold && view.talk.holdable) {
@@ -64,6 +64,7 @@ export class Keys {
     const { page } = this;
     return {
       t: () => nextTheme(),
+      e: () => page.events.toggle(),
       ",": () => page.settings.open(),
       "?": () => byId("shortcuts-box").showModal(),
       i: () => {

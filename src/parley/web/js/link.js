@@ -4,6 +4,8 @@
 // {name: "refused", error}. `again`: a conversation was lost. Waiting ends by itself; refused ends by `open()`. A link that does not `reopen`
 // is refused, too, where it breaks after it was open: its session cannot be gone on with.
 // Event "stream" (detail): {stream, receiver}: a call brings the reply as sound.
+// Event "event" (detail): an event of the server. Event "traffic" (detail): {direction: "sent"|"received", text, event}: each event that went
+// over the link, before it is acted upon.
 //
 // Laws: exponential backoff, with jitter, bounded; what the server says about coming back is obeyed; a refusal that waiting cannot fix is
 // not retried. Where a call cannot be made and the user left the choice to the page, the WebSocket is used, `fallback` says why, and no further
@@ -123,14 +125,26 @@ export class Link extends EventTarget {
 
   receive(data) {
     const event = JSON.parse(data);
+    this.passed("received", data, event);
     if (event.type === "error" && event.error.code === "session_expired") this.expired = true;
     if (event.type === "session.closed") this.finished = true;
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
   }
 
   send(event) {
-    if (this.call) this.call.send(JSON.stringify(event));
-    else if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
+    const text = JSON.stringify(event);
+    if (this.call ? this.call.send(text) : this.sendOverSocket(text)) this.passed("sent", text, event);
+  }
+
+  /** Answers whether it went out. */
+  sendOverSocket(text) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(text);
+    return true;
+  }
+
+  passed(direction, text, event) {
+    this.dispatchEvent(new CustomEvent("traffic", { detail: { direction, text, event } }));
   }
 
   /** Ends the conversation; nothing is retried. */

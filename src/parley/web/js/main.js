@@ -5,23 +5,27 @@
 
 import { Alerts } from "./alerts.js";
 import { Captions } from "./captions.js";
+import { Consent } from "./consent.js";
 import { Conversation } from "./conversation.js";
 import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
+import { EventDrawer } from "./event-drawer.js";
 import { Interpreter } from "./interpreter.js";
 import { KeyBox } from "./key-box.js";
 import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
+import { OtherTabs } from "./other-tabs.js";
 import { canHear, lookAtAddress } from "./page-address.js";
 import { keepReadingOrder } from "./reading-order.js";
 import { served, storedKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { showStatusLine } from "./status-line.js";
 import { drawLegend, drawStage } from "./stage.js";
-import { connectedWords, microphoneTrouble, serverTrouble } from "./states.js";
+import { connectedWords, microphoneRemedy, microphoneTrouble, serverTrouble } from "./states.js";
+import { TabTitle } from "./tab-title.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
 import { TurnFigures } from "./turn-figures.js";
@@ -40,7 +44,7 @@ class Page {
     this.conversation = new Conversation();
     this.talk = new Talk(this.loudspeaker, this.conversation);
     this.talk.voice.sinkId = preferences.speaker;
-    this.microphone = new Microphone((frame) => this.hear(frame), () => this.microphoneLost("lost"));
+    this.microphone = new Microphone((frame) => this.hear(frame), (reason) => this.microphoneLost(reason));
     this.settings = new SettingsPanel(this.loudspeaker);
     this.voices = new VoicesPanel();
     this.alerts = new Alerts(byId("alert"));
@@ -49,6 +53,7 @@ class Page {
       list: byId("entries"), scroll: byId("scroll"), empty: byId("empty"), down: byId("down"), said: byId("said"),
     });
     this.interpreter = new Interpreter();
+    this.events = new EventDrawer({ conversation: this.talk.link, interpreter: this.interpreter.session.link });
     this.views = new Views();
     this.keyBox = new KeyBox([this.alerts, this.interpreter.alerts]);
     this.status = { text: "Ready", state: "closed" };
@@ -58,8 +63,11 @@ class Page {
     this.actions = new ConversationActions(this);
     this.watchViews();
     this.watchControls();
+    this.consent = new Consent(this);
     new Keys(this);
     this.visit = new Visit(this);
+    new TabTitle(this);
+    new OtherTabs(this);
     byId("host").textContent = location.host;
     keepReadingOrder();
     this.showTheme();
@@ -112,6 +120,7 @@ class Page {
       m: () => !this.hold && talk.listening && this.setMuted(!talk.muted),
       h: () => this.setMode(this.hold ? "free" : "hold"),
       n: () => this.actions.startAnew(),
+      a: () => this.consent.show(),
       "/": () => byId("message").focus(),
     };
   }
@@ -204,8 +213,8 @@ class Page {
 
   // --- talking ------------------------------------------------------------------------------------------------------------------------
 
-  /** Opens the microphone and the connection; call it from a gesture. */
-  async start() {
+  /** Opens the microphone and the connection; call it from a gesture. `take`: also where another tab listens. */
+  async start({ take = false } = {}) {
     if (this.starting || this.talk.listening) return;
     this.starting = true;
     this.visit.endTests();
@@ -213,8 +222,9 @@ class Page {
     this.connect();
     try {
       await this.loudspeaker.open();
-      await this.openMicrophone();
-      this.talk.setListening(true);
+      await this.openMicrophone({ take });
+      if (this.starting) this.talk.setListening(true);
+      else this.rest();
     } catch (error) {
       this.microphoneLost(error.reason ?? "broken");
     }
@@ -227,8 +237,8 @@ class Page {
     this.visit.hear(frame);
   }
 
-  async openMicrophone() {
-    await this.microphone.start(microphoneOptions());
+  async openMicrophone({ take = false } = {}) {
+    await this.microphone.start({ ...microphoneOptions(), take });
     this.talk.setMicrophone(this.microphone.track);
     this.alerts.clear("microphone");
   }
@@ -236,11 +246,13 @@ class Page {
   microphoneLost(reason) {
     this.talk.setMicrophone(null);
     this.talk.setListening(false);
-    this.alerts.show(reason === "insecure" ? "address" : "microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
+    const remedy = microphoneRemedy(reason);
+    this.alerts.show(remedy ? "microphone" : "address", { ...microphoneTrouble(reason, { typing: true }), ...(remedy && { action: [remedy.label, () => this.start(remedy)] }) });
     this.draw();
   }
 
   rest() {
+    this.starting = false;
     this.talk.release();
     this.talk.setListening(false);
     this.microphone.stop();
@@ -263,12 +275,12 @@ class Page {
     this.draw();
   }
 
-  async say(text) {
+  async say(text, { voice = "" } = {}) {
     const at = performance.now(); // Connecting counts, too.
     this.alerts.clear("microphone"); // The conversation goes on without it.
     this.connect();
     this.loudspeaker.open();
-    this.talk.asking.type(text, at);
+    this.talk.asking.type(text, { at, voice });
   }
 
   setMuted(muted) {
@@ -391,7 +403,7 @@ class Page {
     const { talk, hold, starting } = this;
     const { phase, listening, paused, muted, connected } = talk;
     const responding = phase === "speaking" || talk.response !== null;
-    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear });
+    drawStage({ phase, listening, paused, hold, muted, held: Boolean(talk.hold), starting, connected, responding, deaf: !canHear, asked: talk.approvals.asking.length });
     this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
     drawLegend(this.dial.used);
     if (talk.link.state.name === "open") this.showConnected();

@@ -30,7 +30,7 @@ export class MicrophoneTest {
     this.button.addEventListener("click", () => (this.running ? this.end() : this.start()));
     this.recorder.addEventListener("level", ({ detail }) => this.show(detail));
     this.recorder.addEventListener("end", ({ detail }) => this.heard(detail));
-    this.recorder.addEventListener("lost", () => this.rest(microphoneTrouble("lost").title));
+    this.recorder.addEventListener("lost", ({ detail }) => this.rest(microphoneTrouble(detail.reason).title));
     this.player.addEventListener("ended", () => this.rest(`${this.device} works.`));
   }
 

@@ -53,9 +53,10 @@ export function preferDefaults() {
   prefer({ ...DEFAULTS, toolServers: preferences.toolServers });
 }
 
+/** Other tabs keep theirs until they are reloaded, and what was chosen there stays chosen. */
 export function prefer(changes) {
   Object.assign(preferences, changes);
-  localStorage.setItem(STORED, JSON.stringify(preferences));
+  localStorage.setItem(STORED, JSON.stringify({ ...load(), ...changes }));
 }
 
 /** `audio.input.turn_detection` as chosen. */

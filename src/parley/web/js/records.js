@@ -5,6 +5,9 @@
 
 import { heardText, textOf } from "./transcript.js";
 
+const ANSWERS = { allowed: "allowed", denied: "denied" };
+const RELOADED = "The page was closed or reloaded before you answered, and nothing was called.";
+
 export function recordOf(entry) {
   const { id, kind, at } = entry;
   const common = { id, role: kind, at: new Date(at).toISOString() };
@@ -20,6 +23,11 @@ export function recordOf(entry) {
   if (kind === "tool") {
     const { callId, name, args, output, state, ms } = entry;
     return { ...common, name, call_id: callId, arguments: args, output, failed: state !== "done", ms };
+  }
+  if (kind === "approval") {
+    const { server, name, args, state, by, failed, retry, withdrawn } = entry;
+    const answer = ANSWERS[state] ?? "none";
+    return { ...common, server, name, arguments: args, answer, ...(by && { by }), ...(failed && { failed }), ...(retry && { retry }), ...(withdrawn && { withdrawn }) };
   }
   return { ...common, text: entry.text };
 }
@@ -47,9 +55,18 @@ export function entryOf(record) {
       return {
         ...common, name: record.name, callId: record.call_id, args: record.arguments, output: record.output, state: record.failed ? "failed" : "done", ms: record.ms,
       };
+    case "approval":
+      return approvalOf(record, common);
     case "note":
       return { ...common, text };
     default:
       throw new Error("no record of an entry");
   }
+}
+
+/** A request that was open when the record was written can no longer be answered. */
+function approvalOf({ server, name, arguments: args, answer, by = "", failed = "", retry = "", withdrawn = false }, common) {
+  const state = Object.hasOwn(ANSWERS, answer) ? answer : "gone";
+  const open = state === "gone" && !failed;
+  return { ...common, server, address: "", name, args, state, by, ruled: false, failed: open ? RELOADED : failed, retry: open ? "answer" : retry, withdrawn };
 }

@@ -61,17 +61,21 @@ export const HANDLERS = {
   },
 
   "input_audio_buffer.committed"({ item_id: item }) {
-    this.transcript.user(item);
+    this.transcript.user(item, { committed: true });
     this.figures.committed(item);
+  },
+
+  "input_audio_buffer.cleared"() {
+    this.transcript.discarded();
   },
 
   "conversation.item.input_audio_transcription.delta"({ item_id: item, delta }) {
     this.transcript.heardWords(item, delta);
   },
 
-  // Parley's own, which `configure` asks for.
+  // Parley's own, which `configure` asks for. The first word of a turn that is held comes with it; a call's silence between two holds has none.
   "parley.input_transcript.unstable"({ item_id: item, text }) {
-    this.transcript.maybeWords(item, text);
+    if (this.transcript.entries.has(item) || (text && this.hold !== null)) this.transcript.maybeWords(item, text);
   },
 
   "conversation.item.input_audio_transcription.completed"({ item_id: item, transcript }) {

@@ -107,7 +107,8 @@ export class SettingsPanel extends EventTarget {
     this.showVoices(pipeline);
     byId("speed").value = preferences.speed;
     byId("instructions").value = preferences.instructions ?? pipeline?.instructions ?? "";
-    byId("with-tools").checked = preferences.tools;
+    const tools = pipeline?.tools ?? true;
+    Object.assign(byId("with-tools"), { checked: preferences.tools && tools, disabled: !tools });
     byId("silence").value = preferences.silenceMs;
     byId("threshold").value = preferences.threshold;
     byId("eagerness").value = preferences.eagerness;

@@ -2,8 +2,11 @@
 //
 // Laws: draws what it is given and decides nothing; a control says what pressing it does, and is there only while that can be done.
 
+import { seconds } from "./dial.js";
 import { byId } from "./dom.js";
 import { dialWords } from "./states.js";
+
+const EXAMPLE_MS = 640; // The wait that the legend shows where there was none yet.
 
 /** `responding`: a reply is made or heard. The rest: see `dialWords`. */
 export function drawStage(now) {
@@ -38,4 +41,17 @@ export function drawLegend(used) {
   byId("legend-word").textContent = used ? "Legend" : "Example";
   byId("legend-lead").textContent = used ? "The ring is the last twenty seconds." : "This is an example of twenty seconds. Yours takes its place.";
   byId("ring").setAttribute("aria-label", used ? "The last twenty seconds of the conversation" : "An example of twenty seconds of a conversation");
+  nameLegend();
+}
+
+/** The time of the newest turn, on the button of the legend; undefined where there is none. */
+export function drawNewest(turn) {
+  byId("newest-figure").textContent = turn ? seconds(turn.totalMs) : "";
+  byId("legend-figure").textContent = seconds(turn?.totalMs ?? EXAMPLE_MS);
+  nameLegend();
+}
+
+function nameLegend() {
+  const figure = byId("newest-figure").textContent;
+  byId("legend-open").setAttribute("aria-label", `${figure || byId("legend-word").textContent}: what the ring shows`);
 }

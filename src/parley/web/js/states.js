@@ -6,9 +6,12 @@ const MICROPHONE = {
   busy: ["The microphone is taken", "Another program holds it. Close that one, then try again."],
   insecure: ["You can type here, but not talk", `Browsers give the microphone only to \`https://\` addresses and to the machine itself. Ask whoever runs this server for its https address; or, from a computer, run \`ssh -L 8765:localhost:${location.port || 80} ${location.hostname}\` and open \`http://localhost:8765\`.`],
   broken: ["The microphone could not be opened", "Unplug it and plug it in again, or choose another in the settings."],
+  elsewhere: ["Parley listens in another tab", "One tab listens at a time: two would hear each other."],
+  moved: ["Another tab listens now", "This one has stopped. Nothing of the conversation is lost."],
   lost: ["The microphone is gone", "It was unplugged, or the permission was withdrawn."],
 };
 
+const ELSEWHERE = new Set(["elsewhere", "moved"]);
 const TYPING = new Set(["denied", "absent"]); // Where a conversation can go on without a microphone.
 
 const SERVER = {
@@ -33,6 +36,27 @@ export function microphoneTrouble(reason, { typing = false } = {}) {
   return { title, text: typing && TYPING.has(reason) ? `${text} Typing works meanwhile.` : text };
 }
 
+/** What a button beside it does: {label, take}, `take` as `Microphone.start` has it; null where no button helps. */
+export function microphoneRemedy(reason) {
+  if (reason === "insecure") return null;
+  return ELSEWHERE.has(reason) ? { label: "Listen here", take: true } : { label: "Try again", take: false };
+}
+
+/** {title, text} where no sound comes from the microphone `name`: what to check. `heard`: there was some before. */
+export function silenceTrouble(name, { heard }) {
+  const device = name ? `\u201c${name}\u201d` : "the microphone";
+  if (heard) {
+    return {
+      title: "Nothing heard for a minute",
+      text: `There was sound before. Check that ${device} is still connected and switched on, and that no switch or key mutes it.`,
+    };
+  }
+  return {
+    title: "No sound comes in",
+    text: `Check that ${device} is the one you speak into, that no switch or key mutes it, and its volume in the system's settings.`,
+  };
+}
+
 /** {title, text} for a `ServerError`. */
 export function serverTrouble(error) {
   const [title, text] = SERVER[error.code] ?? ["The server refused", ""];
@@ -40,17 +64,18 @@ export function serverTrouble(error) {
 }
 
 /**
- * What the dial says: [state, hint], by phase and mode. `paused`: the microphone was open before and is not now; `deaf`: there can be none. What
- * goes on is said whether or not it listens; how to take part in it, only as it can be done.
+ * What the dial says: [state, hint], by phase and mode. `paused`: the microphone was open before and is not now; `deaf`: there can be none;
+ * `asked`: how many calls of tools wait for the user's consent. What goes on is said whether or not it listens; how to take part in it, only as it can be done.
  */
-export function dialWords({ phase, listening, paused, hold, muted, held, starting, connected, deaf }) {
-  if (deaf && phase === "idle") return ["Type", "this address has no microphone"];
+export function dialWords({ phase, listening, paused, hold, muted, held, starting, connected, deaf, asked }) {
+  if (deaf && phase === "idle" && !asked) return ["Type", "this address has no microphone"];
   if (starting) return ["One moment", ""];
   if (held) return ["Listening", "let go when you are done"];
   if (phase === "hearing") return ["Listening", "go on"];
   if (phase === "thinking") return ["Thinking", ""];
   if (phase === "speaking" && !listening) return ["Speaking", "press to talk"];
   if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : muted ? "press M to be heard" : "cut in any time"];
+  if (asked && connected) return ["Waiting", asked > 1 ? `for ${asked} answers` : "for your answer"];
   if (listening && !connected) return ["Waiting", "for the server"];
   if (!listening && paused) return ["Resume", hold ? "then hold to talk" : "the microphone is off"];
   if (!listening) return hold ? ["Start", "then hold to talk"] : ["Start", "and just speak"];

@@ -8,6 +8,7 @@
 // meanwhile is reckoned (spoken-text.js). Sessions come and go beneath one conversation (going-on.js): a new one is told what was said before
 // it is asked anything. Does not know the page.
 
+import { Approvals } from "./approvals.js";
 import { Asking } from "./asking.js";
 import { Continuation } from "./continuation.js";
 import { Figures } from "./figures.js";
@@ -36,6 +37,7 @@ export class Talk extends EventTarget {
     this.transcript = conversation.transcript;
     this.continuation = new Continuation(this);
     this.asking = new Asking(this);
+    this.approvals = new Approvals(this);
     this.heard = new HeardSound((pcm, at) => this.conversation.record("assistant", pcm, at));
     this.figures = new Figures((turn) => this.emit("turn", turn));
     this.link = new Link({ way: () => preferences.connection });
@@ -53,6 +55,7 @@ export class Talk extends EventTarget {
     this.voice.addEventListener("finished", ({ detail }) => this.spoken.finished(detail.response, detail.samples));
     this.voice.addEventListener("silent", () => this.silent());
     this.spoken = new SpokenText(this.transcript);
+    this.takesTools = () => true; // whether what answers calls tools: it may refuse every reply of a session that has some
     this.microphone = null; // its track
     this.session = null;
     this.phase = "idle";
@@ -81,6 +84,7 @@ export class Talk extends EventTarget {
     this.awaiting = false;
     this.toAnswer = null;
     this.asking.reset();
+    this.approvals.reset();
     this.spokenBy = null; // the microphone's track that a call sends
     this.figures.reset();
     this.voice.detach();
@@ -113,7 +117,7 @@ export class Talk extends EventTarget {
 
   /** Whether an answer is on its way. */
   get expecting() {
-    return this.response !== null || this.answers > 0 || this.awaiting || this.toAnswer !== null;
+    return this.response !== null || this.answers > 0 || this.awaiting || this.toAnswer !== null || this.approvals.working;
   }
 
   /** Ends the session; the next one has nothing to go on from but the transcript. */
@@ -160,7 +164,7 @@ export class Talk extends EventTarget {
         type: "realtime",
         include: ["parley.unstable_words"],
         ...(instructions !== null && { instructions }),
-        tools: [...own, ...toolServers.declarations(own.length)],
+        tools: this.takesTools() ? [...own, ...toolServers.declarations(own.length)] : [],
         audio: {
           input: { transcription: {}, turn_detection: turnDetection() },
           output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },
@@ -290,9 +294,10 @@ export class Talk extends EventTarget {
     if (this.hold === null) this.speak();
   }
 
-  answer() {
+  /** Asks for a reply; `voice`: in another voice than the session's, where that is still possible. */
+  answer({ voice = "" } = {}) {
     this.answers += 1;
-    this.send("response.create");
+    this.send("response.create", voice && !this.hasSpoken ? { response: { audio: { output: { voice } } } } : {});
     this.settle();
   }
 
@@ -337,7 +342,7 @@ export class Talk extends EventTarget {
   // --- the server's events ------------------------------------------------------------------------------------------------------------
 
   take(event) {
-    if (this.continuation.take(event)) return;
+    if (this.continuation.take(event) || this.approvals.take(event)) return;
     const handler = HANDLERS[event.type];
     if (handler) handler.call(this, event);
   }
@@ -393,7 +398,7 @@ export class Talk extends EventTarget {
   currentPhase() {
     if (this.hold || this.speaking) return "hearing";
     if (this.audible) return "speaking";
-    if (this.response !== null || this.answers > 0 || this.awaiting) return "thinking";
+    if (this.response !== null || this.answers > 0 || this.awaiting || this.approvals.working) return "thinking";
     return this.connected && this.listening ? "listening" : "idle";
   }
 

@@ -1,20 +1,25 @@
 // What both sides said, as far as it is known, made from the server's events and from what was played.
 //
 // Entries, each with `at` (when it began: milliseconds since 1970):
-//          {id, kind: "user", text, unstable, partial, typed, sending: ""|"waiting"|"sent", failed, retry}
+//          {id, kind: "user", text, unstable, partial, committed, typed, sending: ""|"waiting"|"sent", failed, retry}
 //          {id, kind: "assistant", pieces: [{text, from}], received, played, state: "streaming"|"done"|"cut", kept, responseId, failed, retry,
 //           withdrawn, figures}
 //          {id, kind: "tool", callId, name, args, output, state: "writing"|"running"|"done"|"failed", ms}
+//          {id, kind: "approval", server, address, name, args, state: "asking"|"sent"|"allowed"|"denied"|"gone", by: ""|"you"|"rule"|"another", ruled,
+//           failed, retry, withdrawn}
 //          {id, kind: "note", text}
-// `unstable`: words behind `text` that may still change. `sending`: a typed message that the server has not confirmed. `failed`: what went
+// `unstable`: words behind `text` that may still change. `committed`: what was said is in the conversation; until then it may be discarded.
+// `sending`: a typed message that the server has not confirmed. `failed`: what went
 // wrong, in a sentence; `retry`: what may be tried again, "answer", "words", "send" or "". `withdrawn`: another reply took its place.
-// `restored`: it was there before, and nobody is told of it again.
+// `restored`: it was there before, and nobody is told of it again. An approval is a call of an MCP server's tool that needs the user's consent
+// (approvals.js); `ruled`: that tool is allowed for the conversation.
 //
 // Laws: pure (no sound, no socket, no page); an entry is announced by the event "entry" whenever it has changed, and never after it has left;
 // words that were cut off stay and are marked, with the server's word on which were kept over our own reckoning; what failed can be tried
 // again until the next thing is said.
 
 const SAMPLES_PER_MS = 24;
+export const UNANSWERED = "The connection ended before you answered, and nothing was called.";
 
 export class Transcript extends EventTarget {
   constructor() {
@@ -42,7 +47,7 @@ export class Transcript extends EventTarget {
     const known = this.entries.get(id);
     if (known) return this.changed(Object.assign(known, fields));
     this.closeRetries();
-    return this.add({ id, kind: "user", text: "", partial: true, typed: false, sending: "", failed: "", retry: "", ...fields });
+    return this.add({ id, kind: "user", text: "", partial: true, committed: false, typed: false, sending: "", failed: "", retry: "", ...fields });
   }
 
   /** Something new is said: what failed before stays as it is. */
@@ -74,6 +79,11 @@ export class Transcript extends EventTarget {
   heardWords(id, delta) {
     const entry = this.user(id);
     return this.user(id, { text: entry.text + delta, unstable: "" });
+  }
+
+  /** What was being said is discarded. */
+  discarded() {
+    for (const { id, kind, partial, committed } of this.entries.values()) if (kind === "user" && partial && !committed) this.forget(id);
   }
 
   /** What else has been heard of it, and may still change. */
@@ -124,6 +134,11 @@ export class Transcript extends EventTarget {
     this.changed(entry);
   }
 
+  /** The model wants to call a tool, and the user is asked whether it may. */
+  approval(fields) {
+    return this.add({ kind: "approval", state: "asking", by: "", ruled: false, failed: "", retry: "", withdrawn: false, ...fields });
+  }
+
   /** The response did not end well. `retry`: whether it may be asked for again. */
   failed(responseId, reason, retry) {
     const entry = this.repliesOf(responseId).at(-1) ?? this.assistant(`failed_${responseId}`, responseId);
@@ -160,8 +175,15 @@ export class Transcript extends EventTarget {
       if (entry.kind === "tool" && (entry.state === "writing" || entry.state === "running")) {
         this.changed(Object.assign(entry, { state: "failed", output: entry.output || "The connection broke." }));
       }
+      if (entry.kind === "approval" && (entry.state === "asking" || entry.state === "sent")) this.changed(Object.assign(entry, unanswered(entry)));
     }
   }
+}
+
+/** What becomes of a request whose session ends. */
+function unanswered({ state }) {
+  const failed = state === "asking" ? UNANSWERED : "The connection ended as you answered: whether it was called is not known.";
+  return { state: "gone", failed, retry: "answer" };
 }
 
 /** An id for an item of the page's own making. */

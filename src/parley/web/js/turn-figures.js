@@ -1,9 +1,11 @@
-// Shows where the time of each turn went: below its reply, beside the dial, and on the dial where the reply begins.
+// Shows where the time of each turn went: below its reply, beside the dial, and on the dial where the reply begins, or, where the ring has no room for
+// figures, on the button of its legend.
 //
 // Laws: a reply of which nothing was heard has no figures, for nobody was answered: beside the dial stand those of the turn before; a new conversation has
 // none.
 
 import { byId } from "./dom.js";
+import { drawNewest } from "./stage.js";
 import { heardLength } from "./transcript.js";
 import { waterfall } from "./waterfall.js";
 
@@ -53,6 +55,7 @@ export class TurnFigures {
   drawLast() {
     const turn = this.answered.at(-1);
     byId("last").hidden = !turn;
+    drawNewest(turn);
     byId("last").replaceChildren(...(turn ? [waterfall(turn, { titled: true })] : []));
   }
 }

@@ -22,6 +22,11 @@ export class Views extends EventTarget {
     });
   }
 
+  /** Of the view that is shown. */
+  get title() {
+    return VIEWS[this.name].title;
+  }
+
   /** Shows the view that the address names. Call it once the views can take the event. */
   follow() {
     const hash = location.hash.slice(1);
@@ -33,7 +38,6 @@ export class Views extends EventTarget {
       if (known === name) byId(`to-${known}`).setAttribute("aria-current", "page");
       else byId(`to-${known}`).removeAttribute("aria-current");
     }
-    document.title = VIEWS[name].title;
     const [target, text] = VIEWS[name].skip;
     byId("skip").href = `#${target}`;
     byId("skip").textContent = text;

@@ -8,6 +8,7 @@ import { FirstVisit } from "./first-visit.js";
 import { MicrophoneTest } from "./microphone-test.js";
 import { prefer } from "./preferences.js";
 import { SilenceWatch } from "./silence-watch.js";
+import { silenceTrouble } from "./states.js";
 import { toolServers } from "./tool-servers.js";
 import { ToolServersPanel } from "./tool-servers-panel.js";
 
@@ -20,9 +21,11 @@ export class Visit {
     this.servers = new ToolServersPanel();
     this.tests = ["microphone-test", "settings-microphone-test"].map((id) => new MicrophoneTest(byId(id), { before: () => this.beforeTest() }));
     this.silence = new SilenceWatch({
-      onSilence: () => alerts.show("silent", { title: "No sound comes in", text: "Is the microphone muted? Or choose another one in the settings.", action: ["Settings", () => settings.open()] }),
+      onSilence: (before) => alerts.show("silent", { ...silenceTrouble(page.microphone.track?.label, before), action: ["Settings", () => settings.open()] }),
       onSound: () => alerts.clear("silent"),
     });
+    settings.addEventListener("microphone", () => this.silence.change());
+    talk.takesTools = () => settings.pipeline?.tools ?? true;
     this.servers.addEventListener("change", () => talk.configure());
     talk.link.addEventListener("event", ({ detail }) => toolServers.take(detail) && talk.configure());
     talk.addEventListener("phase", () => this.follow());
@@ -47,7 +50,7 @@ export class Visit {
   /** A frame of the microphone. */
   hear(frame) {
     const { talk } = this.page;
-    if (talk.listening && !talk.muted) this.silence.hear(frame);
+    if (talk.listening) this.silence.hear(frame, { muted: talk.muted });
   }
 
   /** One microphone: what listens stops when the other begins. Why a test cannot begin, "" where it can. */

@@ -52,7 +52,7 @@ export class VoicesPanel extends EventTarget {
     byId("make-voice").addEventListener("click", () => this.make());
     this.recorder.addEventListener("level", ({ detail }) => this.showLevel(detail));
     this.recorder.addEventListener("end", ({ detail }) => this.keep(detail));
-    this.recorder.addEventListener("lost", () => this.showRecording(microphoneTrouble("lost").title));
+    this.recorder.addEventListener("lost", ({ detail }) => this.showRecording(microphoneTrouble(detail.reason).title));
   }
 
   silence() {

@@ -41,6 +41,11 @@ const LINES = {
     return lines(`Tool ${name}, ${time}${state === "failed" ? ", failed" : ""}`, args && args !== "{}" ? args : "", output && `→ ${output}`);
   },
 
+  approval({ server, name, args, state, failed }, time) {
+    const asked = `Asked to call ${name} of ${server}, ${time}`;
+    return lines(asked, args && args !== "{}" ? args : "", { allowed: "→ allowed", denied: "→ not allowed" }[state] ?? "→ not answered", failed);
+  },
+
   note({ text }) {
     return `— ${text}`;
   },
