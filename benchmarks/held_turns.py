@@ -1,9 +1,9 @@
 """How soon the words of a held turn (push to talk) are there: `python -m benchmarks.held_turns`.
 
-Starts `parley serve` in a process of its own and, with `turn_detection: null`, says four stretches of ten seconds of read speech (`two_cities` of
-`tests/speech.py`) into its input buffer as a microphone delivers them: 20 ms of audio every 20 ms. Then it commits each at once. Measured
-are the time from the commit to the final transcript, and from the voice's onset to the first words that may still change
-(`parley.unstable_words`). Writes `results/held_turns.json`.
+Starts `parley serve` in a process of its own and, with `turn_detection: null`, says four stretches of ten seconds of read speech
+(`two_cities` of `tests/speech.py`) into its input buffer as a microphone delivers them: 20 ms of audio every 20 ms. It commits each as soon
+as it is said. Measured are the time from the commit to the final transcript, and from the voice's onset to the first words that may still
+change (`parley.unstable_words`). Writes `results/held_turns.json`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ SESSION = {
     "include": ["parley.unstable_words"],
     "audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}},
 }
-REFERENCE = (
+REFERENCE = words_of(
     "it was the best of times it was the worst of times it was the age of wisdom it was the age of foolishness "
     "it was the epoch of belief it was the epoch of incredulity it was the season of light it was the season of darkness "
     "it was the spring of hope it was the winter of despair we had everything before us we had nothing before us"
-).split()
+)
 """How the clip begins; a stretch is compared with the words that it can hold."""
 
 

@@ -271,10 +271,13 @@ class Terminal:
         os.write(self._descriptor, text.encode())
 
     async def until(self, text: str, times: int = 1) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while self.shown.count(text) < times:
-                self._arrived.clear()
-                await self._arrived.wait()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while self.shown.count(text) < times:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise AssertionError(f"{text!r} never came:\n{self.shown}") from None
 
     async def end(self) -> int:
         code = await asyncio.wait_for(self.process.wait(), PATIENCE_S)
@@ -283,10 +286,11 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(folder: Path, *arguments: str) -> AsyncIterator[Terminal]:
+async def terminal(folder: Path, *arguments: str, **set_to: str) -> AsyncIterator[Terminal]:
+    """`set_to` are environment variables."""
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *MAIN, *arguments, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment(folder) | {"TERM": "dumb"},
+        *MAIN, *arguments, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment(folder) | {"TERM": "dumb"} | set_to,
         start_new_session=True, preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
     )  # fmt: skip
     os.close(slave)

@@ -11,13 +11,19 @@ import pytest
 from parley.client.playback import PlayedSpan
 from parley.client.session import ClientSession
 from parley.client.session_setup import SessionOptions
+from parley.client.tool_consent import ToolConsent, described
 from parley.client.updates import (
     ClientUpdate,
+    ConsentAsked,
+    ConsentedCallEnded,
+    ConsentSettled,
     ResponseAudio,
     ResponseCut,
     ResponseText,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
+    ToolListing,
     UserTranscript,
     UserTurnEnded,
     UserTurnLost,
@@ -36,8 +42,8 @@ VAD = {
 class Wire:
     """A session with a clock that moves only by assignment."""
 
-    def __init__(self, options: SessionOptions | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
-        self.session = ClientSession(options or SessionOptions(), exact_cuts=exact_cuts)
+    def __init__(self, options: SessionOptions | None = None, *, is_parley: bool = False, **heard: Any) -> None:
+        self.session = ClientSession(options or SessionOptions(), is_parley=is_parley)
         self.now_s = 100.0
         audio = {"input": {"turn_detection": VAD, "transcription": None, **heard}, "output": {"voice": "alloy"}}
         self.began = self.receive("session.created", session={"id": "sess_1", "model": "default", "audio": audio})
@@ -62,13 +68,17 @@ class Wire:
 
 def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone() -> None:
     wire = Wire()
-    assert wire.began == [SessionStarted("sess_1", "default", "alloy", "gpt-4o-mini-transcribe")]
+    assert wire.began == [SessionStarted("sess_1", "default", "alloy", "gpt-4o-mini-transcribe", configuring=True)]
     (update,) = wire.sent()
     assert update["session"] == {
         "type": "realtime",
         "audio": {"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}},
     }
-    assert Wire(transcription={"model": "whisper"}).sent() == []
+    assert wire.receive("session.updated", session={}) == [SessionConfigured()]
+    assert wire.receive("session.updated", session={}) == [], "that was something else"
+    whole = Wire(transcription={"model": "whisper"})
+    assert whole.sent() == []
+    assert whole.began == [SessionStarted("sess_1", "default", "alloy", "whisper", configuring=False)]
 
 
 def test_the_session_options_are_asked_for() -> None:
@@ -117,7 +127,7 @@ def test_a_reply_goes_on_where_the_server_says_that_speech_does_not_interrupt() 
 
 
 def test_a_parley_server_is_asked_for_the_exact_words_that_were_heard() -> None:
-    wire = Wire(exact_cuts=True)
+    wire = Wire(is_parley=True)
     wire.reply("One two three four", 2000)
     wire.sent()
     (cut,) = wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
@@ -135,7 +145,7 @@ def test_a_parley_server_is_asked_for_the_exact_words_that_were_heard() -> None:
 
 
 def test_where_the_server_has_other_words_the_estimate_stands_and_nothing_more_is_awaited() -> None:
-    wire = Wire(exact_cuts=True)
+    wire = Wire(is_parley=True)
     wire.reply("One two three four", 2000)
     wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
     item = {"id": "item_r", "type": "message", "content": [{"type": "output_audio", "transcript": "Something else"}]}
@@ -245,7 +255,8 @@ def test_nonsense_from_a_server_does_not_end_the_conversation(message: str) -> N
 def test_errors_are_reported_in_the_servers_words_and_harmless_ones_are_not() -> None:
     wire = Wire()
     assert wire.receive("error", error={"type": "invalid_request_error", "code": "x", "message": "No such voice."}) == [
-        StatusMessage("warning", "No such voice.")
+        StatusMessage("warning", "No such voice."),
+        SessionConfigured(),
     ]
     assert wire.receive("error", error={"type": "invalid_request_error", "code": "response_cancel_not_active"}) == []
     done = {"id": "resp_1", "status": "failed", "status_details": {"type": "failed", "error": {"message": "no key"}}}
@@ -253,7 +264,7 @@ def test_errors_are_reported_in_the_servers_words_and_harmless_ones_are_not() ->
 
 
 def test_a_filler_is_played_and_is_not_the_reply() -> None:
-    wire = Wire(exact_cuts=True)
+    wire = Wire(is_parley=True)
     wire.receive("response.created", response={"id": "resp_1", "conversation_id": "conv_1"})
     filler: dict[str, Any] = {"id": "resp_f", "conversation_id": None, "status": "completed", "output": []}
     assert wire.receive("response.created", response=filler) == []
@@ -269,3 +280,69 @@ def test_a_filler_is_played_and_is_not_the_reply() -> None:
     wire.session.interrupt()
     (cancel,) = wire.sent()
     assert (cancel["type"], cancel["response_id"]) == ("response.cancel", "resp_1")
+
+
+def test_a_tool_that_needs_consent_is_asked_for_and_answered() -> None:
+    wire = Wire()
+    wire.sent()
+    assert wire.receive("mcp_list_tools.in_progress", item_id="l") == [ToolListing("l", over=False)]
+    assert wire.receive("mcp_list_tools.failed", item_id="l") == [ToolListing("l", over=True)]
+    request = {"id": "r", "type": "mcp_approval_request", "server_label": "s", "name": "t", "arguments": "{}"}
+    assert wire.receive("conversation.item.done", item=request) == [ConsentAsked("r", "s", "t", "{}")]
+    wire.session.decide("r", False, "Nobody is here.")
+    (answer,) = wire.sent()
+    assert answer["type"] == "conversation.item.create"
+    item = answer["item"]
+    assert (item["type"], item["approval_request_id"], item["approve"]) == ("mcp_approval_response", "r", False)
+    assert item["reason"] == "Nobody is here."
+    assert wire.receive("conversation.item.done", item=item) == [ConsentSettled("r", approved=False)]
+    call = {"id": "c", "type": "mcp_call", "approval_request_id": "r", "output": "1"}
+    assert wire.receive("conversation.item.done", item=call) == [ConsentedCallEnded("r")]
+    assert wire.receive("conversation.item.done", item={"id": "c", "type": "mcp_call"}) == []
+
+
+def test_what_was_allowed_ends_with_the_session_and_nothing_hidden_is_shown() -> None:
+    consent = ToolConsent()
+    first, second = ConsentAsked("1", "s", "t", '{"a": "\u202e\x1b[2J"}'), ConsentAsked("2", "s", "u", "")
+    for asked in (first, second):
+        consent.on_update(asked)
+    assert consent.next == first
+    consent.allow(first)
+    assert consent.allows(ConsentAsked("3", "s", "t", '{"a": 1}'))
+    assert not consent.allows(second)
+    consent.on_update(ConsentSettled("1", approved=True))
+    assert consent.next == second
+    consent.on_update(SessionStarted("sess_2", "default", "alloy"))
+    assert consent.next is None
+    assert not consent.allows(first)
+    assert described(first) == 't of s with {"a": "\\u202e\\x1b[2J"}'
+    assert described(second) == "u of s"
+
+
+def test_a_parley_is_asked_for_words_that_may_still_change_and_they_stand_behind_the_deltas() -> None:
+    wire = Wire(is_parley=True)
+    (update,) = wire.sent()
+    assert update["session"]["include"] == ["parley.unstable_words"]
+    unstable, delta = "parley.input_transcript.unstable", "conversation.item.input_audio_transcription.delta"
+    assert wire.receive(unstable, item_id="item_u", text="tell me") == [UserTranscript("item_u", "tell me", False)]
+    assert wire.receive(delta, item_id="item_u", delta="tell") == [UserTranscript("item_u", "tell", False)]
+    assert wire.receive(unstable, item_id="item_u", text=" me a") == [UserTranscript("item_u", "tell me a", False)]
+    wire.receive("conversation.item.input_audio_transcription.completed", item_id="item_u", transcript="Tell me.")
+    assert wire.receive(unstable, item_id="item_u", text=" late") == []
+
+
+@pytest.mark.parametrize("ms", [50, 200])
+def test_a_turn_that_a_key_began_has_its_item_from_the_first_words_on(ms: int) -> None:
+    wire = Wire(SessionOptions(hands_free=False), is_parley=True)
+    assert wire.session.press(wire.now_s) == [UserTurnStarted("", over_reply=True)]
+    wire.session.appended(bytes(48 * ms), wire.now_s)
+    wire.receive("parley.input_transcript.unstable", item_id="item_u", text="tell")
+    (ended,) = wire.session.release(wire.now_s)
+    assert isinstance(ended, UserTurnEnded if ms >= 100 else UserTurnLost)
+    assert ended.item_id == "item_u"
+    wire.session.press(wire.now_s)
+    assert wire.receive("parley.input_transcript.unstable", item_id="item_c", text="") == [], "cleared by another"
+    wire.session.appended(bytes(48 * 200), wire.now_s)
+    (again,) = wire.session.release(wire.now_s)
+    assert isinstance(again, UserTurnEnded)
+    assert again.item_id == "", "another turn is another item"

@@ -19,7 +19,7 @@ pytest.importorskip("xllamacpp", reason="the extra llama is not installed: make 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_gguf(tmp_path_factory.mktemp("llama") / "tiny.gguf", context=2048)
+    return tiny_gguf(tmp_path_factory.mktemp("llama") / "tiny.gguf", context=1280)
 
 
 class TestLlama(LanguageModelContract):

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from parley.engines.ports import (
     ForwardFailed,
     ForwardRefused,
     ForwardRequest,
+    Tool,
 )
 from tests.engines.opening import while_open
 from tests.engines.tiny_gguf import TEMPLATE, tiny_gguf
@@ -300,6 +302,12 @@ async def test_tools_without_a_template_for_them(tmp_path: Path) -> None:
     async with while_open(create(str(plain), {"threads": 1})) as engine:
         with pytest.raises(ForwardRefused, match=r"The chat template of plain\.gguf has no tools"):
             await _all(engine, request(tools=[tool("count")]))
+        assert isinstance(engine, LlamaModel)
+        assert engine.info.tools is False
+        asked = ChatRequest((ChatMessage("user", "Count."),), (Tool("count", "Counts."),), max_tokens=2)
+        with pytest.raises(EngineRefused, match="has no tools"):
+            _ = [event async for event in engine.reply(asked)]
+        assert [event async for event in engine.reply(replace(asked, tools=()))], "it still answers"
 
 
 async def _all(engine: LlamaModel, asked: ForwardRequest) -> list[ForwardedHead | bytes]:

@@ -13,7 +13,16 @@ from parley.engines.llm import llama_request, ollama_request, openai_request, re
 from parley.engines.llm.gguf import Head
 from parley.engines.llm.message_parts import parts_of
 from parley.engines.llm.openai_request import ChatDialect
-from parley.engines.ports import AudioPart, ChatMessage, ChatRequest, EngineRefused, ImagePart
+from parley.engines.ports import (
+    AudioPart,
+    ChatMessage,
+    ChatRequest,
+    EngineRefused,
+    ForceTool,
+    ImagePart,
+    Tool,
+    ToolChoice,
+)
 
 PCM = bytes(range(200))
 SOUND = AudioPart(PCM, 24_000, 8, 12)
@@ -64,6 +73,23 @@ def test_a_projector_for_sound_sees_nothing() -> None:
     with pytest.raises(EngineRefused) as raised:
         llama_request.request_body(request, False, HEARS)
     assert raised.value.code == "images_unsupported"
+
+
+TOOL = Tool("count", "Counts.")
+
+
+@pytest.mark.parametrize("choice", ["auto", "required", ForceTool("count")])
+def test_llama_refuses_tools_that_the_chat_template_would_leave_out(choice: ToolChoice) -> None:
+    request = ChatRequest((ChatMessage("user", "Count."),), (TOOL,), choice)
+    with pytest.raises(EngineRefused, match="chat template of the model has no tools") as raised:
+        llama_request.request_body(request, False, Head({}), reads_tools=False)
+    assert raised.value.code == "tools_unsupported"
+    assert "tools" in llama_request.request_body(request, False, Head({}))
+
+
+def test_llama_takes_tools_that_are_not_to_be_called() -> None:
+    request = ChatRequest((ChatMessage("user", "Count."),), (TOOL,), "none")
+    assert llama_request.request_body(request, False, Head({}), reads_tools=False)["messages"]
 
 
 def test_apis_without_sound_are_sent_the_words() -> None:

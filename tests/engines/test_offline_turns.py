@@ -82,13 +82,12 @@ async def test_a_pause_behind_much_audio_ends_a_segment_and_one_behind_little_do
 async def test_a_pause_that_is_heard_ends_a_segment_of_a_live_turn_that_nobody_flushes(live: bool) -> None:
     function = Recorder()
     turns = OfflineTurns("bursts", function, partials=False)
-    stream = turns.open_stream(RecognitionSpec(language="en", live=live), lambda partial: None)
+    decoded = asyncio.Event()
+    stream = turns.open_stream(RecognitionSpec(language="en", live=live), lambda partial: decoded.set())
     for part in (tone(4), silence(0.5), tone(COMMIT_SAMPLES / RATE), silence(1)):
         stream.feed(part)
     if live:
-        async with asyncio.timeout(5):
-            while not function.lengths:
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(decoded.wait(), 60)
     stream.feed(tone(2))
     final = await stream.finish()
     await turns.close()

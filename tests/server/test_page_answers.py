@@ -28,6 +28,12 @@ class NamedModel(FakeModel):
         return replace(super().info, model="qwen3")
 
 
+class WithoutTools(FakeModel):
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, tools=False)
+
+
 class Measuring(FakeModel):
     @property
     def info(self) -> EngineInfo:
@@ -47,6 +53,12 @@ async def test_the_page_learns_what_answers(llm: Any, answers: dict[str, str]) -
     assert pipeline["answers"] == answers
     assert pipeline["measures"] is False, "a pipeline is for benchmarks where all of it is"
     assert pipeline["previews"] is True
+
+
+@pytest.mark.parametrize("calls", [True, False])
+async def test_the_page_learns_whether_tools_are_called(calls: bool) -> None:
+    (pipeline,) = (await told(Engines(llm=FakeModel() if calls else WithoutTools())))["pipelines"]
+    assert pipeline["tools"] is calls
 
 
 async def test_voices_are_described_and_openais_names_explained() -> None:

@@ -122,7 +122,7 @@ async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_wor
     exposed: Server, tmp_path: Path
 ) -> None:
     async with page(f"http://{NAME}:{exposed.port}", tmp_path, flags=FLAGS) as tab:
-        await tab.until("document.querySelector('#alert').innerText.includes('does not take this address')")
+        await tab.until("document.querySelector('#alert').innerText.includes('does not accept this address')")
         assert "by its IP address" in await tab.text("#alert")
         assert tab.sent == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -147,11 +148,15 @@ async def test_a_call_that_is_denied_is_never_made_and_the_model_learns_of_it(
         # A later session is told of it as of a call that was not made.
         await tab.goto(f"{server.url}/?again")
         await tab.until("document.querySelector('.entry.approval')?.dataset.state === 'denied'")
+        taken = await tab.js("parley.actions.text")
+        assert "Asked to call find of library" in taken
+        assert '{"title": "Paris"}\n→ not allowed' in taken
         chat.calls = 0
         await say(tab, "And now?")
         await heard_out(tab, "You said: And now?")
         told = next(message for message in chat.last_messages if message["role"] == "tool")
         assert told["content"] == "The user did not approve this call."
+        assert chat.requests[-1]["tools"], "the first message of a session waits for its tools"
         assert tab.told("error") == []
         assert tab.errors == []
 
@@ -238,17 +243,22 @@ async def test_a_tool_is_allowed_for_the_conversation_until_that_is_taken_back(
         await heard_out(tab, "The tool says")
         await tab.goto(f"{server.url}/?again")
         await ready(tab)
+        settings = "document.querySelector('#tool-server-list .allowed')"
+        assert "Allowed in this conversation: find" in await tab.js(f"{settings}.textContent")
         await say(tab, "After the reload")
         await eventually(lambda: len(library.calls) == 4, "it is still allowed", tab)
         await heard_out(tab, "The tool says")
         await tab.js("document.querySelector('.outcome button').scrollIntoView()")
         await tab.click(".outcome button")
         assert await tab.js("document.querySelector('.outcome button')") is None
+        assert await tab.js(settings) is None
         await say(tab, "And now?")
         await tab.until(f"{CARDS} === 1")
         await answer(tab, "Allow find for this conversation")
         await heard_out(tab, "The tool says")
+        assert await tab.js(f"{settings} !== null")
         await tab.click("#anew")
+        assert await tab.js(settings) is None
         await ready(tab)
         await say(tab, "Anew")
         await tab.until(f"{CARDS} === 1")
@@ -371,9 +381,11 @@ async def test_one_goes_on_talking_while_a_request_is_open(
 async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Library, tmp_path: Path) -> None:
     async with talking(server.url, library, tmp_path) as tab:
         shown = (
-            "(args) => { parley.talk.transcript.approval({ id: String(Math.random()), server: 'library', address: '', name: 'find', args }); "
+            "(args) => { const asked = { id: String(Math.random()), server: 'library', address: '', name: 'find' }; "
+            "parley.talk.transcript.approval({ ...asked, args }); "
             "const last = [...document.querySelectorAll('.entry.approval')].at(-1).querySelector('details'); "
-            "return [last.open, last.querySelector('pre').textContent, last.querySelector('summary').textContent]; }"
+            "const text = (selector) => last.querySelector(selector).textContent; "
+            "return [last.open, text('pre'), text('summary')]; }"
         )
         for args, opened, text, summary in (
             ('{"a": 1}', True, '{\n  "a": 1\n}', "Arguments"),
@@ -387,3 +399,20 @@ async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Lib
             assert got[0] is opened
             assert text is None or got[1] == text
             assert got[2] == summary
+
+
+async def test_a_message_waits_for_tools_that_do_not_come_and_then_goes(
+    server: Server, chat: ChatEndpoint, tmp_path: Path
+) -> None:
+    chat.calls = 1
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and answers nothing
+    try:
+        deaf = Library(f"http://127.0.0.1:{silent.getsockname()[1]}/mcp")
+        async with talking(server.url, deaf, tmp_path) as tab:
+            await say(tab, "Are you there?")
+            await heard_out(tab, "You said: Are you there?")
+            await say(tab, "Still?")
+            await heard_out(tab, "You said: Still?.")
+            assert tab.errors == []
+    finally:
+        silent.close()

@@ -157,7 +157,7 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
             note = await tab.js("document.querySelector('#connection-note').textContent")
             if why == "no way":
                 said = await tab.text("#way")
-                assert said.startswith("Over the WebSocket, because no call could be made. ")
+                assert said.startswith("Connected over a WebSocket, because no WebRTC call could be made. ")
                 assert "is UDP blocked?" in said
                 assert "is UDP blocked? The WebSocket is used." in note
                 return

@@ -256,7 +256,7 @@ async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server, tmp
         "phase: 'idle', paused: true, hold: true": ["Resume", "then hold to talk"],
         "phase: 'speaking'": ["Speaking", "press to talk"],
         "phase: 'speaking', listening: true": ["Speaking", "cut in any time"],
-        "phase: 'speaking', listening: true, muted: true": ["Speaking", "press M to be heard"],
+        "phase: 'speaking', listening: true, muted: true": ["Speaking", "unmute to be heard"],
         "phase: 'speaking', listening: true, hold: true": ["Speaking", "hold to cut in"],
         "phase: 'listening', listening: true, connected: true": ["Your turn", "just speak"],
         "phase: 'idle', listening: true": ["Waiting", "for the server"],

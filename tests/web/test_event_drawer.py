@@ -26,7 +26,8 @@ LINES = (
     "({ direction, type, note, at: at - session.startedAt, count, kept: kept.length, sound }))"
 )
 SHOWN = """[...document.querySelectorAll("#events-list > .event")].map((row) => ({
-  type: row.querySelector(".type").textContent.replaceAll("\\u200B", ""), way: row.dataset.direction, about: row.querySelector(".about").textContent }))"""
+  type: row.querySelector(".type").textContent.replaceAll("\\u200B", ""), way: row.dataset.direction,
+  about: row.querySelector(".about").textContent }))"""
 LAST = "document.querySelector('#events-list > .event:last-child')"
 
 
@@ -37,7 +38,7 @@ async def answered(tab: Tab, text: str) -> None:
 
 async def receive(tab: Tab, event: dict[str, Any]) -> None:
     """As if the server had sent it."""
-    await tab.js(f"parley.talk.link.receive({json.dumps(json.dumps(event))})")
+    await tab.js(f"parley.talk.link.receive({json.dumps(json.dumps(event, ensure_ascii=False))})")
 
 
 async def drawn(tab: Tab) -> None:
@@ -136,15 +137,17 @@ async def test_lines_are_filtered_by_type_id_and_direction(talked: Tab) -> None:
     assert "1 error" in await talked.text("#events-count")
 
 
-async def test_it_is_held_still_and_goes_on_and_is_cleared(talked: Tab) -> None:
+async def test_it_is_paused_and_goes_on_and_is_cleared(talked: Tab) -> None:
     await opened(talked)
     await receive(talked, {"type": "parley.before"})
     await shown(talked)
-    await talked.click("#events-still")
+    await talked.click("#events-pause")
     await receive(talked, {"type": "parley.after"})
     assert [line["type"].strip() for line in await shown(talked)] == ["parley.before"]
-    assert "held still, 1 newer" in await talked.text("#events-count")
-    await talked.click("#events-still")
+    assert "paused, 1 newer" in await talked.text("#events-count")
+    assert await sieve(talked, "parley") == ["parley.before"], "a filter does not let it go on"
+    assert await sieve(talked, "") == ["parley.before"]
+    await talked.click("#events-pause")
     assert [line["type"].strip() for line in await shown(talked)] == ["parley.before", "parley.after"]
     await talked.click("#events-clear")
     assert await shown(talked) == []
@@ -170,14 +173,16 @@ async def test_an_event_opens_is_copied_and_all_are_downloaded(talked: Tab, serv
     await talked.until(f"{rows}[0].querySelector('.raw button').dataset.done === 'true'")
     assert json.loads(await talked.js("navigator.clipboard.readText()")) == event
 
+    await talked.js('parley.interpreter.session.link.receive(\'{"type": "session.closed"}\')')
     file = await downloaded(talked, tmp_path / "downloads", "#events-save")
-    head, shape, sound = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    head, shape, sound, closed = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert file.suffix == ".jsonl"
     assert (head["format"], head["version"], head["dropped"]) == ("parley.events", 1, 0)
     assert shape["event"] == event
     assert (shape["direction"], shape["link"], shape["session"]) == ("received", "conversation", 1)
     assert (sound["count"], sound["sound_bytes"], sound["sound_ms"]) == (2, 1442, 30)
     assert sound["event"]["delta"] == "[sound: 1,440 bytes, 30 ms]"
+    assert (closed["link"], closed["event"]) == ("interpreter", {"type": "session.closed"})
     assert talked.errors == []
 
 
@@ -255,12 +260,19 @@ async def test_the_newest_are_kept_and_it_says_how_many_are_gone(talked: Tab) ->
         'for (let n = 0; n < 10000; n += 1) parley.talk.link.receive(`{"type":"parley.n${n % 2}","n":${n}}`)'
     )
     rows = await shown(talked)
-    assert len(rows) == 300, "the newest, and the earlier ones when they are asked for"
+    assert len(rows) == 200, "the newest, and the earlier ones when they are asked for"
     assert await talked.text("#events-count") == "2,000 events · 8,000 older dropped"
-    await talked.js("document.querySelector('#events-earlier').click()")
-    assert len(await shown(talked)) == 600
     texts = await talked.js(f"{LOG}.lines.map(({{ kept }}) => JSON.parse(kept[0].text).n)")
     assert texts == list(range(8000, 10000))
+    await talked.js("document.querySelector('#events-earlier').click()")
+    assert len(await shown(talked)) == 400
+    top = "document.querySelectorAll('#events-list > .event')[200].querySelector('summary')"
+    assert await talked.js(f"document.activeElement === {top}"), "the reader is where they were"
+    await receive(talked, {"type": "parley.newest"})
+    assert len(await shown(talked)) == 401, "and stays there"
+    await talked.js("document.querySelector('#events-down').click()")
+    await receive(talked, {"type": "parley.newest"})
+    await talked.until("document.querySelectorAll('#events-list > .event').length === 200")
     # One run of deltas is bounded, too, and so are characters.
     await opened(talked)
     await talked.js(
@@ -333,6 +345,8 @@ async def test_the_keyboard_goes_through_the_lines(talked: Tab) -> None:
     await talked.until("document.querySelector('#events').open")
     await talked.press("e")
     await talked.until("!document.querySelector('#events').open")
+    await talked.press("n")
+    assert await talked.js(f"{LOG}.lines.filter(({{ note }}) => note === undefined).length") == 0, "a new conversation"
 
 
 async def test_it_survives_a_broken_link_and_marks_it(tmp_path: Path) -> None:

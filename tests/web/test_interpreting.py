@@ -138,7 +138,7 @@ async def test_the_language_is_changed_in_mid_session_and_a_lost_session_is_gone
         ]
         await tab.js("document.querySelector('#target').append(new Option('Unknown', 'xx'))")
         await tab.js(CHOOSE.format(json.dumps(["target", "xx"])))
-        await tab.until("document.querySelector('#interpreter-alert').innerText.includes('Something went wrong')")
+        await tab.until("document.querySelector('#interpreter-alert').innerText.includes('A setting was refused')")
         assert await tab.js("document.querySelector('#target').value") == "es", "a refused language changes nothing"
         assert tab.asked("session.update")[-1]["session"]["audio"]["output"]["language"] == "xx"
         assert await tab.js("JSON.parse(localStorage.getItem('parley.preferences')).target") == "es"

@@ -140,7 +140,7 @@ async def test_where_no_call_can_be_made_the_interpreter_takes_the_websocket_and
         await start_and_hear(tab)
         assert await tab.js("parley.interpreter.session.link.call === null && !parley.interpreter.session.byCall")
         said = await tab.text("#interpreter-way")
-        assert said.startswith("Over the WebSocket, because no call could be made. ")
+        assert said.startswith("Connected over a WebSocket, because no WebRTC call could be made. ")
         assert "is UDP blocked?" in said
         assert "The WebSocket is used." in await tab.js("document.querySelector('#connection-note').textContent")
         assert tab.told("session.output_audio.delta")

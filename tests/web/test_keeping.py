@@ -214,7 +214,7 @@ async def test_tools_are_told_with_their_answers_and_a_refused_item_does_not_sto
         assert called["tool_calls"][0]["function"]["name"] == "get_time"
         assert called["tool_calls"][0]["id"] == answered["tool_call_id"]
         assert "time_zone" in answered["content"]
-        assert "The server did not take over 1 of its 5 parts." in await tab.text("#entries")
+        assert "The server did not accept 1 of its 5 parts." in await tab.text("#entries")
         assert len(tab.told("error")) == 1
 
 

@@ -88,14 +88,14 @@ async def test_what_is_typed_wrong_is_said_and_not_kept(server: Server, tmp_path
         for label, url, key, says in (
             ("my library", "https://a.example/mcp", "", "letters, digits"),
             ("library", "ftp://a.example", "", "begins with https"),
-            ("library", "https://a.example/mcp", "two words", "no spaces"),
+            ("library", "https://a.example/mcp", "two words", "not have spaces"),
         ):
             await add(tab, label, url, key)
             assert says in await tab.text("#tool-server-wrong")
         assert await tab.js("document.querySelector('#tool-server-list').children.length") == 0
         await add(tab, "library", "https://a.example/mcp")
         await add(tab, "library", "https://b.example/mcp")
-        assert "There is one named library already." in await tab.text("#tool-server-wrong")
+        assert "There is already one named library." in await tab.text("#tool-server-wrong")
         await tab.js("document.querySelector('#tool-server-label').focus()")
         await tab.press("Enter")
         assert await tab.js("parley.settings.dialog.open"), "Enter does not close the sheet"
@@ -129,7 +129,7 @@ async def test_a_server_that_others_can_reach_says_beforehand_that_it_calls_none
         async with page(server.url, tmp_path / "profile", before=before) as tab:
             await opened(tab)
             note = await tab.text("#tool-servers-note")
-            assert "others can reach it" in note
+            assert "others can reach this server" in note
             assert "server.allowed_mcp_servers" in note
             assert await tab.js("document.querySelector('#tool-server-form').hidden")
     finally:

@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 WATCH = """
 globalThis.said = [];
 globalThis.watching = import("/assets/js/silence-watch.js").then(({ SilenceWatch }) => {
-  globalThis.watch = new SilenceWatch({ onSilence: ({ heard }) => said.push(heard ? "again" : "never"), onSound: () => said.push("sound") });
+  const onSilence = ({ heard }) => said.push(heard ? "again" : "never");
+  globalThis.watch = new SilenceWatch({ onSilence, onSound: () => said.push("sound") });
   globalThis.feed = (seconds, level, muted = false) => {
     for (let frame = 0; frame < Math.round(seconds * 50); frame += 1) watch.hear({ level }, { muted });
     return said.splice(0);

@@ -14,7 +14,7 @@ from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-MODEL = {
+MODEL: dict[str, Any] = {
     "answers": {"by": "model"},
     "engines": {"tts": {}},
     "speaks": ["en", "de", "fr"],

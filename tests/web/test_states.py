@@ -55,7 +55,7 @@ async def test_a_locked_server_asks_for_its_key_and_says_when_it_is_wrong(tmp_pa
             await tab.until("document.querySelector('#key-box').open")
             await tab.type("sk-wrong")
             await tab.press("Enter")
-            await tab.until("document.querySelector('#key-why').innerText.includes('does not open')")
+            await tab.until("document.querySelector('#key-why').innerText.includes('does not accept that key')")
             await tab.type("sk-open-sesame")
             await tab.press("Enter")
             await tab.until(

@@ -155,7 +155,7 @@ async def test_the_way_back_to_the_defaults_is_asked_for_twice(two_pipelines: Se
         await tab.js("document.querySelector('#defaults').click()")
         assert await tab.js("document.querySelector('#silence').value") == "900", "once is not enough"
         await tab.js("parley.settings.dialog.close()")
-        await tab.until("document.querySelector('#defaults').textContent === 'Back to the defaults'")
+        await tab.until("document.querySelector('#defaults').textContent === 'Reset to the defaults'")
         for _ in range(2):
             await tab.js("document.querySelector('#defaults').click()")
         assert await tab.js("document.querySelector('#silence').value") == "500"

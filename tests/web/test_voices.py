@@ -32,7 +32,7 @@ async def test_two_voices_are_compared_and_the_chosen_one_speaks(server: Server,
         lengths = {}
         for side in ("a", "b"):
             await tab.click(f"#play-{side}")
-            await tab.until("document.querySelector('#compare-note').textContent.endsWith(', speaks.')")
+            await tab.until("document.querySelector('#compare-note').textContent.startsWith('Playing ')")
             lengths[side] = await tab.until("parley.voices.player.duration")
         assert all(seconds > 2 for seconds in lengths.values()), "each says the whole sentence"
         chosen = await tab.js("document.querySelector('#voice-b').value")
@@ -56,7 +56,7 @@ async def test_an_empty_text_is_asked_for_and_a_refusal_is_shown(server: Server,
             await tab.click(selector)
         await tab.js("document.querySelector('#sample').value = '  '")
         await tab.click("#play-a")
-        assert await tab.text("#compare-note") == "Write what they are to say."
+        assert await tab.text("#compare-note") == "Enter a text to say."
         await tab.js("document.querySelector('#sample').value = 'Hello.'; parley.voices.pipeline = {name: 'nowhere'}")
         await tab.click("#play-a")
         await tab.until("document.querySelector('#compare-note').textContent.includes('nowhere')")
@@ -97,7 +97,7 @@ async def test_a_voice_is_made_of_what_is_read_aloud_and_removed_again(tmp_path:
             )
             await tab.js("document.querySelector('#voice-a').value = 'Carol'")
             await tab.click("#play-a")
-            await tab.until("document.querySelector('#compare-note').textContent === 'A, Carol, speaks.'")
+            await tab.until("document.querySelector('#compare-note').textContent === 'Playing A, Carol.'")
             for _ in range(2):
                 await tab.click("#own-voices button")
             await tab.until("document.querySelector('#own-voices').children.length === 0")

@@ -60,7 +60,8 @@ def ask(
 ) -> None:
     """Ask TEXT and print the answer as it comes. With -, or without TEXT where stdin is a pipe, the question is read from stdin.
 
-    The answer comes from the language model of parley.toml, in this process, or from any Realtime server (--url). Exit code 1: it failed.
+    The answer comes from the language model of parley.toml, in this process, or from any Realtime server (--url). A tool of an MCP
+    server that needs consent is asked for at the terminal, and refused without one. Exit code 1: it failed, or a tool was refused so.
     """
     if output_device and not aloud:
         raise click.UsageError("--output-device is for --aloud.")

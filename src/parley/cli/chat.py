@@ -38,8 +38,8 @@ Examples:
 def chat(config_path: Path | None, **flags: str | None) -> None:
     """Talk in text: each line is a turn, and the model remembers the turns before it.
 
-    In a pipe each line is a turn too; it ends with the input. Ctrl-C stops an answer, twice it leaves. Exit code 1: an answer in a
-    pipe failed.
+    In a pipe each line is a turn too; it ends with the input. Ctrl-C stops an answer, twice it leaves. A tool of an MCP server that
+    needs consent is asked for at the terminal, and refused in a pipe. Exit code 1: an answer in a pipe failed, or a tool was refused.
     """
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     with files_checked(), typed_session(config_path, flags) as session:

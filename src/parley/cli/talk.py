@@ -19,6 +19,7 @@ from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
 from parley.cli.own_terminal import forget_typed_keys, logs_to, terminal_to_ourselves
 from parley.cli.server_choice import check_server, chosen_server, explicit_options, server_options
 from parley.cli.sound_devices import input_device_option, output_device_option
+from parley.cli.tool_prompt import can_ask
 from parley.invocation import install
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
 
     Brings the server of `parley serve` along, with the engines that parley.toml and the flags name, or talks to any other with --url. While
     you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, ? explains all keys, Q leaves.
-    Without a microphone you type your messages; without a loudspeaker you read the replies.
+    Without a microphone you type your messages; without a loudspeaker you read the replies. A tool of an MCP server that needs consent
+    waits for F7 (allow) or F8 (refuse); without a terminal it is refused.
     """
     if show_devices:
         _list_devices()
@@ -186,6 +188,7 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
         _text(options["input_device"]),
         _text(options["output_device"]),
         record if isinstance(record, Path) else None,
+        asks=can_ask(),
     )
     # Without a microphone or a loudspeaker there is no echo.
     echo = options["echo_control"] == "on" and chosen.input is not None and chosen.output is not None

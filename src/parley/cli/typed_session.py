@@ -17,6 +17,7 @@ import click
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_OPTIONS, load_config, pull_option, warn, with_options
 from parley.cli.server_choice import check_server, chosen_server, explicit_options, server_options
+from parley.cli.tool_prompt import asked_at_terminal, can_ask
 from parley.core.words.limits import MAX_ITEM_TEXT
 from parley.text.whole_characters import writable
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from parley.client.connection import Server
     from parley.client.session_setup import SessionOptions
     from parley.client.typed_conversation import TypedConversation
-    from parley.client.updates import ClientUpdate
+    from parley.client.updates import ClientUpdate, ConsentAsked, StatusMessage
     from parley.config import PipelineConfig
     from parley.library.loop_thread import LoopThread
 
@@ -99,9 +100,11 @@ class TypedSession:
     """`renew()` opens a conversation; then `reply()` to one message after the other; `close()` at the end."""
 
     def __init__(self, server: Server, options: SessionOptions) -> None:
+        from parley.client.tool_consent import ToolConsent
         from parley.library.loop_thread import LoopThread
 
         self._server = server
+        self._consent = ToolConsent()
         self._options = options
         self._thread: LoopThread = LoopThread()
         self._opened: AsyncExitStack | None = None
@@ -117,11 +120,16 @@ class TypedSession:
         await self._leave()
         async with AsyncExitStack() as stack:
             conversation = await stack.enter_async_context(typed_conversation(self._server, self._options))
-            await conversation.begin()
+            for message in await conversation.begin():
+                click.echo(f"parley: {message.message}", err=True)
+            self._consent.on_update(conversation.began)
             self._opened, self._conversation = stack.pop_all(), conversation
 
     def reply(self, text: str) -> Generator[ClientUpdate, None, None]:
-        """As `TypedConversation.reply()`. Where the caller is interrupted, or takes no more, the reply is stopped."""
+        """As `TypedConversation.reply()`. Where the caller is interrupted, or takes no more, the reply is stopped. The user is asked for
+        consent at the terminal; without one, calls that need it are refused, and a warning says so."""
+        from parley.client.updates import ConsentAsked
+
         if self._conversation is None:
             self.renew()
         conversation = self._conversation
@@ -136,10 +144,30 @@ class TypedSession:
                 except BaseException:
                     self._thread.run(updates.aclose())
                     raise
+                if isinstance(update, ConsentAsked) and (refused := self._answer(conversation, update)) is not None:
+                    yield refused
             whole = True
         finally:
             if not whole:
                 self._thread.run(conversation.stop_reply())
+
+    def _answer(self, conversation: TypedConversation, asked: ConsentAsked) -> StatusMessage | None:
+        """Has the user answer; what there is to say where nobody can be asked."""
+        from parley.client.tool_consent import REFUSED_UNASKED, refused_unasked
+        from parley.client.updates import StatusMessage
+
+        self._consent.take(asked)
+        if self._consent.allows(asked):
+            self._thread.run(conversation.decide(asked.request_id, True))
+            return None
+        if not can_ask():
+            self._thread.run(conversation.decide(asked.request_id, False, REFUSED_UNASKED))
+            return StatusMessage("warning", refused_unasked(asked))
+        answer = asked_at_terminal(asked)
+        if answer == "always":
+            self._consent.allow(asked)
+        self._thread.run(conversation.decide(asked.request_id, answer != "no"))
+        return None
 
     def forget(self) -> None:
         """The connection is lost: the next message begins a new conversation."""

@@ -22,6 +22,7 @@ from parley.client.event_fields import Json, number_of, object_of, text_of
 from parley.client.input_clock import InputClock
 from parley.client.playback import PlayedSpan
 from parley.client.session_setup import SessionOptions, SessionSetup
+from parley.client.tool_consent import consent_updates
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
@@ -34,14 +35,17 @@ from parley.client.updates import (
     ResponseStarted,
     ResponseText,
     ServerToolCalled,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
+    ToolListing,
     UserTranscript,
     UserTurnEnded,
     UserTurnLost,
     UserTurnStarted,
 )
 from parley.core.words import notices as n
+from parley.core.words import unstable_transcript as live
 from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
@@ -54,7 +58,7 @@ from parley.core.words.events import (
     ResponseRequested,
 )
 from parley.core.words.ids import ClientEventId, ItemId, ResponseId
-from parley.core.words.items import InputText, Message
+from parley.core.words.items import InputText, McpApprovalResponse, Message
 from parley.wire.dialect import Dialect
 from parley.wire.dialects import GA
 
@@ -84,25 +88,29 @@ class _Item:
 
 class ClientSession:
     """Call `received()` for each message of the server and `appended()` for microphone audio; send what `outgoing()` returns
-    after every call. `exact_cuts`: the server (a Parley) keeps exactly the words that were heard, and is asked for them.
+    after every call. `is_parley`: the server keeps exactly the words that were heard, and is asked for them; and for those of the user
+    that may still change, which a turn that a key ends has from the first word on.
     """
 
-    def __init__(self, options: SessionOptions, *, exact_cuts: bool = False, dialect: Dialect = GA) -> None:
+    def __init__(self, options: SessionOptions, *, is_parley: bool = False, dialect: Dialect = GA) -> None:
         self._dialect = dialect
         self._setup = SessionSetup(options)
-        self._exact_cuts = exact_cuts
+        self._is_parley = is_parley
         self._outgoing: deque[str] = deque()
         self._items: dict[str, _Item] = {}
         self._response = ""
         self._fillers: deque[str] = deque(maxlen=ITEMS_KEPT)
         """Responses that are in no conversation, and nor are their items."""
         self._user_item = ""
+        self._key_item = ""
+        """Of the turn that a key has begun, as soon as the server has told it."""
         self._clock = InputClock()
         self._turn_bytes = 0
         self._event_count = 0
         self.hands_free = options.hands_free
         self.talking = options.hands_free
         self.session_id = ""
+        self._configuring = False
 
     # --- what goes out ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +134,7 @@ class ClientSession:
             return []
         self.talking = True
         self._turn_bytes = 0
+        self._key_item = ""
         self._send(ClearRequested(self._next_id()))
         self._cancel()
         return [UserTurnStarted("", over_reply=True)]
@@ -137,10 +146,10 @@ class ClientSession:
         self.talking = False
         if self._turn_bytes < MIN_COMMIT_MS * BYTES_PER_MS:
             self._send(ClearRequested(self._next_id()))
-            return [UserTurnLost("", f"the key was held for less than {MIN_COMMIT_MS} ms")]
+            return [UserTurnLost(self._key_item, f"the key was held for less than {MIN_COMMIT_MS} ms")]
         self._send(CommitRequested(self._next_id()))
         self._send(ResponseRequested(event_id=self._next_id()))
-        return [UserTurnEnded("", now_s, now_s)]
+        return [UserTurnEnded(self._key_item, now_s, now_s)]
 
     def say(self, text: str) -> list[ClientUpdate]:
         """A typed message, and a reply to it. Next: `silenced()`, for what is still being played."""
@@ -150,6 +159,11 @@ class ClientSession:
         self._send(ItemCreateRequested(item, event_id=self._next_id()))
         self._send(ResponseRequested(event_id=self._next_id()))
         return [UserTurnStarted(item_id, over_reply=True), UserTranscript(item_id, text, final=True)]
+
+    def decide(self, request_id: str, approve: bool, reason: str = "") -> None:
+        """Answer a `ConsentAsked`; `reason` is for the model."""
+        answer = McpApprovalResponse(ItemId(f"answer_{self._event_count}"), ItemId(request_id), approve, reason)
+        self._send(ItemCreateRequested(answer, event_id=self._next_id()))
 
     def interrupt(self) -> None:
         """Cancel the reply. Next: `silenced()`."""
@@ -166,7 +180,7 @@ class ClientSession:
             self._send(ItemTruncateRequested(item_id, cut.content_index, cut.heard_ms, self._next_id()))
             item.heard_ms = cut.heard_ms
             words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
-            settling = self._exact_cuts and item.response_id not in self._fillers
+            settling = self._is_parley and item.response_id not in self._fillers
             updates.append(
                 ResponseCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user, settling=settling)
             )
@@ -219,6 +233,12 @@ class ClientSession:
                 return self._error(object_of(event, "error"))
             case n.ItemRetrieved:
                 return self._retrieved(object_of(event, "item"))
+            case n.ItemDone:
+                return consent_updates(object_of(event, "item"))
+            case n.McpListProgress:
+                return [
+                    ToolListing(text_of(event, "item_id"), over=text_of(event, "type") != "mcp_list_tools.in_progress")
+                ]
             case n.ResponseCreated | n.ResponseDone if _out_of_band(object_of(event, "response")):
                 self._fillers.append(text_of(object_of(event, "response"), "id"))
                 return []  # it is played, and the reply is still to come
@@ -235,24 +255,34 @@ class ClientSession:
     def _session(self, session: Json, created: bool) -> list[ClientUpdate]:
         self._setup.read(session)
         if not created:
-            return []
+            return self._configured()
         self.session_id = text_of(session, "id") or "?"
         self._clock = InputClock()
-        if changes := self._setup.changes(session, hands_free=self.hands_free):
+        if changes := self._setup.changes(session, hands_free=self.hands_free, unstable_words=self._is_parley):
             self._update(changes)
+        self._configuring = bool(changes)
         setup = self._setup
         return [
             SessionStarted(
-                self.session_id, text_of(session, "model"), setup.voice(session), setup.transcription(session)
+                self.session_id,
+                text_of(session, "model"),
+                setup.voice(session),
+                setup.transcription(session),
+                self._configuring,
             )
         ]
+
+    def _configured(self) -> list[ClientUpdate]:
+        configuring, self._configuring = self._configuring, False
+        return [SessionConfigured()] if configuring else []
 
     def _error(self, error: Json) -> list[ClientUpdate]:
         code, message = text_of(error, "code"), text_of(error, "message")
         if code in HARMLESS:
             return []
         level: Level = "error" if text_of(error, "type") == "server_error" else "warning"
-        return [StatusMessage(level, message or code or "The server reported an error without a message.")]
+        said = StatusMessage(level, message or code or "The server reported an error without a message.")
+        return [said, *self._configured()]
 
     def _turn_started(self, item_id: str) -> list[ClientUpdate]:
         self._user_item = item_id
@@ -281,6 +311,8 @@ class ClientSession:
                 item = self._item(item_id)
                 item.text += text_of(event, "delta")
                 return [UserTranscript(item_id, item.text, final=False)]
+            case live.UnstableTranscript:
+                return self._unstable(item_id, text_of(event, "text"))
             case n.TranscriptionCompleted:
                 item = self._item(item_id)
                 item.text, item.final = text_of(event, "transcript"), True
@@ -293,6 +325,15 @@ class ClientSession:
                 ]
             case _:
                 return []
+
+    def _unstable(self, item_id: str, words: str) -> list[ClientUpdate]:
+        """Words that may still change stand behind those that came as deltas."""
+        if item_id not in self._items and not words:
+            return []  # they were cleared
+        if self.talking and not self.hands_free:
+            self._key_item = item_id
+        item = self._item(item_id)
+        return [] if item.final else [UserTranscript(item_id, item.text + words, final=False)]
 
     def _retrieved(self, retrieved: Json) -> list[ClientUpdate]:
         item = self._items.get(text_of(retrieved, "id"))

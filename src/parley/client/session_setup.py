@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from parley.client.event_fields import Json, object_of, text_of
 
+UNSTABLE_WORDS = "parley.unstable_words"
+"""In `session.include`; other servers refuse it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
@@ -48,14 +51,15 @@ class SessionSetup:
             self.interrupts = detection.get("interrupt_response") is not False
             self._detection = {name: value for name, value in detection.items() if value is not None}
 
-    def changes(self, session: Json, *, hands_free: bool) -> Json:
-        """The `session.update` that makes the server's new session the one that the options ask for; {} if it is that already."""
+    def changes(self, session: Json, *, hands_free: bool, unstable_words: bool = False) -> Json:
+        """The `session.update` that makes the server's new session the one that the options ask for; {} if it is that already.
+        `unstable_words`: it is asked for the words that may still change, which a Parley has."""
         options = self._options
         if options.turn_detection is not None:
             self._detection = {"type": options.turn_detection}
         elif not self._detection:
             self._detection = {"type": "server_vad"}
-        changed: Json = {}
+        changed: Json = {"include": [UNSTABLE_WORDS]} if unstable_words else {}
         if options.instructions is not None:
             changed["instructions"] = options.instructions
         if not options.spoken:

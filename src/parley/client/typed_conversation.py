@@ -1,7 +1,7 @@
 """A conversation that is typed: a message goes out, the reply's words (and sound) come back, one after the other.
 
 Laws: the messages and what they mean are `client/session.py`'s; nothing is read from the server but while a reply is awaited. A reply that
-calls a tool of the server's goes on with the next one.
+calls a tool of the server's goes on with the next one, and one that wants to call a tool with the user's consent waits for the answer.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from parley.client.session import ClientSession
 from parley.client.session_setup import SessionOptions
 from parley.client.updates import (
     ClientUpdate,
+    ConsentAsked,
+    ConsentedCallEnded,
+    ConsentSettled,
     ResponseEnded,
     ResponseStarted,
     ServerToolCalled,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
+    ToolListing,
 )
 
 BEGIN_S = 15.0
-"""A server that has not opened a session by then counts as unreachable."""
+"""A server that has not opened a session by then counts as unreachable; MCP servers that have not listed their tools are done without."""
 
 STOP_S = 2.0
 """How long a reply that was stopped may take to end."""
@@ -38,48 +43,59 @@ class TypedConversation:
         self._session = ClientSession(options)
         self.began = SessionStarted("", "", "")
 
-    async def begin(self) -> None:
-        """Until the session is open, set up as the options ask. Raises `ServerUnavailable`, also where the server refuses them: it then has
-        taken none of them."""
+    async def begin(self) -> list[StatusMessage]:
+        """Until the session is open, set up as the options ask, with the tools of its MCP servers; what the server said against these.
+        Raises `ServerUnavailable`, also where the server refuses the options: it then has taken none of them."""
+        said: list[StatusMessage] = []
+        listings: set[str] = set()
+        configured = False
         try:
             async with asyncio.timeout(BEGIN_S), aclosing(self._received()) as coming:
                 async for updates in coming:
-                    if refused := [update.message for update in updates if isinstance(update, StatusMessage)]:
-                        raise ServerUnavailable(f"The server refuses the settings of the session: {' '.join(refused)}")
-                    started = [update for update in updates if isinstance(update, SessionStarted)]
-                    self.began = started[0] if started else self.began
-                    # The server answers what was asked of the session; without that there is nothing to wait for.
-                    if self.began.session_id and not (started and self._send()):
-                        return
+                    for update in updates:
+                        match update:
+                            case StatusMessage(message=message) if not configured:
+                                raise ServerUnavailable(f"The server refuses the settings of the session: {message}")
+                            case StatusMessage():
+                                said.append(update)
+                            case SessionStarted(configuring=configuring):
+                                self.began, configured = update, not configuring
+                            case SessionConfigured():
+                                configured = True
+                            case ToolListing(item_id=item_id, over=over):
+                                (listings.discard if over else listings.add)(item_id)
+                            case _:
+                                pass
+                    self._send()
+                    if configured and not listings:
+                        return said
         except TimeoutError:
+            if configured:
+                late = f"An MCP server has not listed its tools within {BEGIN_S:g} s; they cannot be called yet."
+                return [*said, StatusMessage("warning", late)]
             raise ServerUnavailable(f"The server opened no session within {BEGIN_S:g} s.", again=True) from None
         raise self._lost()
 
     async def reply(self, text: str) -> AsyncGenerator[ClientUpdate, None]:
-        """The reply to a message, as it comes; it ends with its `ResponseEnded`, or with the server's refusal. Raises `ServerUnavailable`
-        where the connection is lost."""
+        """The reply to a message, as it comes; it ends with its last `ResponseEnded`, or with the server's refusal. A `ConsentAsked` wants
+        `decide()` before the next update is taken. Raises `ServerUnavailable` where the connection is lost."""
         self._session.say(text)
         self._send()
-        begun = goes_on = over = False
+        answer = _Answer()
         async with aclosing(self._received()) as coming:
             async for updates in coming:
                 self._send()
                 for update in updates:
-                    match update:
-                        case ResponseStarted():
-                            begun, goes_on = True, False
-                        case ServerToolCalled():
-                            goes_on = True
-                        case ResponseEnded():
-                            over = not goes_on
-                        case StatusMessage() if not begun:
-                            over = True
-                        case _:
-                            pass
+                    answer.on_update(update)
                     yield update
-                if over:
+                if answer.over:
                     return
         raise self._lost()
+
+    async def decide(self, request_id: str, approve: bool, reason: str = "") -> None:
+        """Answer a `ConsentAsked`; `reason` is for the model."""
+        self._session.decide(request_id, approve, reason)
+        self._send()
 
     async def stop_reply(self) -> None:
         """Stop a reply that is no longer awaited, and pass over what is left of it."""
@@ -107,6 +123,37 @@ class TypedConversation:
 
     def _lost(self) -> ServerUnavailable:
         return ServerUnavailable(f"The connection is lost: {self._connection.why_ended}.", again=True)
+
+
+class _Answer:
+    """Whether more of the answer to a message is to come: calls of tools make it several replies."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._begun = False
+        self._goes_on = False
+        """A tool has been called, or refused, since the last reply began: another one follows."""
+        self._awaited: set[str] = set()
+        """Requests without an outcome: neither refused nor called."""
+
+    def on_update(self, update: ClientUpdate) -> None:
+        match update:
+            case ResponseStarted():
+                self._begun, self._goes_on = True, False
+            case ServerToolCalled():
+                self._goes_on = True
+            case ConsentAsked(request_id=request_id):
+                self._awaited.add(request_id)
+            case ConsentSettled(request_id=request_id, approved=False) | ConsentedCallEnded(request_id=request_id):
+                self._awaited.discard(request_id)
+                self._goes_on = True
+            case ResponseEnded():
+                self.over = not self._goes_on and not self._awaited
+            case StatusMessage(level=level):
+                # The server refused what was asked of it, or does not go on.
+                self.over = not self._begun or (level == "error" and self._goes_on and not self._awaited)
+            case _:
+                pass
 
 
 @asynccontextmanager

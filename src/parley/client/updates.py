@@ -17,12 +17,19 @@ Level = Literal["note", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The server has opened a session. `transcription` is the model of the user's words, as the session has it or is asked to have it."""
+    """The server has opened a session. `transcription` is the model of the user's words, as the session has it or is asked to have it.
+    `configuring`: it is asked for changes, and a `SessionConfigured` follows."""
 
     session_id: str
     model: str
     voice: str
     transcription: str = ""
+    configuring: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfigured:
+    """The server has taken what was asked of the session when it began, or refused it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,40 @@ class ServerToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolListing:
+    """The session asks an MCP server for its tools, or (`over`) has its answer, which may be that it has failed."""
+
+    item_id: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentAsked:
+    """The model wants to call `tool` of the MCP server `server`, which needs the user's consent: answer with `ClientSession.decide()`.
+    `arguments` is JSON text."""
+
+    request_id: str
+    server: str
+    tool: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSettled:
+    """The server has taken an answer to the request, this client's or another's. A refused call is followed by a reply."""
+
+    request_id: str
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentedCallEnded:
+    """A call that was consented to has its outcome; a reply follows."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusMessage:
     """A message to show to the user."""
 
@@ -144,6 +185,7 @@ class StatusMessage:
 
 ClientUpdate = (
     SessionStarted
+    | SessionConfigured
     | UserTurnStarted
     | UserTurnEnded
     | UserTranscript
@@ -156,5 +198,9 @@ ClientUpdate = (
     | ResponseCut
     | FunctionCalled
     | ServerToolCalled
+    | ToolListing
+    | ConsentAsked
+    | ConsentSettled
+    | ConsentedCallEnded
     | StatusMessage
 )

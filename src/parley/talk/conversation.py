@@ -41,6 +41,7 @@ from parley.talk.recording import TalkRecording
 from parley.talk.server_figures import ServerFigures
 from parley.talk.status import State, Status
 from parley.talk.talk_key import Change, TalkKey
+from parley.talk.tool_requests import ToolRequests
 from parley.talk.transcript import LINES_KEPT, TalkTranscript
 
 TICK_S = 0.05
@@ -82,6 +83,7 @@ class Talk:
         self.devices = make_devices(self._on_block, self._on_first_played)
         self.partners = Partners()
         self.is_parley = False
+        self.requests = ToolRequests(chosen.asks, self._decide, self._notify)
         self._view = view
         self._make_cleaner = make_cleaner
         self._rest = ParleyRest(chosen.server)
@@ -144,7 +146,7 @@ class Talk:
 
     async def _run_session(self) -> None:
         """One session from start to end. Raises `ServerUnavailable`."""
-        self._session = ClientSession(self.chosen.options, exact_cuts=await self._ask_server())
+        self._session = ClientSession(self.chosen.options, is_parley=await self._ask_server())
         self._session.hands_free = self._session.talking = self.hands_free
         async with dial(self.chosen.server) as connection:
             self._connection = connection
@@ -205,6 +207,7 @@ class Talk:
             self._status.on_update(update)
             self.figures.on_update(update, now_s)
             self.transcript.on_update(update, now_s)
+            self.requests.on_update(update)
             match update:
                 case SessionStarted():
                     self.began = update
@@ -338,6 +341,10 @@ class Talk:
             return
         now_s = time.monotonic()
         self._apply(self._session.say(text), now_s)
+        self._send()
+
+    def _decide(self, request_id: str, approve: bool, reason: str) -> None:
+        self._session.decide(request_id, approve, reason)
         self._send()
 
     def toggle_mute(self) -> None:

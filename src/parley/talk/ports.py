@@ -71,6 +71,8 @@ class Chosen:
     input: str | None = ""
     output: str | None = ""
     record: Path | None = None
+    asks: bool = True
+    """Whether there is a user to ask for consent to calls of tools; else they are refused."""
 
     @property
     def typed(self) -> bool:

@@ -10,10 +10,14 @@ from typing import Literal
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
+    ConsentAsked,
+    ConsentSettled,
     ResponseEnded,
     ResponseStarted,
+    SessionConfigured,
     SessionStarted,
     StatusMessage,
+    ToolListing,
     UserTurnEnded,
     UserTurnLost,
     UserTurnStarted,
@@ -25,6 +29,7 @@ State = Literal[
     "listening",
     "you speak",
     "thinking",
+    "waits for you",
     "it speaks",
     "muted",
     "press to talk",
@@ -42,12 +47,29 @@ class Status:
         self._user = False
         self._thinking = False
         self._replying = False
+        self._configuring = False
+        self._listings: set[str] = set()
+        """MCP servers that were asked for their tools."""
+        self._asked: set[str] = set()
+        """Requests for consent that the server has no answer to."""
 
     def on_update(self, update: ClientUpdate) -> None:
         match update:
-            case SessionStarted():
+            case SessionStarted(configuring=configuring):
+                self._configuring = configuring
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False
+                self._asked.clear()
+                self._listings.clear()
+            case SessionConfigured():
+                self._configuring = False
+            case ToolListing(item_id=item_id, over=over):
+                (self._listings.discard if over else self._listings.add)(item_id)
+            case ConsentAsked(request_id=request_id):
+                self._asked.add(request_id)
+            case ConsentSettled(request_id=request_id):
+                self._asked.discard(request_id)
+                self._thinking = True
             case UserTurnStarted(item_id=item_id):
                 self._user = not item_id.startswith(TYPED)
                 self._thinking = not self._user
@@ -68,6 +90,7 @@ class Status:
     def lost(self) -> None:
         """The link is gone."""
         self._linked = self._user = self._thinking = self._replying = False
+        self._asked.clear()
 
     @property
     def replying(self) -> bool:
@@ -86,8 +109,10 @@ class Status:
             return "it speaks"
         if self._thinking:
             return "thinking"
+        if self._asked:
+            return "waits for you"
         if typed:
-            return "type a message"
+            return "connecting" if self._configuring or self._listings else "type a message"
         if muted:
             return "muted"
         return "listening" if hands_free else "press to talk"

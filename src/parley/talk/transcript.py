@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from parley.client.tool_consent import described
 from parley.client.updates import (
     ClientUpdate,
+    ConsentAsked,
+    ConsentSettled,
     FunctionCalled,
     ResponseCut,
     ResponseEnded,
@@ -79,6 +82,10 @@ class TalkTranscript:
                 pass
             case FunctionCalled(name=name, arguments=arguments):
                 self._note(f"the model calls {name}({arguments}), which this client does not have", now_s)
+            case ConsentAsked():
+                self._note(f"may it call {described(update)}?", now_s)
+            case ConsentSettled(approved=approved):
+                self._note("the call is allowed" if approved else "the call is refused", now_s)
             case StatusMessage(level=level, message=message):
                 self._note(message if level == "note" else f"{level}: {message}", now_s)
             case _:

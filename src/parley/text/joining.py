@@ -28,7 +28,8 @@ def after_words(text: str, count: int) -> int:
 
 
 def last_words(text: str, longest: int) -> str:
-    """The text, or where it is longer than `longest` characters its last whole words behind "…"; of text without spaces its last characters."""
+    """The text, or where it is longer than `longest` characters its last whole words behind "…"; where there are no spaces, its last
+    characters."""
     if len(text) <= longest:
         return text
     end = text[len(text) - max(0, longest - 1) :]

@@ -197,7 +197,8 @@ class LlamaModel:
             await asyncio.to_thread(server.close)
 
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
-        """Stream one reply (see the port). Raises `EngineError`s: those of the port, `images_unsupported`, `tools_unsupported`, `invalid_request`."""
+        """Stream one reply (see the port). Raises `EngineError`s: those of the port, `images_unsupported`, `tools_unsupported`,
+        `invalid_request`."""
         with self._failures():
             async with aclosing(self._stream(request)) as events:
                 async for event in events:

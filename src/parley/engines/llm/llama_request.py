@@ -18,8 +18,8 @@ _NO_EFFORT: Final = frozenset({"none", "minimal"})
 
 
 def request_body(request: ChatRequest, think: bool, projector: Head, *, reads_tools: bool = True) -> dict[str, object]:
-    """The JSON body, without `stream`; `reads_tools`: the chat template has tools. Raises `EngineRefused` for tools that it would leave out,
-    for an image that the model cannot see, or that is no `data:` URL."""
+    """The JSON body, without `stream`; `reads_tools`: the chat template has tools. Raises `EngineRefused` for tools that it would
+    leave out, for an image that the model cannot see, or that is no `data:` URL."""
     images = [image for message in request.messages for image in message.images]
     if request.tools and request.tool_choice != "none" and not reads_tools:
         raise EngineRefused(

@@ -6,7 +6,8 @@ transcripts (a remote one) makes a `SegmentedTurns` of its own.
 
 Laws:
 - The function gets at most `MAX_SEGMENT` of audio. Longer speech is cut at its quietest place; a pause behind `commit_samples` ends a
-  segment, one that is asked for (`flush`) or, in a live turn, one that is heard (`PauseFinder`). The text of a segment that has ended is a promise (`Partial.stable`).
+  segment, one that is asked for (`flush`) or, in a live turn, one that is heard (`PauseFinder`). The text of a segment that has ended is a
+  promise (`Partial.stable`).
 - Silence is not decoded: models that were trained on speech invent words for it.
 - A pause with nothing but silence behind the last one has its transcript; nothing is decoded again, even where that one still is.
 - A stream is decoded once at a time, pauses before partials. A partial is always of the latest audio: a busy model makes partials rarer,

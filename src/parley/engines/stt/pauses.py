@@ -3,8 +3,8 @@
 A turn that voice activity detection ends is flushed at its pauses; one that a client ends (push to talk) is not, and would be decoded whole
 at its commit. A recogniser that cuts at the pauses found here has done all but the last stretch by then, with the same work in all.
 
-Laws: pauses depend on the audio and on where it was cut, never on how it was chunked; a pause is quiet beside the speech of its own turn, so
-that a loud room has none; between two cuts there is speech.
+Laws: pauses depend on the audio and on where it was cut, never on how it was chunked; a pause is quiet beside the speech of its own turn,
+so that a loud room has none; between two cuts there is speech.
 """
 
 from __future__ import annotations

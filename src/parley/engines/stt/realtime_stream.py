@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from parley.audio.resampling import Resampler
+from parley.audio.types import Samples
 from parley.engines.fair_queue import Backlog
 from parley.engines.openai_api.errors import Endpoint, failure_of
 from parley.engines.openai_api.realtime import RATE, TranscriptionSession
@@ -86,7 +87,7 @@ class RealtimeStream(TurnStream[Cut]):
         """Until the connection of a stream that was closed is gone."""
         await asyncio.wait([self.task])
 
-    def _fed(self) -> None:
+    def _fed(self, audio: Samples) -> None:
         self._more.set()
 
     def _leave(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from parley.audio.types import Samples
 from parley.engines.fair_queue import Backlog
 from parley.engines.ports import Partial, RecognitionSpec, Transcript, Word
 from parley.engines.stt.sherpa_batch import MAX_PIECE, Batches, StreamAudio
@@ -64,7 +65,7 @@ class SherpaStream(TurnStream[Cut]):
 
     # --- the port ---
 
-    def _fed(self) -> None:
+    def _fed(self, audio: Samples) -> None:
         if self._audio.end - self._taken >= STEP:
             self._batches.want(self)
 

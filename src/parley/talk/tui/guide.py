@@ -23,12 +23,13 @@ LEAST: Final = (40, 10)
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How the user talks now. `typed`: without a microphone; `speaking`: the user has the floor."""
+    """How the user talks now. `typed`: without a microphone; `speaking`: the user has the floor; `asked`: a tool waits for consent."""
 
     typed: bool = False
     hands_free: bool = True
     muted: bool = False
     speaking: bool = False
+    asked: bool = False
 
 
 def greeting(mode: Mode) -> str:
@@ -77,6 +78,14 @@ TYPED_KEYS: Final = (
 )
 """Without a microphone every letter belongs to the message."""
 
+CONSENT_KEYS: Final = (
+    KeyShown("F7", "allow", 0),
+    KeyShown("F8", "refuse", 1),
+    KeyShown("F9", "allow for this conversation", 2, "always"),
+    KeyShown("F2", "help", 3),
+)
+"""Function keys: no letter that is meant for a message, and no key that is held to talk, answers."""
+
 
 def keys(mode: Mode) -> list[KeyShown]:
     """The keys of the conversation, with what they do now."""
@@ -103,6 +112,7 @@ _TALKING: Final = (
     ("T", "type a message instead"),
     ("M", "mutes the microphone, and again: no longer"),
     ("H", "changes between hands-free and push-to-talk"),
+    ("F7, F8", "allow or refuse the tool that waits for you; F9 allows it until the conversation ends"),
     ("F, F3", "shows or hides the table of figures"),
     ("D", "looks for sound devices again, after plugging one in"),
     ("Up, Down", "scroll the conversation"),
@@ -113,6 +123,7 @@ _TALKING: Final = (
 _TYPING: Final = (
     ("Enter", "sends the message"),
     ("Esc", "silences the answer"),
+    ("F7, F8", "allow or refuse the tool that waits for you; F9 allows it until the conversation ends"),
     ("F3", "shows or hides the table of figures"),
     ("Up, Down", "scroll the conversation"),
     ("F2", "this help; Esc goes back"),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LINES_WAITING = 1000
 """Lines of a pipe that wait for their turn; more than anybody types."""
 
+ANSWERS = "/y allow, /a allow it for this conversation, /n refuse"
+
 HELP_TYPED = "A line of text: say it. Enter or /i silence the reply, /q leave."
 
 HELP = "Enter: talk or stop talking. A line of text: say it. /m mute, /h hands-free or key, /i silence the reply, /d devices, /q leave."
@@ -90,7 +92,7 @@ class PlainView:
                 self.say(f"figures of turn {turn.number} in ms: {shown}")
 
     def state_changed(self, state: State) -> None:
-        self.say(f"state: {state}")
+        self.say(f"state: {state} ({ANSWERS})" if state == "waits for you" else f"state: {state}")
         self.on_state()
 
     def ticked(self) -> None:
@@ -150,6 +152,9 @@ class _Commands:
             "/i": talk.interrupt,
             "/d": talk.reopen_devices,
             "/q": talk.stop,
+            "/y": lambda: talk.requests.answer(True),
+            "/a": lambda: talk.requests.answer(True, always=True),
+            "/n": lambda: talk.requests.answer(False),
             "/?": lambda: view.say(self.help),
         }
         self.help = HELP

@@ -25,6 +25,7 @@ from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.cells import ends
 from parley.talk.tui.drawing import Glyphs, figure_line, figures, meter
 from parley.talk.tui.guide import (
+    CONSENT_KEYS,
     LEAST,
     TYPED_KEYS,
     TYPING_KEYS,
@@ -63,6 +64,7 @@ STATE_STYLES = {
     "you speak": "bold cyan",
     "it speaks": "bold green",
     "thinking": "bold yellow",
+    "waits for you": "bold magenta",
     "connecting": "bold yellow",
     "reconnecting": "bold red",
     "muted": "bold red",
@@ -106,6 +108,9 @@ class TalkScreen(TaskScreen):
         Binding("f,F", "figures('letter')", "figures"),
         Binding("f2", "help('')", "help", priority=True),
         Binding("f3", "figures('')", "figures", priority=True),
+        Binding("f7", "answer('once')", "allow", priority=True),
+        Binding("f8", "answer('no')", "refuse", priority=True),
+        Binding("f9", "answer('always')", "always", priority=True),
     ]
 
     def __init__(self, make_talk: Callable[[TalkView], Talk], glyphs: Glyphs) -> None:
@@ -147,6 +152,7 @@ class TalkScreen(TaskScreen):
             talk.hands_free,
             talk.microphone.muted,
             talk.state == "you speak",
+            talk.requests.open,
         )
 
     # --- TalkView --------------------------------------------------------------------------------------------------------
@@ -236,7 +242,8 @@ class TalkScreen(TaskScreen):
         head = Text(f" {title(partners, server, room, self._glyphs)}")
         self.query_one("#head", Static).update(ends(head, said, width, self._glyphs))
         typing = self.screen.has_class("typing")
-        shown = HELP_KEYS if self.helping else TYPED_KEYS if mode.typed else TYPING_KEYS if typing else keys(mode)
+        free = TYPED_KEYS if mode.typed else TYPING_KEYS if typing else keys(mode)
+        shown = HELP_KEYS if self.helping else CONSENT_KEYS if mode.asked else free
         self.query_one("#keys", Static).update(key_line(shown, max(1, width - 2), self._glyphs))
         if self.helping:
             self.explain(help_lines(mode, partners, server, max(1, width - 3), self._glyphs))
@@ -273,6 +280,10 @@ class TalkScreen(TaskScreen):
         self._table = not self.screen.has_class("table")
         self.screen.remove_class("helping")
         self._arrange(self.size.width, self.size.height)
+
+    def action_answer(self, answer: str) -> None:
+        self.talk.requests.answer(answer != "no", always=answer == "always")
+        self._draw()
 
     def scrolled(self) -> VerticalScroll:
         """A `TaskScreen`'s."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from parley.core.words.effects import CloseLink
+from parley.core.words.events import LinkClosed
 from parley.core.words.ids import ItemId
 from parley.core.words.limits import MAX_UNSTABLE_TEXT
 from parley.core.words.notices import (
@@ -43,7 +45,8 @@ class UnstableWords(Rule):
         }
 
     def after(self, step: Step) -> None:
-        if self._shown and not self._streams.open:
+        over = isinstance(step.event, LinkClosed) or any(isinstance(effect, CloseLink) for effect in step.effects)
+        if self._shown and not over and not self._streams.open:
             left = [item for item, _ in self._shown if item not in self._committed]
             self.require(not left, f"the words of {left} stand, and their turn was discarded")
 

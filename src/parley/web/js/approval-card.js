@@ -26,7 +26,7 @@ export function drawApproval(node, words, entry) {
   node.dataset.state = state;
   node.dataset.withdrawn = entry.withdrawn;
   if (node.dataset.drawn === drawn) return;
-  const focused = words.contains(document.activeElement);
+  const focused = words.querySelector(":focus-visible") !== null; // By the keyboard; a pointer leaves the keys to the page.
   node.dataset.drawn = drawn;
   words.className = "words approval";
   words.setAttribute("role", "group");

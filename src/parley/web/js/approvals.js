@@ -52,6 +52,10 @@ export class Approvals extends EventTarget {
   decide(entry, approve, { always = false, by = "you" } = {}) {
     const { talk } = this;
     if (entry.state !== "asking") return;
+    if (approve && this.addressOf(entry.server) !== entry.address) {
+      talk.transcript.changed(Object.assign(entry, { failed: unreachable(entry) }));
+      return;
+    }
     if (approve && always) this.allow([...this.allowed, toolOf(entry)]);
     talk.transcript.changed(Object.assign(entry, { state: "sent", by, failed: "" }));
     this.send(entry, approve);
@@ -72,6 +76,16 @@ export class Approvals extends EventTarget {
   /** The tool asks again from now on. */
   askAgain(entry) {
     this.allow(this.allowed.filter((tool) => !same(tool, entry)));
+  }
+
+  /** The tools of a server that are allowed for the conversation. */
+  allowedOf({ label, url }) {
+    return this.allowed.filter(({ server, address }) => server === label && address === url).map(({ name }) => name);
+  }
+
+  /** All tools of a server ask again. */
+  askAgainFor({ label }) {
+    this.allow(this.allowed.filter(({ server }) => server !== label));
   }
 
   allow(allowed) {
@@ -188,12 +202,16 @@ export class Approvals extends EventTarget {
     if (!entry) return false;
     if (entry.state !== "sent") return true; // Another client was quicker.
     if (this.addressOf(entry.server) === "") {
-      const failed = `${entry.server} is no longer among the MCP servers of this conversation. Add it in the settings again, or deny.`;
-      talk.transcript.changed(Object.assign(entry, { state: "asking", failed }));
+      talk.transcript.changed(Object.assign(entry, { state: "asking", failed: unreachable(entry) }));
     } else this.lost(entry.id, error.message);
     talk.settle();
     return true;
   }
+}
+
+/** Nothing is called at another address than the one that was asked about. */
+function unreachable({ server }) {
+  return `${server} is no longer among the MCP servers of this conversation, or has another address now. Deny the call, or add the server again.`;
 }
 
 function eventOf({ id }) {

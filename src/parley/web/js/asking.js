@@ -4,20 +4,27 @@
 // has confirmed it; what is tried again takes the place of what failed.
 
 import { fromBase64 } from "./pcm.js";
+import { toolServers } from "./tool-servers.js";
 import { newId } from "./transcript.js";
 
+const TOOLS_MS = 6000; // So long a message waits for the tools of MCP servers: the reply to it can call no others.
 const WIRE_RATE = 24_000;
 const SLACK_S = 0.3; // That the sound of an item may be shorter than what was said of it.
 
 export class Asking {
   constructor(talk) {
     this.talk = talk;
+    this.forTools = null; // the timer, while what was typed waits for tools
+    toolServers.addEventListener("change", () => this.forTools && !toolServers.listing && this.deliver());
     this.reset();
   }
 
   /** All that belongs to one session of the server. */
   reset() {
     this.rehearing = null; // the item whose sound was asked for
+    clearTimeout(this.forTools);
+    this.forTools = null;
+    this.patient = true; // until tools have been waited for in vain
   }
 
   /** Whether something waits for a session that was typed since the page was opened. */
@@ -32,11 +39,17 @@ export class Asking {
     if (talk.askable) this.deliver();
   }
 
-  /** Sends what was typed. */
+  /** Sends what was typed, once the tools are known or have been waited for. */
   deliver() {
     const { talk } = this;
     const waiting = talk.transcript.waiting();
     if (waiting.length === 0) return;
+    if (toolServers.listing && this.patient) {
+      this.forTools ??= setTimeout(() => this.deliverAnyway(), TOOLS_MS);
+      return;
+    }
+    clearTimeout(this.forTools);
+    this.forTools = null;
     talk.interrupt();
     for (const entry of waiting) {
       const { id, text } = talk.transcript.changed(Object.assign(entry, { sending: "sent", retry: "" }));
@@ -44,6 +57,11 @@ export class Asking {
     }
     talk.figures.asked("typed", waiting[0].askedAt);
     talk.answer({ voice: waiting.at(-1).voice });
+  }
+
+  deliverAnyway() {
+    this.patient = false;
+    this.deliver();
   }
 
   /** The server has the item. */

@@ -46,7 +46,7 @@ export class Call {
     const answer = await offerCall(peer.localDescription.sdp, model, kind);
     if (this.over) return;
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
-    this.timer = setTimeout(() => this.lost("Nothing came through: is UDP blocked?"), CONNECT_MS);
+    this.timer = setTimeout(() => this.lost("No sound came through: UDP may be blocked."), CONNECT_MS);
     await opened;
   }
 
@@ -67,7 +67,7 @@ export class Call {
       };
       channel.onmessage = ({ data }) => this.on.onEvent(data);
       channel.onclose = () => this.lost("The call ended at once.");
-      this.peer.onconnectionstatechange = () => ["failed", "closed"].includes(this.peer.connectionState) && this.lost("Nothing came through: is UDP blocked?");
+      this.peer.onconnectionstatechange = () => ["failed", "closed"].includes(this.peer.connectionState) && this.lost("No sound came through: UDP may be blocked.");
     });
   }
 

@@ -4,9 +4,10 @@
 // announces whole sentences once, not every word.
 
 import { approvalSentence, drawApproval } from "./approval-card.js";
-import { element } from "./dom.js";
+import { announce, element } from "./dom.js";
 import { Follower } from "./follower.js";
 import { plain, rendered } from "./markup.js";
+import { brief, drawTool } from "./tool-line.js";
 import { heardLength, heardText, textOf } from "./transcript.js";
 import { drawTrouble } from "./trouble.js";
 import { strip, waterfall } from "./waterfall.js";
@@ -44,8 +45,8 @@ export class Captions {
   figures(entry, turn) {
     const node = this.nodes.get(entry.id);
     if (!node) return;
-    const open = node.querySelector("details")?.open ?? false;
-    node.querySelector("details")?.remove();
+    const open = node.querySelector("details.figures")?.open ?? false;
+    node.querySelector("details.figures")?.remove();
     const details = element("details", { class: "figures" });
     details.open = open;
     details.append(strip(turn), waterfall(turn));
@@ -54,32 +55,27 @@ export class Captions {
   }
 
   withoutFigures(entry) {
-    this.nodes.get(entry.id)?.querySelector("details")?.remove();
+    this.nodes.get(entry.id)?.querySelector("details.figures")?.remove();
   }
 
   announce(entry) {
     const sentence = ANNOUNCE[entry.kind](entry);
     if (!sentence || this.announced.has(entry.id + sentence)) return;
     this.announced.add(entry.id + sentence);
-    this.said.append(element("p", {}, sentence));
-    while (this.said.childElementCount > 20) this.said.firstChild.remove();
+    announce(this.said, sentence);
   }
 }
 
 const ANNOUNCE = {
-  user: (entry) => (entry.partial ? "" : entry.typed ? entry.failed : `You: ${entry.text || entry.failed || "nothing that could be made out"}`),
+  user: (entry) => (entry.partial ? "" : entry.typed ? entry.failed : `You: ${entry.text || entry.failed || "no words were recognised"}`),
   assistant(entry) {
     if (entry.failed) return `Parley: ${heardText(entry)} ${entry.failed}`;
     if (entry.state === "streaming" || (entry.state === "cut" && entry.kept === null)) return "";
     if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${plain(entry.kept)}` : "Parley was cut off.";
     return `Parley: ${plain(textOf(entry))}`;
   },
-  tool(entry) {
-    if (entry.state !== "done" && entry.state !== "failed") return "";
-    const data = parsed(entry.output);
-    const sentence = typeof data?.message === "string" ? data.message : typeof data === "object" ? "it answered with data." : entry.output;
-    return `Tool ${entry.name}: ${sentence}`;
-  },
+  tool: (entry) => (entry.state === "done" || entry.state === "failed" ? `Tool ${entry.name}: ${brief(entry)}` : ""),
+  listing: (entry) => (entry.state === "running" ? "" : `Tools of ${entry.label}: ${brief(entry)}`),
   approval: approvalSentence,
   note: (entry) => entry.text,
 };
@@ -95,7 +91,7 @@ const DRAW = {
       if (text || unstable) words.replaceChildren(heard, element("span", { class: "caret", "aria-hidden": "true" }));
       else words.replaceChildren(element("span", { class: "writing" }, "writing down"));
     } else if (entry.text) words.replaceChildren(entry.text);
-    else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Something that was not understood." : "I could not make that out."));
+    else words.replaceChildren(element("span", { class: "nothing" }, entry.failed ? "Speech that was not recognised." : "No words were recognised."));
     node.dataset.state = entry.partial ? "partial" : "final";
   },
 
@@ -112,17 +108,18 @@ const DRAW = {
     const before = (nodes) => element("span", { class: "heard" }, ...nodes);
     const ahead = (nodes) => element("span", { class: "ahead" }, ...nodes);
     const struck = (nodes) => element("del", { title: "Not heard, and so not remembered" }, ...nodes);
-    if (entry.state === "cut" && !text.trim()) words.replaceChildren(...(entry.failed ? [] : [element("span", { class: "nothing" }, "was cut off before the first word.")]));
+    if (entry.state === "cut" && !text.trim()) words.replaceChildren(...(entry.failed ? [] : [element("span", { class: "nothing" }, "Cut off before the first word.")]));
     else words.replaceChildren(...rendered(text, heard, { before, after: entry.state === "cut" ? struck : ahead }));
   },
 
   tool(node, entry) {
     node.dataset.state = entry.state;
-    part(node, "Tool");
-    const words = node.querySelector(".words");
-    words.className = "words call";
-    words.replaceChildren(element("span", { class: "name" }, entry.name), `(${shownArguments(entry.args)})`);
-    if (entry.output) words.append(answer(entry.output));
+    drawTool(part(node, "Tool"), entry);
+  },
+
+  listing(node, entry) {
+    node.dataset.state = entry.state;
+    drawTool(part(node, "Tools"), entry);
   },
 
   approval: (node, entry) => drawApproval(node, part(node, "Tool"), entry),
@@ -142,27 +139,4 @@ function part(node, who, remark = "") {
     node.prepend(name, words);
   }
   return words;
-}
-
-/** A tool's answer: JSON as data, a member a line; anything else as it came. */
-function answer(output) {
-  const data = parsed(output);
-  if (data === null || typeof data !== "object") return element("span", { class: "answer" }, output);
-  return element("pre", { class: "answer data" }, JSON.stringify(data, null, 2));
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function shownArguments(text) {
-  try {
-    return Object.entries(JSON.parse(text || "{}")).map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(", ");
-  } catch {
-    return text;
-  }
 }

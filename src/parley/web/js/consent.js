@@ -15,7 +15,7 @@ export class Consent {
   }
 
   decide({ entry, approve, always }, node) {
-    const byKeyboard = node.contains(document.activeElement);
+    const byKeyboard = node.querySelector(":focus-visible") !== null;
     this.page.loudspeaker.open(); // A gesture, and the reply is to be heard.
     this.approvals.decide(entry, approve, { always });
     if (byKeyboard && this.approvals.asking.length > 0) this.show();

@@ -88,10 +88,10 @@ export class Continuation {
 
   account(items, refused, left, previous, now) {
     const change = items + left > 0 && previous !== null ? changed(previous, now) : "";
-    if (items > 0 && refused === items) return `${change || "Connected"}. The server did not take over the conversation: it knows nothing from above.`;
+    if (items > 0 && refused === items) return `${change || "Connected"}. The server did not accept the conversation so far, and does not know it.`;
     const parts = change ? [`${change}; the conversation goes on.`] : [];
-    if (refused > 0) parts.push(`The server did not take over ${refused} of its ${items} parts.`);
-    if (left > 0) parts.push(`It is long: the server knows its newest part, and not the first ${left === 1 ? "entry" : `${left} entries`}.`);
+    if (refused > 0) parts.push(`The server did not accept ${refused} of its ${items} parts.`);
+    if (left > 0) parts.push(`The conversation is long: the server does not know its first ${left === 1 ? "entry" : `${left} entries`}.`);
     return parts.join(" ");
   }
 }

@@ -88,6 +88,7 @@ export class ConversationActions {
     page.talk.link.tryCalls();
     conversation.clear();
     page.turns.clear();
+    page.events.clear();
     if (page.talk.listening) page.connect();
     page.draw();
     if (empty) return;

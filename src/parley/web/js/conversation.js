@@ -28,7 +28,7 @@ export class Conversation extends EventTarget {
     this.claim = null; // of its name
     this.shared = false; // whether it is the copy of one in another tab
     this.timer = null;
-    for (const type of ["entry", "gone"]) this.transcript.addEventListener(type, () => this.touched());
+    for (const type of ["entry", "gone"]) this.transcript.addEventListener(type, ({ detail }) => this.touched(detail));
     addEventListener("pagehide", () => this.save());
     document.addEventListener("visibilitychange", () => document.hidden && this.save());
   }
@@ -37,8 +37,9 @@ export class Conversation extends EventTarget {
     return this.transcript.entries.size === 0;
   }
 
-  touched() {
-    this.cleared = null;
+  /** Something happened to an entry. That an MCP server lists its tools is nothing that anybody said. */
+  touched({ kind }) {
+    if (kind !== "listing") this.cleared = null;
     if (this.shared) this.own();
     this.timer ??= setTimeout(() => this.save(), SAVE_AFTER_MS);
     this.dispatchEvent(new Event("changed"));
@@ -124,7 +125,7 @@ export class Conversation extends EventTarget {
   restore() {
     const entries = stored();
     if (entries.length === 0) return;
-    const last = entries.findLast(({ kind }) => kind !== "note");
+    const last = entries.findLast(({ kind }) => kind !== "note" && kind !== "listing");
     if (last?.kind === "user" && !last.sending && !last.failed) last.retry = "answer"; // The reload came before its answer.
     this.transcript.restore(entries.filter(({ kind, text }) => kind !== "note" || text !== FROM_BEFORE));
     this.transcript.restore([{ id: "note_reload", kind: "note", text: FROM_BEFORE }]);

@@ -16,15 +16,18 @@ const QUIET = 0.045; // Less is drawn as silence.
 const CALM_MS = 1000; // Between pictures with reduced motion.
 const SILENCE = { input: 0, output: 0, phase: "idle" };
 
-const RING = 0.385; // Its radius, of the width,
-const REACH = 0.1; // how far a bar goes from it,
-const GAP = 0.007; // and from where.
+const GAP = 0.007; // From the ring to its bars, of the width.
+const SMALL_PX = 150; // Narrower, there is more room for the words in the middle: shorter bars, further out.
+
+/** Of the width: the radius of the ring, how far a bar goes from it, and the radius of the button in the middle. */
+const shape = (size) => (size < SMALL_PX ? { ring: 0.4, reach: 0.085, heart: 0.28 } : { ring: 0.385, reach: 0.1, heart: 0.235 });
 
 const LABEL_ROOM_PX = 40; // Around the dial, for the longest; without it there are none.
 const LABEL_FROM_BARS_PX = 6;
 const LABEL_APART = 14; // Slots: nearer ones would touch each other.
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const forced = matchMedia("(forced-colors: active)"); // The system's colours, by name: nothing fades.
 
 // Turns of different lengths, with short waits between them: [from slot, to slot, who].
 const CONVERSATION = {
@@ -45,7 +48,7 @@ export class Dial {
     this.forget();
     new ResizeObserver(() => this.fit()).observe(canvas);
     addEventListener("theme", () => this.repaint());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.repaint());
+    for (const change of [forced, matchMedia("(prefers-color-scheme: dark)")]) change.addEventListener("change", () => this.repaint());
     document.addEventListener("visibilitychange", () => this.wake());
   }
 
@@ -149,6 +152,8 @@ export class Dial {
     const whole = this.canvas.clientWidth;
     this.size = this.canvas.parentElement.clientWidth;
     this.room = (whole - this.size) / 2; // around it
+    this.shape = shape(this.size);
+    this.outer = this.size * (this.shape.ring + GAP + this.shape.reach); // the end of the longest bar
     this.canvas.width = this.canvas.height = Math.round(whole * scale);
     this.brush.setTransform(scale, 0, 0, scale, 0, 0);
     this.repaint();
@@ -178,9 +183,9 @@ export class Dial {
 
   drawHeart() {
     const { brush, size, ink } = this;
-    const radius = size * 0.235;
+    const radius = size * this.shape.heart;
     const colour = this.phase === "hearing" ? ink.you : this.phase === "speaking" ? ink.me : null;
-    if (colour && !calm.matches) {
+    if (colour && !calm.matches && !forced.matches) {
       const halo = brush.createRadialGradient(0, 0, radius * 0.9, 0, 0, radius * (1.15 + 0.35 * this.glow));
       halo.addColorStop(0, colour);
       halo.addColorStop(1, `${colour}00`); // the same colour, so that the fade does not turn grey
@@ -208,13 +213,13 @@ export class Dial {
     const angle = angleOf(((performance.now() - this.epoch) / SLOT_MS) % SLOTS);
     brush.fillStyle = this.phase === "hearing" ? ink.you : this.phase === "speaking" ? ink.me : ink.soft;
     brush.beginPath();
-    brush.arc(Math.cos(angle) * size * RING, Math.sin(angle) * size * RING, size * 0.011 + 1.2, 0, 2 * Math.PI);
+    brush.arc(Math.cos(angle) * size * this.shape.ring, Math.sin(angle) * size * this.shape.ring, size * 0.011 + 1.2, 0, 2 * Math.PI);
     brush.fill();
   }
 
   drawSlot(place, { input, output, phase }, strength) {
     const { brush, size, ink } = this;
-    const [radius, reach, gap] = [size * RING, size * REACH, size * GAP];
+    const [radius, reach, gap] = [size * this.shape.ring, size * this.shape.reach, size * GAP];
     const angle = angleOf(place + 0.5);
     const [x, y] = [Math.cos(angle), Math.sin(angle)];
     brush.lineCap = "round";
@@ -254,14 +259,14 @@ export class Dial {
     for (const [slot, text] of wanted) {
       if (placed.some((other) => apart(other.slot, slot) < LABEL_APART)) continue;
       const { width } = brush.measureText(text);
-      const [x, y] = beside(angleOf(slot + 0.5), size * (RING + GAP + REACH) + LABEL_FROM_BARS_PX, width / 2, height / 2);
+      const [x, y] = beside(angleOf(slot + 0.5), this.outer + LABEL_FROM_BARS_PX, width / 2, height / 2);
       placed.push({ text, slot, x, y, width, height });
     }
     return placed;
   }
 
   drawLabel({ text, slot, x, y }) {
-    const { brush, size, ink } = this;
+    const { brush, ink } = this;
     const angle = angleOf(slot + 0.5);
     const line = (from, to) => {
       brush.moveTo(Math.cos(angle) * from, Math.sin(angle) * from);
@@ -270,7 +275,7 @@ export class Dial {
     brush.strokeStyle = ink.faint;
     brush.lineWidth = 1;
     brush.beginPath();
-    line(size * (RING + GAP + REACH) - 5, size * (RING + GAP + REACH) + 2);
+    line(this.outer - 5, this.outer + 2);
     brush.stroke();
     brush.textAlign = "center";
     brush.textBaseline = "middle";

@@ -1,4 +1,4 @@
-// Making and finding elements.
+// Making, finding and filling elements.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -19,6 +19,30 @@ export function icon(path) {
   stroke.setAttribute("d", path);
   picture.append(stroke);
   return picture;
+}
+
+const MOST_SAID = 20; // Sentences that stay where screen readers find them.
+
+/** Has screen readers say a sentence; `place`: a live region. */
+export function announce(place, sentence) {
+  place.append(element("p", {}, sentence));
+  while (place.childElementCount > MOST_SAID) place.firstChild.remove();
+}
+
+/** Fills a select with [value, text] of each option, where that changes something: a list that is open stays so. What is not there is not chosen. */
+export function fill(select, options, chosen) {
+  const wanted = JSON.stringify(options);
+  if (select.dataset.options !== wanted) {
+    select.dataset.options = wanted;
+    select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+  }
+  const value = options.some(([known]) => known === chosen) ? chosen : options[0]?.[0] ?? "";
+  if (select.value !== value) select.value = value;
+}
+
+/** Closes a sheet at the side of the page where one presses beside it. */
+export function closesBeside(dialog) {
+  dialog.addEventListener("click", (event) => event.target === dialog && event.offsetX < 0 && dialog.close());
 }
 
 /** The element with this id; the page and its scripts come together, so it is there. */

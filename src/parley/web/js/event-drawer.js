@@ -1,8 +1,8 @@
 // The drawer of raw events: what was sent and received, as lines of event-row.js over event-log.js.
 //
-// Laws: closed, it draws nothing; open, it draws ten times a second at most, the newest lines that pass the filter, and earlier ones when they are
-// asked for; it follows the end unless the reader has gone elsewhere or opened a line. Where there is room it stands beside the page, which goes
-// on beneath the keyboard as before; on a small screen it is a sheet over it. Held still, it shows what it showed, and the log goes on.
+// Laws: closed, it draws nothing; open, it draws ten times a second at most and takes no more than a tenth of the page's time: the newest lines that pass
+// the filter, and earlier ones when they are asked for; it follows the end unless the reader has scrolled away or opened a line. Where there is room it stands beside the page, which
+// keeps its keys; on a small screen it is a modal sheet. Paused, it shows what it had, and the log goes on.
 
 import { save } from "./copying.js";
 import { byId } from "./dom.js";
@@ -13,7 +13,8 @@ import { Follower } from "./follower.js";
 
 const BESIDE = matchMedia("(min-width: 62.5rem)");
 const DRAW_MS = 100;
-const WINDOW = 300; // lines
+const SHARE = 10; // Between two times it draws, this many times as long as it took.
+const WINDOW = 200; // lines
 const number = new Intl.NumberFormat("en");
 
 export class EventDrawer {
@@ -24,10 +25,10 @@ export class EventDrawer {
     this.dialog = byId("events");
     this.list = byId("events-list");
     this.rows = new Map(); // of the lines that are shown
-    this.most = WINDOW;
     this.first = null; // the line at the top, while the reader is elsewhere than at the end
-    this.still = null; // while held still: how many events there were
+    this.paused = null; // while the list is paused: {lines, seen}, what it had and how many events there had been
     this.timer = null;
+    this.tookMs = 0; // to draw
     this.end = new Follower(byId("events-scroll"), this.list, byId("events-down"));
     this.watch();
   }
@@ -36,7 +37,7 @@ export class EventDrawer {
     const on = (id, act) => byId(id).addEventListener("click", act);
     for (const id of ["events-open", "events-show"]) on(id, () => this.toggle());
     on("events-close", () => this.dialog.close());
-    on("events-still", () => this.hold(this.still === null));
+    on("events-pause", () => this.pause(this.paused === null));
     on("events-clear", () => this.clear());
     on("events-save", () => this.save());
     on("events-earlier", () => this.showEarlier());
@@ -60,32 +61,27 @@ export class EventDrawer {
   open() {
     document.querySelector("dialog:modal")?.close();
     this.opener = document.activeElement;
-    this.log.onChange = () => (this.timer ??= setTimeout(() => this.draw(), DRAW_MS));
+    this.log.onChange = () => (this.timer ??= setTimeout(() => requestAnimationFrame(() => this.draw()), Math.max(DRAW_MS, SHARE * this.tookMs)));
     this.show();
     this.draw();
+    this.tookMs = 0; // What comes next is less.
     this.end.follow(true);
   }
 
   /** Beside the page, or over it. */
   show() {
-    if (this.dialog.open) {
-      this.changing = true;
-      this.dialog.close();
-    }
+    this.dialog.close();
     if (BESIDE.matches) this.dialog.show();
     else this.dialog.showModal();
     byId("events-open").setAttribute("aria-expanded", "true");
   }
 
   closed() {
-    if (this.changing) {
-      this.changing = false; // It was closed to be opened in the other way.
-      return;
-    }
+    if (this.dialog.open) return; // It was closed to be opened in the other way.
     clearTimeout(this.timer);
     this.timer = null;
     this.log.onChange = () => {};
-    this.hold(false);
+    this.pause(false);
     this.forgetRows();
     byId("events-open").setAttribute("aria-expanded", "false");
     if (document.activeElement === document.body || this.dialog.contains(document.activeElement)) this.opener?.focus?.();
@@ -111,8 +107,10 @@ export class EventDrawer {
     clearTimeout(this.timer);
     this.timer = null;
     if (!this.dialog.open) return;
-    if (this.still === null) this.drawLines();
+    const began = performance.now();
+    if (this.paused === null) this.drawLines();
     this.drawCounts();
+    this.tookMs = performance.now() - began;
   }
 
   drawLines() {
@@ -138,20 +136,27 @@ export class EventDrawer {
     this.end.follow();
   }
 
-  /** {lines, earlier}: the newest that pass the filter, and whether there are more before them. */
+  /** {lines, earlier}: the newest that pass the filter, or those from the one at the top on; and whether there are more before them. */
   visible() {
-    const passes = this.filter;
-    const lines = [];
-    if (this.end.following) this.first = null;
-    const all = this.log.lines;
+    const { filter } = this;
+    const all = this.paused?.lines ?? this.log.lines;
+    this.first = this.end.following ? null : this.first ?? this.top;
     const from = this.first === null ? -1 : Math.max(0, all.indexOf(this.first));
+    const lines = [];
     let earlier = false;
     for (let at = all.length - 1; at >= 0 && !earlier; at -= 1) {
-      if (!passes(all[at])) continue;
-      if (from < 0 ? lines.length < this.most : at >= from) lines.push(all[at]);
+      if (!filter(all[at])) continue;
+      if (from < 0 ? lines.length < WINDOW : at >= from) lines.push(all[at]);
       else earlier = true;
     }
     return { lines: lines.reverse(), earlier };
+  }
+
+  /** The line that is shown first. */
+  get top() {
+    const { firstChild } = this.list;
+    for (const [line, { node }] of this.rows) if (node === firstChild) return line;
+    return null;
   }
 
   get filter() {
@@ -166,38 +171,34 @@ export class EventDrawer {
   }
 
   sieve() {
-    this.most = WINDOW;
     this.end.following = true;
-    this.hold(false);
-    this.end.follow(true);
+    this.drawLines();
     const shown = [...this.rows.keys()].filter(({ note }) => note === undefined).length;
     byId("status").textContent = `${shown} ${shown === 1 ? "line" : "lines"}`;
   }
 
   showEarlier() {
-    const { lines } = this.visible();
-    const { log } = this;
-    const passes = this.filter;
-    const before = log.lines.slice(0, log.lines.indexOf(lines[0])).filter(passes);
-    const height = byId("events-scroll").scrollHeight;
+    const all = this.paused?.lines ?? this.log.lines;
+    const { top } = this;
+    const before = all.slice(0, all.indexOf(top)).filter(this.filter);
     this.end.following = false;
-    this.first = before.at(-WINDOW) ?? before[0] ?? null;
+    this.first = before.at(-WINDOW) ?? before[0] ?? top;
     this.drawLines();
-    byId("events-scroll").scrollTop += byId("events-scroll").scrollHeight - height;
+    const { node } = this.rows.get(top);
+    node.scrollIntoView();
+    node.querySelector("summary")?.focus({ preventScroll: true });
   }
 
   /** The reader is at a line: the list stays where it is. */
   read() {
     if (!this.end.following) return;
     this.end.following = false;
-    this.first = this.rows.keys().next().value ?? null;
     byId("events-down").hidden = false;
   }
 
   forgetRows() {
     this.rows.clear();
     this.list.replaceChildren();
-    this.most = WINDOW;
     this.first = null;
   }
 
@@ -220,16 +221,16 @@ export class EventDrawer {
 
   // --- what can be done with it -------------------------------------------------------------------------------------------------------
 
-  hold(still) {
-    this.still = still ? this.log.events + this.log.dropped : null;
-    const button = byId("events-still");
-    button.setAttribute("aria-pressed", still);
+  pause(paused) {
+    const { lines, events, dropped } = this.log;
+    this.paused = paused ? { lines: [...lines], seen: events + dropped } : null;
+    byId("events-pause").setAttribute("aria-pressed", paused);
     this.draw();
   }
 
   clear() {
     this.log.clear();
-    this.hold(false);
+    this.pause(false);
     this.forgetRows();
     this.draw();
   }
@@ -242,12 +243,12 @@ export class EventDrawer {
 
   drawCounts() {
     const { events, failures, dropped } = this.log;
-    const newer = this.still === null ? 0 : events + dropped - this.still;
+    const newer = this.paused === null ? 0 : events + dropped - this.paused.seen;
     const parts = [
       `${number.format(events)} ${events === 1 ? "event" : "events"}`,
       ...(failures > 0 ? [`${number.format(failures)} ${failures === 1 ? "error" : "errors"}`] : []),
       ...(dropped > 0 ? [`${number.format(dropped)} older dropped`] : []),
-      ...(this.still === null ? [] : [`held still, ${number.format(newer)} newer`]),
+      ...(this.paused === null ? [] : [`paused, ${number.format(newer)} newer`]),
     ];
     byId("events-count").textContent = parts.join(" · ");
     byId("events-clear").disabled = byId("events-save").disabled = this.log.lines.length === 0;

@@ -1,12 +1,12 @@
-// Every event that went over the page's links, kept for the drawer that shows them (event-drawer.js).
+// The events that went over the page's links, for the drawer that shows them (event-drawer.js).
 //
 // Lines: {direction: "sent"|"received", type, ids, session, at, until, count, kept: [{at, text}], sound: {bytes}|null, grave}, or a mark
 // {note, session, at, grave}: something happened to the link. `at`, `until`: performance time; `ids`: of item, response and call.
 // Sessions: {number, link: "conversation"|"interpreter", startedAt}.
 //
-// Laws: it holds the newest events up to a number and a sum of characters, and counts those that it dropped; sound is never kept, only how much
-// it was; between two other events, those of one kind of delta are one line; of a line of sound only the first and the last event are kept. It
-// keeps texts, which others cannot change, and does nothing with them: recording an event takes microseconds. Does not know the page.
+// Laws: it holds the newest events up to a number and a sum of characters, and counts those that it dropped; sound is never kept, only its
+// length; deltas of one kind are one line until another event comes; of a line of sound only the first and the last event are kept. It keeps
+// texts, which nobody can change later, and does not read them: recording an event takes microseconds. Does not know the page.
 
 import { soundBytes, withoutSound } from "./event-sound.js";
 
@@ -29,17 +29,10 @@ export class EventLog {
     this.streams = new Map(); // the lines of deltas that may go on
     this.kept = 0; // events and marks,
     this.characters = 0; // and what they amount to
-    this.dropped = 0; // events that were kept no longer
+    this.events = 0; // that its lines stand for,
+    this.failures = 0; // how many lines tell of a failure,
+    this.dropped = 0; // and how many events are kept no longer
     this.onChange();
-  }
-
-  /** How many events its lines stand for. */
-  get events() {
-    return this.lines.reduce((sum, line) => sum + (line.note === undefined ? line.count : 0), 0);
-  }
-
-  get failures() {
-    return this.lines.filter(({ grave, note }) => grave && note === undefined).length;
   }
 
   // --- what happens -------------------------------------------------------------------------------------------------------------------
@@ -87,6 +80,7 @@ export class EventLog {
 
   extend(line, kept, bytes) {
     line.count += 1;
+    this.events += 1;
     line.until = kept.at;
     if (line.sound) {
       line.sound.bytes += bytes ?? 0;
@@ -112,7 +106,15 @@ export class EventLog {
 
   push(line) {
     this.lines.push(line);
+    this.tally(line, 1);
     line.kept.forEach((kept) => this.count(kept));
+  }
+
+  /** A line comes (1) or goes (-1). */
+  tally({ note, count, grave }, sign) {
+    if (note !== undefined) return;
+    this.events += sign * count;
+    if (grave) this.failures += sign;
   }
 
   count({ text }) {
@@ -134,11 +136,13 @@ export class EventLog {
     if (line.note === undefined && !line.sound && line.kept.length > 1) {
       this.forget(line.kept.shift());
       line.count -= 1;
+      this.events -= 1;
       line.at = line.kept[0].at;
       this.dropped += 1;
       return;
     }
     this.lines.shift();
+    this.tally(line, -1);
     line.kept.forEach((kept) => this.forget(kept));
     this.dropped += line.count ?? 0;
     for (const [name, open] of this.streams) if (open === line) this.streams.delete(name);

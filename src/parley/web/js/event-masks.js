@@ -1,8 +1,8 @@
 // Events as they may be shown: without what opens something.
 //
-// Laws: masked are the values of fields that are secret by their name (also all that is below them), whatever looks like a key or a bearer token, the
-// credentials in addresses, and the secrets that this page itself holds; numbers and names stay. What is shown, copied or saved goes through
-// here. Files within an event (data: URLs) are told by their length.
+// Laws: it masks the values of fields whose name says that they are secret, with all that they contain; whatever looks like a key or a bearer token; the
+// credentials in addresses; and the secrets that this page itself holds. Numbers stay. All that is shown, copied or saved goes through here. A
+// file within an event (a data: URL) is replaced by its length.
 
 import { storedKey } from "./server.js";
 import { toolServers } from "./tool-servers.js";

@@ -13,12 +13,12 @@ export function soundBytes(event) {
   return payload === null ? null : bytesOf(event[payload]);
 }
 
-/** The event as JSON, each sound in it told by its length; `text` is the event as it went over the link. */
+/** The event as JSON, each sound in it replaced by its length; `text` is the event as it went over the link. */
 export function withoutSound(event, text) {
   const payload = payloadOf(event);
-  if (payload !== null) return JSON.stringify({ ...event, [payload]: spelled(bytesOf(event[payload])) });
+  if (payload !== null) return JSON.stringify({ ...event, [payload]: placeholder(bytesOf(event[payload])) });
   if (!SOUND.test(text)) return text;
-  return JSON.stringify(event, (key, value) => (key === "audio" && typeof value === "string" ? spelled(bytesOf(value)) : value));
+  return JSON.stringify(event, (key, value) => (key === "audio" && typeof value === "string" ? placeholder(bytesOf(value)) : value));
 }
 
 /** "1,920 bytes, 40 ms" */
@@ -30,7 +30,7 @@ export function soundMs(bytes) {
   return Math.round(bytes / BYTES_PER_MS);
 }
 
-function spelled(bytes) {
+function placeholder(bytes) {
   return `[sound: ${soundLength(bytes)}]`;
 }
 

@@ -54,10 +54,6 @@ export class Figures {
     if (this.open?.kind === "hold" && this.open.endedAt === null) Object.assign(this.open, { item, endedAt: performance.now() });
   }
 
-  transcribed(item) {
-    for (const turn of [this.open, ...this.turns.values()]) if (turn?.item === item) turn.transcribedAt ??= performance.now();
-  }
-
   answered(responseId) {
     const begunAt = performance.now();
     const turn = this.open ?? this.calling ?? { kind: "again", askedAt: begunAt, endedAt: null, rounds: [] };

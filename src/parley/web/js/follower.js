@@ -9,6 +9,7 @@ export class Follower {
   constructor(scroll, list, down) {
     this.scroll = scroll;
     this.list = list;
+    this.down = down;
     this.following = true;
     let before = 0;
     let shape = "";
@@ -18,7 +19,7 @@ export class Follower {
       else if (scrollTop < before - 1 && shape === `${scrollHeight} ${clientHeight}`) this.following = false; // The reader; else the layout.
       before = scrollTop;
       shape = `${scrollHeight} ${clientHeight}`;
-      down.hidden = this.following || this.empty;
+      this.showDown();
     }, { passive: true });
     down.addEventListener("click", () => this.follow(true));
     const watch = new ResizeObserver(() => this.follow());
@@ -32,7 +33,12 @@ export class Follower {
 
   /** Shows the end, where the reader is near it; `jump`: wherever they are. */
   follow(jump = false) {
-    if (jump) this.following = true;
+    if (jump || this.empty) this.following = true;
     if (this.following && !this.empty) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.showDown();
+  }
+
+  showDown() {
+    this.down.hidden = this.following;
   }
 }

@@ -1,6 +1,6 @@
 // One translation session: what the microphone hears goes to the server, the translation is played, shown and timed.
 //
-// Events: "state" (link state), "phase" (below), "session" (effective session), "level" {input}|{output}, "lag" {lagMs}, "fault" {message},
+// Events: "state" (link state), "phase" (below), "session" (effective session), "level" {input}|{output}, "lag" {lagMs}, "fault" (the server's error),
 // "lost" {error}.
 //
 // Phases: "idle", "connecting", "open", "finishing" (nothing more is heard; what was said is translated and played out), "finished",
@@ -345,7 +345,7 @@ const HANDLERS = {
 
   error({ error }) {
     if (error.code === "session_expired") return; // The link breaks next.
-    this.emit("fault", { message: error.message });
+    this.emit("fault", error);
     if (!this.configured) this.quit("idle");
     else if (this.session && this.target !== this.session.audio.output.language) {
       this.target = this.session.audio.output.language; // The language was refused; the old one goes on.

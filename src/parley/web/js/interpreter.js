@@ -7,7 +7,7 @@ import { Alerts } from "./alerts.js";
 import { plainText } from "./clauses.js";
 import { copied, save } from "./copying.js";
 import { Dial } from "./dial.js";
-import { byId, element } from "./dom.js";
+import { byId, fill } from "./dom.js";
 import { Interpretation } from "./interpretation.js";
 import { LagMeter } from "./lag-meter.js";
 import { byName, languageName, understood } from "./languages.js";
@@ -15,15 +15,15 @@ import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { Parallel } from "./parallel.js";
 import { microphoneOptions, prefer, preferences } from "./preferences.js";
-import { interpreterWords, microphoneRemedy, microphoneTrouble, serverTrouble } from "./states.js";
+import { faultWords, interpreterWords, microphoneRemedy, microphoneTrouble, serverTrouble } from "./states.js";
 import { showWay } from "./way.js";
 
 const HINT_MS = 6000;
-const KEPT = "What was translated stays here. A session cannot be resumed: going on opens a new one.";
+const KEPT = "What was translated stays here. The session cannot be resumed: *Go on* opens a new one.";
 
 const ECHO = {
-  true: "Through a loudspeaker the translation may be heard and translated again, in spite of the echo cancellation.",
-  false: "Echo cancellation is off: through a loudspeaker the translation is heard and translated again.",
+  true: "Through a loudspeaker the microphone may hear the translation, and it is translated again, even with echo cancellation.",
+  false: "Echo cancellation is off: through a loudspeaker the microphone hears the translation, and it is translated again.",
 };
 
 // One who speaks without a pause, and the translation that follows.
@@ -163,7 +163,7 @@ export class Interpreter extends EventTarget {
       if (!this.listens) this.microphone.stop();
       this.draw();
     });
-    session.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "Something went wrong", text: detail.message, forMs: 9000 }));
+    session.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { ...faultWords(detail), forMs: 9000 }));
     session.addEventListener("lost", ({ detail }) => this.lost(detail));
     session.addEventListener("level", ({ detail }) => {
       if (detail.input !== undefined) dial.heard(detail.input);
@@ -183,7 +183,7 @@ export class Interpreter extends EventTarget {
       return;
     }
     const { title, text } = serverTrouble(error);
-    const shown = { title: error.code === "session_expired" ? "The session has reached its longest duration" : title, text: opened ? KEPT : text };
+    const shown = { title, text: opened ? KEPT : text };
     this.alerts.show("server", { ...shown, action: [opened ? "Go on" : "Try again", () => this.start()] });
   }
 
@@ -295,14 +295,4 @@ export class Interpreter extends EventTarget {
     byId("pairs-actions").hidden = this.session.clauses.rows.length === 0;
     byId("pairs-clear").disabled = this.session.active;
   }
-}
-
-/** Fills a select, where that changes something: a list that is open stays so. */
-function fill(select, options, chosen) {
-  const wanted = JSON.stringify(options);
-  if (select.dataset.options !== wanted) {
-    select.dataset.options = wanted;
-    select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
-  }
-  if (chosen !== undefined && select.value !== chosen) select.value = chosen;
 }

@@ -1,6 +1,7 @@
 // A piece of data, set for reading: JSON a member a line and coloured, anything else as it is; of a long one the beginning, and a button for the rest.
 //
-// Laws: text is only ever set as text; however much there is, opening it costs little until all of it is asked for.
+// Laws: text is only ever set as text; however much there is, opening it costs little: all of it is shown when it is asked for, in parts that the
+// browser lays out when they are seen, as it would work for minutes at a line of a million characters.
 
 import { element } from "./dom.js";
 
@@ -37,9 +38,11 @@ function block(text, set) {
     return shown;
   }
   const more = element("button", { class: "plain", type: "button" }, `Show all ${number.format(text.length)} characters`);
-  shown.append(...set(whole(text.slice(0, FIRST))), "…");
+  const [first] = pieces(text);
+  shown.append(...set(first), "…");
   more.addEventListener("click", () => {
-    shown.replaceChildren(...(text.length <= COLOURED ? set(text) : plain(text)));
+    const how = text.length <= COLOURED ? set : plain;
+    shown.replaceChildren(...[...pieces(text)].map((piece) => element("div", { class: "piece" }, ...how(piece))));
     shown.tabIndex = -1;
     shown.focus({ preventScroll: true });
     more.remove();
@@ -47,9 +50,15 @@ function block(text, set) {
   return element("div", {}, shown, more);
 }
 
-/** Not cut within a character. */
-function whole(text) {
-  return /[\uD800-\uDBFF]$/.test(text) ? text.slice(0, -1) : text;
+/** The text in parts that are laid out on their own, each ending with a line, or else not within a character. */
+function* pieces(text) {
+  for (let from = 0, to = 0; from < text.length; from = to) {
+    to = Math.min(text.length, from + FIRST);
+    const line = text.lastIndexOf("\n", to - 1) + 1;
+    if (to < text.length && line > from + FIRST / 2) to = line;
+    else if (to < text.length && /[\uD800-\uDBFF]/.test(text[to - 1])) to -= 1;
+    yield text.slice(from, to);
+  }
 }
 
 function plain(text) {

@@ -5,8 +5,8 @@
 import { byId } from "./dom.js";
 import { storeKey } from "./server.js";
 
-const ASKED = byId("key-why").textContent;
-const WRONG = "That key does not open this server. Look whether it is whole, and whether it has run out.";
+const ASKED = [...byId("key-why").childNodes];
+const WRONG = ["This server does not accept that key. Check that it is complete and has not expired."];
 
 export class KeyBox extends EventTarget {
   /** `alerts`: of each view. */
@@ -29,7 +29,7 @@ export class KeyBox extends EventTarget {
 
   /** `wrong`: one was given, and it opens nothing. */
   ask({ wrong = false } = {}) {
-    byId("key-why").textContent = wrong ? WRONG : ASKED;
+    byId("key-why").replaceChildren(...(wrong ? WRONG : ASKED));
     byId("key-why").classList.toggle("wrong", wrong);
     byId("key").value = "";
     this.dialog.returnValue = "";

@@ -11,20 +11,22 @@ import { ConversationActions } from "./conversation-actions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
 import { EventDrawer } from "./event-drawer.js";
+import { Heart } from "./heart.js";
 import { Interpreter } from "./interpreter.js";
 import { KeyBox } from "./key-box.js";
 import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
-import { microphoneOptions, prefer, preferences } from "./preferences.js";
+import { microphoneOptions, preferences } from "./preferences.js";
 import { OtherTabs } from "./other-tabs.js";
 import { canHear, lookAtAddress } from "./page-address.js";
 import { keepReadingOrder } from "./reading-order.js";
 import { served, storedKey } from "./server.js";
+import { carryOut } from "./settings-effects.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { showStatusLine } from "./status-line.js";
 import { drawLegend, drawStage } from "./stage.js";
-import { connectedWords, microphoneRemedy, microphoneTrouble, serverTrouble } from "./states.js";
+import { connectedWords, faultWords, microphoneRemedy, microphoneTrouble, serverTrouble } from "./states.js";
 import { TabTitle } from "./tab-title.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
@@ -65,6 +67,7 @@ class Page {
     this.watchControls();
     this.consent = new Consent(this);
     new Keys(this);
+    new Heart(this);
     this.visit = new Visit(this);
     new TabTitle(this);
     new OtherTabs(this);
@@ -307,7 +310,7 @@ class Page {
       this.draw();
     });
     talk.addEventListener("phase", () => this.draw());
-    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "Something went wrong", text: detail.message, forMs: 9000 }));
+    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { ...faultWords(detail), forMs: 9000 }));
     talk.addEventListener("level", ({ detail }) => {
       if (detail.input !== undefined && talk.listening && (!this.hold || talk.hold)) dial.heard(detail.input);
       if (detail.output !== undefined) dial.sounded(detail.output);
@@ -322,27 +325,7 @@ class Page {
 
   watchControls() {
     const { settings, talk } = this;
-    settings.addEventListener("behaviour", () => talk.configure());
-    settings.addEventListener("mode", () => {
-      talk.release();
-      talk.configure();
-      this.draw();
-    });
-    settings.addEventListener("anew", () => talk.connected && talk.connect(settings.model));
-    settings.addEventListener("connection", () => {
-      talk.link.tryCalls();
-      this.interpreter.tryCalls();
-      this.showWay();
-      if (talk.link.state.name !== "closed") talk.connect(settings.model);
-    });
-    settings.addEventListener("voice", () => (talk.hasSpoken ? talk.connect(settings.model) : talk.configure()));
-    settings.addEventListener("microphone", () => {
-      for (const view of [this, this.interpreter]) if (view.microphone.open) view.openMicrophone().catch((error) => view.microphoneLost(error.reason));
-    });
-    settings.addEventListener("speaker", () => Promise.all([this.loudspeaker, talk.voice, this.interpreter.loudspeaker, this.interpreter.session.voice].map((voice) => voice.useDevice(preferences.speaker))).catch(() => {
-      prefer({ speaker: "" });
-      this.view.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
-    }));
+    carryOut(this);
     for (const radio of document.getElementsByName("mode")) radio.addEventListener("change", () => this.setMode(radio.value));
     byId("pause").addEventListener("click", () => this.rest());
     byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
@@ -357,29 +340,7 @@ class Page {
     this.voices.addEventListener("chosen", ({ detail }) => settings.chooseVoice(detail));
     this.voices.addEventListener("changed", () => this.findVoices());
     for (const id of ["help", "show-keys"]) byId(id).addEventListener("click", () => byId("shortcuts-box").showModal());
-    this.watchHeart();
     this.watchForms();
-  }
-
-  watchHeart() {
-    const heart = byId("heart");
-    heart.addEventListener("pointerdown", (event) => {
-      if (!this.hold || !this.talk.holdable || event.button !== 0) return;
-      heart.setPointerCapture(event.pointerId);
-      this.pressedByPointer = true;
-      this.press();
-    });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-      heart.addEventListener(end, () => {
-        if (!this.talk.hold || !this.pressedByPointer) return;
-        this.pressedByPointer = false;
-        this.release();
-      });
-    }
-    heart.addEventListener("click", () => {
-      if (!this.hold || !this.talk.listening) this.toggle();
-    });
-    heart.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 
   watchForms() {
@@ -410,7 +371,7 @@ class Page {
   }
 
   showTheme() {
-    const says = { auto: "as the device", light: "light", dark: "dark" }[theme()];
+    const says = { auto: "like the device", light: "light", dark: "dark" }[theme()];
     byId("theme").setAttribute("aria-label", `Theme: ${says}. Change it`);
     byId("theme").title = `Theme: ${says}`;
   }

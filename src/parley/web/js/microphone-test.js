@@ -66,7 +66,7 @@ export class MicrophoneTest {
 
   async heard({ recording }) {
     if (this.most === 0) return this.rest(`No sound comes in from ${this.device}. Is the microphone muted?`);
-    if (this.most < QUIET) return this.rest(`${this.device} hears hardly anything. Come closer, or raise its volume in the system's settings.`);
+    if (this.most < QUIET) return this.rest(`${this.device} records hardly any sound. Come closer, or raise its volume in the system's settings.`);
     this.level.hidden = true;
     this.button.textContent = "Stop";
     this.says.textContent = "This is how you sound.";

@@ -4,11 +4,9 @@
 // translation is said in words, and announced. Translations are not announced: they are heard.
 
 import { heardCharacters } from "./clauses.js";
-import { element } from "./dom.js";
+import { announce, element } from "./dom.js";
 import { Follower } from "./follower.js";
 import { languageName } from "./languages.js";
-
-const MOST_ANNOUNCED = 20;
 
 export class Parallel {
   constructor({ list, scroll, empty, down, said }) {
@@ -39,8 +37,7 @@ export class Parallel {
     if (!remark) return;
     node.lastChild.append(element("span", { class: "remark", "data-grave": String(row.outcome !== "skipped") }, remark));
     if (row.outcome === "skipped") return;
-    this.said.append(element("p", {}, `${remark} ${row.source}`));
-    while (this.said.childElementCount > MOST_ANNOUNCED) this.said.firstChild.remove();
+    announce(this.said, `${remark} ${row.source}`);
   }
 
   /** The text that belongs to no row yet; `open`: whether more may come. */

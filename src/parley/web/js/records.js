@@ -21,8 +21,12 @@ export function recordOf(entry) {
     return { ...common, text, heard, ...(failed && { failed }), ...(retry && { retry }), ...(withdrawn && { withdrawn }), ...(figures && { figures }) };
   }
   if (kind === "tool") {
-    const { callId, name, args, output, state, ms } = entry;
-    return { ...common, name, call_id: callId, arguments: args, output, failed: state !== "done", ms };
+    const { callId, name, server, args, output, state, ms } = entry;
+    return { ...common, name, ...(server && { server }), call_id: callId, arguments: args, output, failed: state !== "done", ms };
+  }
+  if (kind === "listing") {
+    const { label, tools, output, state } = entry;
+    return { ...common, server: label, tools: tools.map(({ name, description }) => ({ name, description })), ...(state !== "done" && { failed: output || "did not list its tools." }) };
   }
   if (kind === "approval") {
     const { server, name, args, state, by, failed, retry, withdrawn } = entry;
@@ -53,8 +57,11 @@ export function entryOf(record) {
     }
     case "tool":
       return {
-        ...common, name: record.name, callId: record.call_id, args: record.arguments, output: record.output, state: record.failed ? "failed" : "done", ms: record.ms,
+        ...common, name: record.name, server: record.server ?? "", callId: record.call_id, args: record.arguments, output: record.output,
+        state: record.failed ? "failed" : "done", ms: record.ms,
       };
+    case "listing":
+      return { ...common, label: record.server, tools: Array.isArray(record.tools) ? record.tools : [], output: failed, state: failed ? "failed" : "done" };
     case "approval":
       return approvalOf(record, common);
     case "note":

@@ -15,13 +15,23 @@ function troubleOf({ status, status_details: details, output }) {
   const message = details?.error?.message ?? "";
   if (status === "failed") return [output?.length > 0 ? `The reply broke off. ${message}` : `No reply came. ${message}`, true];
   if (status !== "incomplete") return null;
-  if (details?.reason === "content_filter") return ["The server does not say the rest.", false];
-  return ["The reply was too long and ends here.", false];
+  if (details?.reason === "content_filter") return ["The rest was withheld by the model's content filter.", false];
+  return ["The reply reached its longest length and ends here.", false];
 }
 
 function argued({ item_id: item, delta }) {
   const entry = this.transcript.entries.get(item);
   if (entry) this.transcript.changed(Object.assign(entry, { args: entry.args + delta }));
+}
+
+/** An MCP server lists its tools: one entry for each server, whichever session asks. */
+function listing({ type, id, server_label: label, tools }, state) {
+  if (type === "mcp_list_tools") this.transcript.listing(label, { itemId: id, tools: tools ?? [], state, output: "" });
+}
+
+function listed(item, fields) {
+  const entry = [...this.transcript.entries.values()].find(({ itemId }) => itemId === item);
+  if (entry) this.transcript.listing(entry.label, fields);
 }
 
 export const HANDLERS = {
@@ -40,8 +50,17 @@ export const HANDLERS = {
     this.settle();
   },
 
+  "conversation.item.added"({ item }) {
+    listing.call(this, item, "running");
+  },
+
   "conversation.item.done"({ item }) {
     this.asking.confirmed(item);
+    listing.call(this, item, "done");
+  },
+
+  "mcp_list_tools.failed"({ item_id: item }) {
+    listed.call(this, item, { state: "failed", output: "did not list its tools." });
   },
 
   "input_audio_buffer.speech_started"({ item_id: item, audio_start_ms: startMs }) {
@@ -80,7 +99,6 @@ export const HANDLERS = {
 
   "conversation.item.input_audio_transcription.completed"({ item_id: item, transcript }) {
     this.transcript.user(item, { text: transcript.trim(), partial: false });
-    this.figures.transcribed(item);
     setTimeout(() => {
       // Nothing was said that wants an answer.
       this.awaiting = false;
@@ -106,7 +124,7 @@ export const HANDLERS = {
     if (item.type === "message") this.transcript.assistant(item.id, response).session = this.session.id;
     if (response === this.stopped) this.hush();
     if (item.type === "function_call" || item.type === "mcp_call") {
-      this.transcript.add({ id: item.id, kind: "tool", callId: item.call_id ?? item.id, name: item.name, args: "", output: "", state: "writing", ms: 0 });
+      this.transcript.add({ id: item.id, kind: "tool", callId: item.call_id ?? item.id, name: item.name, server: item.server_label ?? "", args: "", output: "", state: "writing", ms: 0 });
     }
   },
 
@@ -197,7 +215,7 @@ export const HANDLERS = {
     if (error.code === "conversation_already_has_active_response") this.answers = Math.max(0, this.answers - 1);
     if (!QUIET_ERRORS.has(error.code)) {
       this.answers = 0;
-      this.emit("fault", { message: error.message, param: error.param ?? "" });
+      this.emit("fault", error);
     }
     this.settle();
   },

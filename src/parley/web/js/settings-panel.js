@@ -3,7 +3,7 @@
 // Events: "behaviour" (a session.update will do), "anew" (needs a new conversation), "connection", "microphone", "speaker", "mode", "voice",
 // "defaults".
 
-import { byId, element } from "./dom.js";
+import { byId, closesBeside, fill } from "./dom.js";
 import { prefer, preferDefaults, preferences } from "./preferences.js";
 import { storeKey, storedKey } from "./server.js";
 import { devices } from "./sound.js";
@@ -85,7 +85,7 @@ export class SettingsPanel extends EventTarget {
       location.reload();
     });
     this.dialog.addEventListener("close", () => (byId("voice-choice").open = false));
-    this.dialog.addEventListener("click", (event) => event.target === this.dialog && event.offsetX < 0 && this.dialog.close());
+    closesBeside(this.dialog);
   }
 
   chooseVoice(voice) {
@@ -146,7 +146,7 @@ export class SettingsPanel extends EventTarget {
       return true;
     }
     button.dataset.sure = button.textContent;
-    button.textContent = "Really: what you chose here is forgotten";
+    button.textContent = "Press again: all that you chose here is reset";
     return false;
   }
 
@@ -165,8 +165,8 @@ export class SettingsPanel extends EventTarget {
 
   async showDevices() {
     const [microphones, speakers] = await Promise.all([devices("audioinput"), devices("audiooutput")]);
-    fill(byId("microphone"), [["", "The device's choice"], ...named(microphones, "Microphone")], preferences.microphone);
-    fill(byId("speaker"), [["", "The device's choice"], ...named(speakers, "Loudspeaker")], preferences.speaker);
+    fill(byId("microphone"), [["", "System default"], ...named(microphones, "Microphone")], preferences.microphone);
+    fill(byId("speaker"), [["", "System default"], ...named(speakers, "Loudspeaker")], preferences.speaker);
     byId("speaker").disabled = !this.loudspeaker.choosable;
     byId("devices-note").hidden = microphones.length > 0;
   }
@@ -178,9 +178,4 @@ export class SettingsPanel extends EventTarget {
 
 function named(all, kind) {
   return all.filter(({ deviceId }) => deviceId !== "default").map(({ deviceId, label }, index) => [deviceId, label || `${kind} ${index + 1}`]);
-}
-
-function fill(select, options, chosen) {
-  select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
-  select.value = options.some(([value]) => value === chosen) ? chosen : options[0]?.[0] ?? "";
 }

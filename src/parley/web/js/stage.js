@@ -39,7 +39,7 @@ function showPause(listening) {
 /** What is drawn on the ring: an example until it has been used. */
 export function drawLegend(used) {
   byId("legend-word").textContent = used ? "Legend" : "Example";
-  byId("legend-lead").textContent = used ? "The ring is the last twenty seconds." : "This is an example of twenty seconds. Yours takes its place.";
+  byId("legend-lead").textContent = used ? "The ring shows the last twenty seconds." : "This is an example of twenty seconds. Your conversation takes its place.";
   byId("ring").setAttribute("aria-label", used ? "The last twenty seconds of the conversation" : "An example of twenty seconds of a conversation");
   nameLegend();
 }

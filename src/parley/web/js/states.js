@@ -3,12 +3,12 @@
 const MICROPHONE = {
   denied: ["The microphone is blocked", "This browser does not let the page use it. Allow the microphone beside the address, then try again."],
   absent: ["No microphone was found", "Plug one in, then try again."],
-  busy: ["The microphone is taken", "Another program holds it. Close that one, then try again."],
-  insecure: ["You can type here, but not talk", `Browsers give the microphone only to \`https://\` addresses and to the machine itself. Ask whoever runs this server for its https address; or, from a computer, run \`ssh -L 8765:localhost:${location.port || 80} ${location.hostname}\` and open \`http://localhost:8765\`.`],
+  busy: ["The microphone is in use", "Another program uses it. Close that program, then try again."],
+  insecure: ["You can type here, but not talk", `Browsers give the microphone only to \`https://\` addresses and to the machine itself. Ask the person who runs this server for its https address; or, on a computer, run \`ssh -L 8765:localhost:${location.port || 80} ${location.hostname}\` and open \`http://localhost:8765\`.`],
   broken: ["The microphone could not be opened", "Unplug it and plug it in again, or choose another in the settings."],
   elsewhere: ["Parley listens in another tab", "One tab listens at a time: two would hear each other."],
   moved: ["Another tab listens now", "This one has stopped. Nothing of the conversation is lost."],
-  lost: ["The microphone is gone", "It was unplugged, or the permission was withdrawn."],
+  lost: ["The microphone was lost", "It was unplugged, or its permission was withdrawn."],
 };
 
 const ELSEWHERE = new Set(["elsewhere", "moved"]);
@@ -18,16 +18,16 @@ const SERVER = {
   unreachable: ["The server does not answer", "Start it with `parley serve`, or check that this device is online."],
   lost: ["The connection broke", ""],
   restarting: ["The server is restarting", ""],
-  busy: ["The server is busy", "All its places are taken."],
-  session_limit_reached: ["The server is full", "All its places are taken."],
-  server_overloaded: ["The server is at its limit", "It takes nobody new until it has less to do."],
+  busy: ["The server is busy", "It has as many conversations as it takes."],
+  session_limit_reached: ["The server is full", "It has as many conversations as it takes."],
+  server_overloaded: ["The server is overloaded", "It takes new conversations again when it has less to do."],
   server_shutting_down: ["The server is restarting", ""],
-  origin_not_allowed: ["This server does not take this address", ""],
-  model_not_found: ["That assistant is not there any more", "Choose another in the settings."],
-  translation_not_available: ["That one cannot translate", ""],
-  session_expired: ["The session has reached its longest duration", "The conversation goes on in a new one when you try again."],
-  no_call: ["No call could be made", ""],
-  internal_error: ["The server had an internal error", "Its log says more."],
+  origin_not_allowed: ["This server does not accept this address", ""],
+  model_not_found: ["That assistant no longer exists", "Choose another in the settings."],
+  translation_not_available: ["That pipeline cannot translate", ""],
+  session_expired: ["The session reached its longest duration", "The conversation goes on in a new session when you try again."],
+  no_call: ["The WebRTC call could not be made", ""],
+  internal_error: ["The server had an internal error", "Its log has the details."],
 };
 
 /** {title, text} for a `MicrophoneError`'s reason; `typing`: whether the user can write instead. */
@@ -59,8 +59,14 @@ export function silenceTrouble(name, { heard }) {
 
 /** {title, text} for a `ServerError`. */
 export function serverTrouble(error) {
-  const [title, text] = SERVER[error.code] ?? ["The server refused", ""];
+  const [title, text] = SERVER[error.code] ?? ["The server refused the connection", ""];
   return { title, text: text || (error.code === "lost" || error.code === "restarting" ? "" : error.message) };
+}
+
+/** {title, text} for an error event of the server: what was refused, or what failed there. */
+export function faultWords({ type, param, message }) {
+  if (type === "server_error") return { title: "An error in the server", text: message };
+  return { title: param?.startsWith("session.") ? "A setting was refused" : "A request was refused", text: message };
 }
 
 /**
@@ -74,12 +80,12 @@ export function dialWords({ phase, listening, paused, hold, muted, held, startin
   if (phase === "hearing") return ["Listening", "go on"];
   if (phase === "thinking") return ["Thinking", ""];
   if (phase === "speaking" && !listening) return ["Speaking", "press to talk"];
-  if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : muted ? "press M to be heard" : "cut in any time"];
+  if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : muted ? "unmute to be heard" : "cut in any time"];
   if (asked && connected) return ["Waiting", asked > 1 ? `for ${asked} answers` : "for your answer"];
   if (listening && !connected) return ["Waiting", "for the server"];
   if (!listening && paused) return ["Resume", hold ? "then hold to talk" : "the microphone is off"];
   if (!listening) return hold ? ["Start", "then hold to talk"] : ["Start", "and just speak"];
-  if (muted) return ["Muted", "press M to be heard"];
+  if (muted) return ["Muted", "unmute to be heard"];
   return hold ? ["Hold", "to talk"] : ["Your turn", "just speak"];
 }
 
@@ -95,9 +101,9 @@ export function interpreterWords({ phase, audible, muted, starting, ready, waiti
   if (starting) return ["One moment", ""];
   if (phase === "connecting") return waiting ? ["Waiting", "for the server"] : ["One moment", "connecting"];
   if (phase === "finishing") return ["Finishing", "press to stop now"];
-  if (phase === "open" && muted) return ["Muted", "press M to be heard"];
+  if (phase === "open" && muted) return ["Muted", "unmute to be heard"];
   if (phase === "open") return [audible ? "Translating" : "Listening", "press to stop"];
-  if (phase === "finished") return ["Finished", "press to start anew"];
+  if (phase === "finished") return ["Finished", "press to start again"];
   if (phase === "lost") return ["Interrupted", "press to go on"];
   return ["Start", "and just speak"];
 }

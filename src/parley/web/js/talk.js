@@ -1,12 +1,12 @@
 // A conversation with the server: what the microphone hears goes to it, what it says is played, shown and, when cut off, accounted for.
 //
 // Events: "state" (link state), "phase" ("idle"|"listening"|"hearing"|"thinking"|"speaking"), "session" (effective session),
-// "level" {input}|{output}, "fault" {message, param}, "turn" (see figures.js).
+// "level" {input}|{output}, "fault" (the server's error), "turn" (see figures.js).
 //
-// Laws: only GA events are sent, and one of Parley's own is asked for (live words); the server's settings count, not what was asked for; a reply that is stopped is silent at once
-// and then truncated to the millisecond played. Over a call it is the server that plays, counts and truncates; what is shown as heard
-// meanwhile is reckoned (spoken-text.js). Sessions come and go beneath one conversation (going-on.js): a new one is told what was said before
-// it is asked anything. Does not know the page.
+// Laws: only GA events are sent, and one of Parley's own is asked for (live words); the server's settings count, not what was asked for; a reply that
+// is stopped is silent at once and then truncated to the millisecond played. Over a call it is the server that plays, counts and truncates; what is
+// shown as heard meanwhile is reckoned (spoken-text.js). Sessions come and go beneath one conversation (continuation.js): a new one is told what was
+// said before it is asked anything. Does not know the page.
 
 import { Approvals } from "./approvals.js";
 import { Asking } from "./asking.js";
@@ -15,13 +15,13 @@ import { Figures } from "./figures.js";
 import { HeardSound } from "./heard-sound.js";
 import { Link } from "./link.js";
 import { toBase64 } from "./pcm.js";
-import { preferences, turnDetection } from "./preferences.js";
+import { preferences } from "./preferences.js";
 import { RemoteVoice } from "./remote-voice.js";
 import { CONFIGURE, HANDLERS } from "./server-events.js";
+import { sessionSettings } from "./session-settings.js";
 import { SpokenText } from "./spoken-text.js";
-import { toolServers } from "./tool-servers.js";
 import * as tools from "./tools.js";
-import { milliseconds, newId } from "./transcript.js";
+import { milliseconds } from "./transcript.js";
 
 const PREROLL_FRAMES = 10; // 200 ms: who presses a key speaks at once, and the first sound must not be lost.
 const EARLY_FRAMES = 150; // 3 s: who presses Start speaks at once, while the connection is still being made.
@@ -153,24 +153,11 @@ export class Talk extends EventTarget {
 
   // --- settings ---------------------------------------------------------------------------------------------------------------------
 
-  /** Tells the server what was chosen; `voice` only where it may still be changed. */
+  /** Tells the server what was chosen: the voice until it has spoken, its speed between replies. */
   configure() {
     if (!this.connected) return;
-    const { voice, speed, instructions, tools: withTools } = preferences;
-    const own = withTools ? tools.declarations : [];
-    this.send("session.update", {
-      event_id: CONFIGURE,
-      session: {
-        type: "realtime",
-        include: ["parley.unstable_words"],
-        ...(instructions !== null && { instructions }),
-        tools: this.takesTools() ? [...own, ...toolServers.declarations(own.length)] : [],
-        audio: {
-          input: { transcription: {}, turn_detection: turnDetection() },
-          output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },
-        },
-      },
-    });
+    const may = { tools: this.takesTools(), voice: !this.hasSpoken, speed: this.response === null };
+    this.send("session.update", { event_id: CONFIGURE, session: sessionSettings(may) });
   }
 
   get hasSpoken() {

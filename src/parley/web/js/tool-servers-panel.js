@@ -8,13 +8,15 @@ import { toolServers } from "./tool-servers.js";
 
 const LABEL = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN = /^[\x21-\x7e]*$/;
-const STATES = { new: "Asked for its tools as soon as a conversation is open.", asked: "Asking for its tools." };
+const STATES = { new: "Its tools are listed when a conversation is open.", asked: "Listing its tools." };
 
 export class ToolServersPanel extends EventTarget {
-  constructor() {
+  /** `approvals`: what the user has allowed (approvals.js). */
+  constructor(approvals) {
     super();
+    this.approvals = approvals;
     this.admitted = ["*"];
-    toolServers.addEventListener("change", () => this.show());
+    for (const source of [toolServers, approvals]) source.addEventListener("change", () => this.show());
     byId("tool-server-add").addEventListener("click", () => this.add());
     for (const input of byId("tool-server-form").querySelectorAll("input")) {
       input.addEventListener("keydown", (event) => {
@@ -41,13 +43,14 @@ export class ToolServersPanel extends EventTarget {
 
   get rule() {
     if (this.admitted.length === 0) {
-      return "This server calls no MCP servers that visitors name: others can reach it, and could make it reach whatever it can. Its owner can allow addresses (server.allowed_mcp_servers in parley.toml).";
+      return "MCP servers cannot be added here, because others can reach this server and could use it to reach machines beside it. Its owner can allow addresses: server.allowed_mcp_servers in parley.toml.";
     }
-    const which = this.admitted.includes("*") ? "" : ` It calls these: ${this.admitted.join(", ")}.`;
-    return `Tools of MCP servers, which the Parley server calls for you.${which}`;
+    const which = this.admitted.includes("*") ? "" : ` It may call: ${this.admitted.join(", ")}.`;
+    return `Tools of MCP servers, called by the Parley server for you.${which}`;
   }
 
-  row({ label, url, approval }) {
+  row(server) {
+    const { label, url, approval } = server;
     const { state, tools, message } = toolServers.state(label);
     const remove = element("button", { class: "plain", type: "button", "aria-label": `Remove ${label}` }, "Remove");
     remove.addEventListener("click", () => {
@@ -58,7 +61,15 @@ export class ToolServersPanel extends EventTarget {
     const row = element("li", { "data-state": state }, element("div", { class: "line" }, element("strong", {}, label), remove), about);
     if (state === "listed" && tools.length > 0) row.append(element("ul", { class: "tool-names", "aria-label": `Tools of ${label}` }, ...tools.map((name) => element("li", {}, name))));
     else row.append(element("p", { class: state in STATES ? "note" : "note wrong" }, state === "listed" ? "It has no tools." : (STATES[state] ?? message)));
+    const allowed = this.approvals.allowedOf(server);
+    if (approval && allowed.length > 0) row.append(this.allowed(server, allowed));
     return row;
+  }
+
+  allowed(server, names) {
+    const again = element("button", { class: "plain", type: "button", "aria-label": `Ask me again before each call of ${server.label}` }, "Ask me again");
+    again.addEventListener("click", () => this.approvals.askAgainFor(server));
+    return element("div", { class: "line allowed" }, element("p", { class: "note" }, `Allowed in this conversation: ${names.join(", ")}`), again);
   }
 
   add() {
@@ -74,10 +85,10 @@ export class ToolServersPanel extends EventTarget {
 
   /** What is wrong with what was typed; "" where nothing is. */
   wrong(label, url, authorization) {
-    if (!LABEL.test(label)) return "The name has letters, digits, underscores and hyphens only, up to 64.";
-    if (toolServers.all.some((one) => one.label === label)) return `There is one named ${label} already.`;
-    if (!URL.canParse?.(url) || !/^https?:$/.test(new URL(url).protocol)) return "The address is a web address: it begins with https, or with http.";
-    if (!TOKEN.test(authorization)) return "The access token has no spaces and only plain characters.";
+    if (!LABEL.test(label)) return "The name must be 1 to 64 letters, digits, underscores or hyphens.";
+    if (toolServers.all.some((one) => one.label === label)) return `There is already one named ${label}.`;
+    if (!URL.canParse?.(url) || !/^https?:$/.test(new URL(url).protocol)) return "The address must be a web address that begins with https:// or http://.";
+    if (!TOKEN.test(authorization)) return "The access token must not have spaces or special characters.";
     return "";
   }
 }

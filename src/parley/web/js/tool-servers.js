@@ -24,6 +24,11 @@ class ToolServers extends EventTarget {
     return stored.filter((one) => typeof one?.label === "string" && typeof one?.url === "string");
   }
 
+  /** Whether the session has been asked for tools that it has not listed yet. */
+  get listing() {
+    return [...this.states.values()].some(({ state }) => state === "asked");
+  }
+
   state(label) {
     return this.states.get(label) ?? { state: "new", tools: [], message: "" };
   }
@@ -46,6 +51,7 @@ class ToolServers extends EventTarget {
     const secrets = this.secrets;
     this.sentAfter = after;
     this.sent = sent.map(({ label }) => label);
+    for (const label of this.sent) if (!this.states.has(label)) this.set(label, { state: "asked", tools: [], message: "" });
     return sent.map(({ label, url, approval }) => ({
       type: "mcp",
       server_label: label,

@@ -4,7 +4,8 @@
 //          {id, kind: "user", text, unstable, partial, committed, typed, sending: ""|"waiting"|"sent", failed, retry}
 //          {id, kind: "assistant", pieces: [{text, from}], received, played, state: "streaming"|"done"|"cut", kept, responseId, failed, retry,
 //           withdrawn, figures}
-//          {id, kind: "tool", callId, name, args, output, state: "writing"|"running"|"done"|"failed", ms}
+//          {id, kind: "tool", callId, name, server, args, output, state: "writing"|"running"|"done"|"failed", ms}
+//          {id, kind: "listing", label, tools, output, state: "running"|"done"|"failed"}: the tools of an MCP server, and what went wrong
 //          {id, kind: "approval", server, address, name, args, state: "asking"|"sent"|"allowed"|"denied"|"gone", by: ""|"you"|"rule"|"another", ruled,
 //           failed, retry, withdrawn}
 //          {id, kind: "note", text}
@@ -41,6 +42,13 @@ export class Transcript extends EventTarget {
   /** A line of the page's own between the entries. */
   note(text) {
     return this.add({ id: `note_${newId()}`, kind: "note", text });
+  }
+
+  /** What an MCP server offers, or why not. */
+  listing(label, fields) {
+    const id = `listing_${label}`;
+    const known = this.entries.get(id);
+    return known ? this.changed(Object.assign(known, fields)) : this.add({ id, kind: "listing", label, ...fields });
   }
 
   user(id, fields = {}) {
@@ -172,6 +180,7 @@ export class Transcript extends EventTarget {
         if (entry.text) this.user(entry.id, { partial: false });
         else this.forget(entry.id);
       }
+      if (entry.kind === "listing" && entry.state === "running") this.changed(Object.assign(entry, { state: "failed", output: "did not list its tools." }));
       if (entry.kind === "tool" && (entry.state === "writing" || entry.state === "running")) {
         this.changed(Object.assign(entry, { state: "failed", output: entry.output || "The connection broke." }));
       }

@@ -18,7 +18,7 @@ export class Visit {
     this.page = page;
     this.asked = new URLSearchParams(location.search).get("pipeline") ?? "";
     this.first = new FirstVisit(page);
-    this.servers = new ToolServersPanel();
+    this.servers = new ToolServersPanel(talk.approvals);
     this.tests = ["microphone-test", "settings-microphone-test"].map((id) => new MicrophoneTest(byId(id), { before: () => this.beforeTest() }));
     this.silence = new SilenceWatch({
       onSilence: (before) => alerts.show("silent", { ...silenceTrouble(page.microphone.track?.label, before), action: ["Settings", () => settings.open()] }),

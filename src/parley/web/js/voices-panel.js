@@ -4,7 +4,8 @@
 // Events: "chosen" (detail: the voice), "changed" (the server's voices are others now).
 
 import { ClipRecorder } from "./clip.js";
-import { byId, element } from "./dom.js";
+import { byId, closesBeside, element, fill } from "./dom.js";
+import { byName } from "./languages.js";
 import { preferences } from "./preferences.js";
 import { addConsent, addVoice, consentPhrases, ownVoices, removeVoice, speech } from "./server.js";
 import { microphoneTrouble } from "./states.js";
@@ -45,7 +46,7 @@ export class VoicesPanel extends EventTarget {
     }
     byId("voices-close").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("close", () => this.silence());
-    this.dialog.addEventListener("click", (event) => event.target === this.dialog && event.offsetX < 0 && this.dialog.close());
+    closesBeside(this.dialog);
     byId("consent-language").addEventListener("change", () => this.showPhrase());
     byId("new-voice").addEventListener("input", () => this.showReady());
     for (const clip of ["consent", "sample"]) byId(`record-${clip}`).addEventListener("click", () => this.record(clip));
@@ -72,25 +73,23 @@ export class VoicesPanel extends EventTarget {
     const wanted = { a: used, b: all.find((name) => name !== used) ?? used };
     for (const side of ["a", "b"]) {
       const select = byId(`voice-${side}`);
-      const before = all.includes(select.value) ? select.value : wanted[side];
-      select.replaceChildren(...all.map((name) => element("option", { value: name }, name)));
-      select.value = before;
+      fill(select, all.map((name) => [name, name]), all.includes(select.value) ? select.value : wanted[side]);
     }
   }
 
   async play(side) {
     const voice = byId(`voice-${side}`).value;
     const text = byId("sample").value.trim();
-    if (!text) return this.note("Write what they are to say.");
+    if (!text) return this.note("Enter a text to say.");
     this.player.pause();
-    this.note(`${side.toUpperCase()}, ${voice}, is being made.`);
+    this.note(`Making the sample of ${side.toUpperCase()}, ${voice}.`);
     try {
       const recording = await speech(this.pipeline?.name ?? "", voice, text);
       URL.revokeObjectURL(this.player.src);
       this.player.src = URL.createObjectURL(recording);
       this.player.onended = () => this.note("");
       await this.player.play();
-      this.note(`${side.toUpperCase()}, ${voice}, speaks.`);
+      this.note(`Playing ${side.toUpperCase()}, ${voice}.`);
     } catch (error) {
       this.note(error.message);
     }
@@ -99,7 +98,7 @@ export class VoicesPanel extends EventTarget {
 
   use(voice) {
     this.dispatchEvent(new CustomEvent("chosen", { detail: voice }));
-    this.note(`${voice} speaks from now on.`);
+    this.note(`Replies use ${voice} from now on.`);
   }
 
   note(text) {
@@ -124,7 +123,7 @@ export class VoicesPanel extends EventTarget {
     remove.addEventListener("click", async () => {
       if (remove.dataset.sure === undefined) {
         remove.dataset.sure = "";
-        remove.textContent = "Really remove";
+        remove.textContent = "Press again to remove";
         return;
       }
       await removeVoice(id).catch((error) => this.note(error.message));
@@ -150,15 +149,12 @@ export class VoicesPanel extends EventTarget {
     const able = this.pipeline?.clones ?? false;
     byId("steps").hidden = !able;
     byId("cannot-add").hidden = able;
-    byId("cannot-add").textContent = "The voice of this pipeline cannot be another person's. A pipeline with an engine that makes voices from clips can, such as phonon.";
+    byId("cannot-add").textContent = "This pipeline cannot make a voice from a recording. That needs one whose speech engine can, such as phonon.";
     if (!able) return;
     this.phrases = await consentPhrases().catch(() => ({}));
     const select = byId("consent-language");
     const own = navigator.language.split("-")[0];
-    const before = select.value || (own in this.phrases ? own : "en");
-    const names = new Intl.DisplayNames(["en"], { type: "language" });
-    select.replaceChildren(...Object.keys(this.phrases).map((tag) => element("option", { value: tag }, names.of(tag))));
-    select.value = before;
+    fill(select, byName(Object.keys(this.phrases)), select.value || (own in this.phrases ? own : "en"));
     this.showPhrase();
   }
 
@@ -226,7 +222,7 @@ export class VoicesPanel extends EventTarget {
     const name = byId("new-voice").value.trim();
     const { consent, sample } = this.clips;
     byId("make-voice").disabled = true;
-    byId("make-note").textContent = "The server listens to the consent, then makes the voice.";
+    byId("make-note").textContent = "The server checks the consent, then makes the voice.";
     try {
       const { id } = await addConsent(name, byId("consent-language").value, consent.recording);
       await addVoice(name, id, sample.recording, PASSAGE);

@@ -4,6 +4,6 @@
 
 /** Says in `place` that the link would have made a call and could not, and why. */
 export function showWay(place, { fallback, failed }) {
-  place.textContent = failed ? `Over the WebSocket, because no call could be made. ${fallback}` : "";
+  place.textContent = failed ? `Connected over a WebSocket, because no WebRTC call could be made. ${fallback}` : "";
   place.hidden = !failed;
 }

@@ -27,7 +27,7 @@ function clock(at) {
 const LINES = {
   user({ text, typed, sending, failed }, time) {
     const remarks = [...(typed ? ["typed"] : []), ...(sending ? ["not sent"] : [])];
-    return lines(`You, ${time}${remarks.map((remark) => `, ${remark}`).join("")}`, text || (failed ? "" : "[nothing that could be made out]"), failed);
+    return lines(`You, ${time}${remarks.map((remark) => `, ${remark}`).join("")}`, text || (failed ? "" : "[no words were recognised]"), failed);
   },
 
   assistant(entry, time) {
@@ -39,6 +39,11 @@ const LINES = {
 
   tool({ name, args, output, state }, time) {
     return lines(`Tool ${name}, ${time}${state === "failed" ? ", failed" : ""}`, args && args !== "{}" ? args : "", output && `→ ${output}`);
+  },
+
+  listing({ label, tools, state, output }) {
+    const names = tools.map(({ name }) => name).join(", ");
+    return `— MCP server ${label}: ${state === "failed" ? output : names || "no tools"}`;
   },
 
   approval({ server, name, args, state, failed }, time) {
