@@ -163,7 +163,7 @@ def test_sentences_that_fail_are_shown_in_their_own_language_and_the_reason_once
         (["translate", "quiet.wav", "--mt", "bench", "--to", "?"], "no language"),
         (
             ["translate", "quiet.wav", "--from", "de", *BENCH],
-            "--from de: The stt engine pocketsphinx does not understand 'de'",
+            "flag --from: The stt engine pocketsphinx does not understand 'de'",
         ),
         (["translate", "quiet.wav", *BENCH, "--dub", "x.wav", "--tts", "espeak"], "does not speak 'x-bench'"),
     ],

@@ -248,7 +248,7 @@ def _described(info: EngineInfo, configured: EngineSpec | None) -> str:
     """An engine that has nothing to say: its name, its model as it says itself or as it is `configured`, and few languages."""
     few = f" ({', '.join(info.languages)})" if 0 < len(info.languages) <= 3 else ""
     model = info.model or (configured.model if configured is not None else "")
-    return f"{info.name}{f' {model}' if model and model not in info.name else ''}{few}"
+    return f"{info.name}{f':{model}' if model and model not in info.name else ''}{few}"
 
 
 def _chain(pipeline: LoadedPipeline) -> str:
