@@ -164,8 +164,9 @@ class _Answer:
             case ResponseEnded():
                 self.over = not self._goes_on and not self._awaited
             case StatusMessage(level=level):
-                # The server refused what was asked of it, or does not go on.
-                self.over = not self._begun or (level == "error" and self._goes_on and not self._awaited)
+                refused = not self._begun
+                does_not_go_on = level == "error" and self._goes_on and not self._awaited
+                self.over = self.over or refused or does_not_go_on
             case _:
                 pass
 
