@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from parley.cli.main import run
+from parley.core.words.limits import MAX_ITEM_TEXT
 from parley.library import read_audio
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
 from tests.server.harness import configured, running
@@ -106,6 +107,38 @@ async def test_an_answer_that_fails_is_told_and_makes_exit_code_1(tmp_path: Path
     assert "out of tokens" in err
 
 
+async def test_an_answer_without_words_is_a_failure(tmp_path: Path) -> None:
+    async with model(says()).running() as server:
+        code, out, err = await parley(tmp_path, "ask", "one", *model_at(server))
+        assert (code, out) == (1, "")
+        assert "The answer has no words." in err
+        code, out, err = await parley(tmp_path, "chat", *model_at(server), stdin=b"one\n")
+        assert (code, out) == (1, "")
+        assert "The answer has no words." in err
+
+
+async def test_bytes_that_are_no_text_and_text_without_end_make_no_traceback(tmp_path: Path) -> None:
+    async with model(says("Yes.")).running() as server:
+        for command in ("ask", "chat"):
+            code, out, err = await parley(tmp_path, command, *model_at(server), stdin=b"\xff hello\n")
+            assert (code, out) == (0, "Yes.\n"), err
+            code, out, err = await parley(tmp_path, command, *model_at(server), stdin=b"a" * (MAX_ITEM_TEXT + 1))
+            assert (code, out) == (2, "")
+            assert f"longer than {MAX_ITEM_TEXT} characters" in err
+            assert "Traceback" not in err
+    said = [words for words in asked(server) if "hello" in str(words)]
+    assert said == [["\ufffd hello"], ["\ufffd hello"]]
+
+
+async def test_a_server_that_refuses_the_settings_gives_no_answer_in_other_ones(tmp_path: Path) -> None:
+    wanted = ("-o", "a.wav", "--voice", "nobody", "--instructions", "Be brief.")
+    async with running(configured()) as server:
+        code, out, err = await parley(tmp_path, "ask", "Hello?", "--url", server.ws, *wanted)
+    assert (code, out) == (2, "")
+    assert "refuses the settings of the session: Unknown voice 'nobody'" in err
+    assert not (tmp_path / "a.wav").exists()
+
+
 async def test_the_answer_is_spoken_into_a_file_and_into_a_pipe(tmp_path: Path) -> None:
     async with model(says("The book is on the table.")).running() as server:
         spoken = (*model_at(server), "--tts", "hibari")
@@ -142,10 +175,12 @@ async def test_a_server_answers_that_runs_elsewhere(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["ask", ""], "There is nothing to ask"),
-        (["ask", "hello", "-o", "x.doc"], "The suffix of x.doc names no format"),
+        (["ask", "hello", "-o", "x.doc"], "The ending of x.doc names no format"),
         (["ask", "hello", "-o", "x.wav", "--aloud"], "choose one"),
         (["ask", "hello", "--output-device", "x"], "--output-device is for --aloud"),
         (["ask", "hello", "--model", "x"], "--model belongs to --url"),
+        (["ask", "hello", "--voice", "alloy"], "--voice is for a spoken answer"),
+        (["ask", "hello", "--tts-base-url", "http://127.0.0.1:9"], "--tts-base-url is for a spoken answer"),
         (["ask", "hello", "--url", "ws://127.0.0.1:9", "--llm", "auto"], "--llm is for a server in this process"),
         (["ask", "hello", "--url", "ws://127.0.0.1:9"], "127.0.0.1:9 cannot be reached"),
         (["chat", "--url", "ws://127.0.0.1:9", "--api-key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY"),
@@ -292,10 +327,28 @@ async def test_ctrl_c_stops_an_answer_and_twice_it_leaves(tmp_path: Path) -> Non
         await shown.until("> ", 4)
         shown.type("\x03")
         await shown.until("once more leaves")
+        await shown.until("> ", 5)
         shown.type("\x03")
         assert await shown.end() == 0
     assert "Traceback" not in shown.shown
     assert asked(server)[1][-1] == "Are you there?"
+
+
+async def test_a_terminal_is_sent_no_control_characters_and_long_messages_break_between_words(tmp_path: Path) -> None:
+    async with (
+        model(says("It is \x1b[31mred\x07.")).running() as server,
+        terminal(tmp_path, "chat", *model_at(server)) as shown,
+    ):
+        await shown.until("> ")
+        lines = shown.shown.partition("A line of text")[2].partition("> ")[0].splitlines()
+        assert len(lines) > 1
+        assert all(line.startswith("  ") for line in lines[1:] if line)
+        shown.type("What?\n")
+        await shown.until("It is [31mred.")
+        await shown.until("> ", 2)
+        shown.type("\x04")
+        assert await shown.end() == 0
+    assert "\x07" not in shown.shown.partition("What?")[2]
 
 
 async def test_the_end_of_the_input_leaves(tmp_path: Path) -> None:

@@ -189,6 +189,21 @@ def test_doctor_notes_what_stands_in_for_something_better_and_names_the_benchmar
 
 
 @pytest.mark.slow
+def test_doctor_refuses_what_serve_refuses(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("parley.toml").write_text(
+        '[pipelines.default]\nlanguage = "xx"\n[pipelines.other]\nvoice = "nobody"\nstt = "pocketsphinx"\ntts = "hibari"\n'
+    )
+    engines = ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "hibari"]
+    assert run(["doctor", "--port", "0", *engines]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  language (default): parley.toml:2: The stt engine pocketsphinx does not understand 'xx'" in out
+    assert "note  voice (other): parley.toml:4: The tts engine hibari has no voice 'nobody'" in out
+
+
+@pytest.mark.slow
 def test_doctor_says_that_an_endpoint_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"

@@ -143,6 +143,8 @@ def test_the_ending_of_the_output_chooses_the_format_and_folders_are_made(capsys
         assert run(["transcribe", clip("hello_world"), "-o", f"new/{name}/{name}"]) == 0
         assert Path(f"new/{name}/{name}").read_text().startswith(begins)
         assert f"1 segment in new/{name}/{name}\n" in capsys.readouterr().err
+    assert run(["transcribe", clip("hello_world"), "-o", "folder/", "--format", "vtt"]) == 0
+    assert Path("folder/hello_world.vtt").read_text().startswith("WEBVTT")
     assert run(["transcribe", clip("hello_world"), "-o", "notes.md", "--format", "text"]) == 0
     assert Path("notes.md").read_text() == "hello world\n"
 
@@ -206,7 +208,9 @@ def test_no_command_overwrites_what_it_reads(
             "-o x.json is a file of JSON, and --format says vtt",
         ),
         (["transcribe", "a.wav", "-o", "notes.txt/x.srt"], "is a file, not a folder"),
-        (["transcribe", "x/a.wav", "y/a.wav", "-o", "out"], "Two of the files have the same name"),
+        (["transcribe", "x/a.wav", "y/a.wav", "-o", "out"], "Two transcripts would be out/a.txt"),
+        (["transcribe", "a.wav", "b.wav", "-o", "both.srt"], "-o both.srt is a file, and there are 2 transcripts"),
+        (["translate", "a.wav", "--to", "pt", "-o", "new/"], "new/ is a folder"),
         (["transcribe", "a.wav", "--input-device", "x"], "--input-device is for --mic"),
         (["transcribe", "."], ". is a folder"),
         (["transcribe", "notes.txt", "--language", "de"], "notes.txt cannot be read"),
@@ -216,8 +220,9 @@ def test_no_command_overwrites_what_it_reads(
         (["transcribe", "notes.txt"], "notes.txt cannot be read as audio"),
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], "-o FOLDER"),
         (["transcribe", "notes.txt", "--stt", "pocketsphynx"], "pocketsphinx"),
-        (["say", "hello", "--voice", "nobody", "-o", "x.wav"], "no voice 'nobody'"),
-        (["say", "hello", "-o", "x.doc"], "The suffix of x.doc names no format"),
+        (["say", "hello", "--voice", "nobody", "-o", "x.wav"], "flag --voice: The tts engine"),
+        (["say", "hello", "--config", "bad.toml", "-o", "x.wav"], "bad.toml:2: The tts engine"),
+        (["say", "hello", "-o", "x.doc"], "The ending of x.doc names no format"),
         (["say", "hello", "-o", "notes.txt/x.wav"], "is a file, not a folder"),
         (["say", "hello", "-o", "x.wav", "--raw"], "--raw is for -o -"),
         (["say", " ", "-o", "x.wav"], "nothing to say"),
@@ -225,6 +230,7 @@ def test_no_command_overwrites_what_it_reads(
 )
 def test_an_expected_error_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("notes.txt").write_text("These are words, not sounds.")
+    Path("bad.toml").write_text('[pipelines.default]\nvoice = "nobody"\n')
     assert run(arguments) == 2
     captured = capsys.readouterr()
     assert message in captured.err
@@ -237,15 +243,15 @@ def test_a_language_that_is_not_understood_is_named_with_the_recogniser_that_doe
 ) -> None:
     assert run(["transcribe", clip("hello_world"), "--language", "de"]) == 2
     said = capsys.readouterr().err
-    assert "--language de: The stt engine pocketsphinx does not understand 'de'; it knows en." in said
+    assert "flag --language: The stt engine pocketsphinx does not understand 'de'; it knows en." in said
     assert "models pull whisper:base`" in said
     assert "library" not in said
     assert run(["transcribe", clip("hello_world"), "--language", "xx"]) == 2
     said = capsys.readouterr().err
-    assert "--language xx: The stt engine pocketsphinx does not understand 'xx'" in said
+    assert "flag --language: The stt engine pocketsphinx does not understand 'xx'" in said
     assert "whisper" not in said
     assert run(["say", "hello", "-o", "x.wav", "--tts", "espeak", "--language", "xx"]) == 2
-    assert "--language xx: The tts engine espeak does not speak 'xx'" in capsys.readouterr().err
+    assert "flag --language: The tts engine espeak does not speak 'xx'" in capsys.readouterr().err
 
 
 def test_old_names_of_devices_are_understood_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:

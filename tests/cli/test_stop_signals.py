@@ -19,7 +19,7 @@ from parley.stop_signals import ENDINGS, on_stop_signals
 class LoopOfWindows(asyncio.SelectorEventLoop):
     """An event loop that takes no signal handlers, as those of Windows."""
 
-    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         raise NotImplementedError
 
 

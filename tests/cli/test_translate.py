@@ -148,7 +148,7 @@ def test_sentences_that_fail_are_shown_in_their_own_language_and_the_reason_once
         (["translate", "a.wav", *BENCH, "--mix-original"], "--mix-original is for --dub"),
         (["translate", "a.wav", *BENCH, "--quiet"], "--quiet is for --mic"),
         (["translate", "--mic", *BENCH, "--dub", "x.wav"], "are for files"),
-        (["translate", "a.wav", *BENCH, "--dub", "x.doc"], "The suffix of x.doc names no format"),
+        (["translate", "a.wav", *BENCH, "--dub", "x.doc"], "The ending of x.doc names no format"),
         (["translate", "a.wav", *BENCH, "--dub", "notes.txt/x.wav"], "is a file, not a folder"),
         (
             ["translate", "a.wav", *BENCH, "--dub", "x.wav", "-o", "./x.wav", "--format", "text"],
@@ -163,7 +163,7 @@ def test_sentences_that_fail_are_shown_in_their_own_language_and_the_reason_once
         (["translate", "quiet.wav", "--mt", "bench", "--to", "?"], "no language"),
         (
             ["translate", "quiet.wav", "--from", "de", *BENCH],
-            "--from de: The stt engine pocketsphinx does not understand 'de'",
+            "flag --from: The stt engine pocketsphinx does not understand 'de'",
         ),
         (["translate", "quiet.wav", *BENCH, "--dub", "x.wav", "--tts", "espeak"], "does not speak 'x-bench'"),
     ],

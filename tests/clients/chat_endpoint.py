@@ -1,7 +1,7 @@
 """An OpenAI-compatible chat endpoint whose answers follow from the request, so that a test knows what must be spoken.
 
-It calls the first tool it is offered (`calls` times at once: 0 lets it talk), tells what a tool answered, tells a long story slowly when the system prompt
-says STORY, and else repeats what it was asked. `requests` holds every request body, for a test to see what the model
+It calls the first tool it is offered (`calls` times at once: 0 lets it talk), tells what a tool answered, tells a long story slowly
+when the system prompt says STORY, and else repeats what it was asked. `requests` holds every request body, for a test to see what the model
 saw; `breaking` is how many of the next answers break off after their first words.
 """
 

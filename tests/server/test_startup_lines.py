@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from parley.config import Config, ConfigError, load
-from parley.engines.ports import LLM, MODERATION, STT, TTS
+from parley.engines.ports import LLM, MODERATION, STT, TTS, EngineSpec
 from parley.runtime.engine_opening import EngineReport
 from parley.server.address_code import address_code
 from parley.server.app import access_of, origins_of
@@ -74,6 +74,15 @@ def test_a_terminal_shows_the_address_first_and_what_answers_there(
     assert not any("ready" in line or "moderation" in line for line in lines)
     assert max(map(len, lines)) <= 60
     assert NOTICE in " ".join(" ".join(line.strip() for line in lines).split())
+
+
+def test_an_engine_that_has_nothing_to_say_is_named_with_its_model(capsys: pytest.CaptureFixture[str]) -> None:
+    config = configured()
+    pipeline = config.pipelines["default"]
+    engines = {**pipeline.engines, LLM: EngineSpec("ollama", "qwen3:4b")}
+    lines = announced(replace(config, pipelines={"default": replace(pipeline, engines=engines)}), capsys).splitlines()
+    (answers,) = [line for line in lines if line.startswith("  answers")]
+    assert answers.endswith(":qwen3:4b")
 
 
 def test_a_log_has_a_line_for_each_engine_and_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:

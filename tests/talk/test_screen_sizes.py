@@ -238,7 +238,8 @@ def test_the_names_are_those_of_the_pipeline_or_where_there_is_none_of_the_sessi
     pipelines: list[dict[str, Any]] = [
         {
             "name": "default",
-            "engines": {"stt": {"name": "whisper"}, "llm": {"name": "qwen3"}, "tts": {"name": "kokoro"}},
+            "engines": {"stt": {"name": "whisper"}, "llm": {"name": "ollama"}, "tts": {"name": "kokoro"}},
+            "answers": {"by": "model", "engine": "ollama", "model": "qwen3"},
         },
         {"name": "fast", "engines": {"stt": {"name": "moonshine"}, "speech": {"name": "moshi"}}},
     ]

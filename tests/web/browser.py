@@ -82,7 +82,7 @@ class Tab:
         await self.js("void open(location.href)", gesture=True)
         async with asyncio.timeout(PATIENCE_S):
             while not (opened := await self._pages() - before):
-                await asyncio.sleep(0.02)
+                await self.js("new Promise((resolve) => setTimeout(resolve, 20))")
         other = Tab(self._connection)
         other._ids, other._answers, other._context = self._ids, self._answers, self._context
         await other._attach(opened.pop())

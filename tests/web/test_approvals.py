@@ -95,6 +95,7 @@ async def answer(tab: Tab, label: str) -> None:
     """Press a button of the oldest card, once it may be pressed."""
     await tab.js("new Promise((resolve) => setTimeout(resolve, 600))")
     found = f"[...{CARD}.querySelectorAll('button')].find((one) => one.textContent.startsWith({label!r}))"
+    await tab.js("document.querySelectorAll('[data-pressed]').forEach((one) => delete one.dataset.pressed)")
     await tab.js(f"{found}.scrollIntoView()")
     await tab.js(f"{found}.dataset.pressed = ''")
     await tab.click("button[data-pressed]")

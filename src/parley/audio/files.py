@@ -77,7 +77,7 @@ def write(path: str | os.PathLike[str], recording: Recording) -> None:
 
 def unknown_suffix(path: Path) -> AudioFileError:
     """The error for a file that cannot be written because its suffix is none of `SUFFIXES`."""
-    return AudioFileError(f"The suffix of {path} names no format.", f"Use one of {', '.join(SUFFIXES)}.")
+    return AudioFileError(f"The ending of {path} names no format.", f"Use one of {', '.join(SUFFIXES)}.")
 
 
 def to_wav(recording: Recording) -> bytes:

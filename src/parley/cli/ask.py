@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
-from parley.cli.file_inputs import STDIN
+from parley.cli.file_inputs import STDIN, text_of_stdin
 from parley.cli.file_outputs import STDOUT
+from parley.cli.messages import harmless_at, print_error
 from parley.cli.sound_devices import output_device_option
 from parley.cli.speech_output import DEVICE_RATE, check_speech_output, speech_sink
-from parley.cli.typed_session import READS, SPEAKS, ReplyWords, failure_of, typed_options, typed_session
+from parley.cli.typed_session import MAX_MESSAGE_CHARS, READS, SPEAKS, TypedReply, typed_options, typed_session
 
 if TYPE_CHECKING:
     from parley.client.updates import ClientUpdate
@@ -83,13 +84,13 @@ def ask(
                 for update in updates:
                     answer.take(update)
         answer.finish()
-    if answer.failure:
+    if answer.reply.failure:
         raise click.exceptions.Exit(1)
 
 
 def _question(text: tuple[str, ...]) -> str:
     if text == (STDIN,) or (not text and not sys.stdin.isatty()):
-        question = sys.stdin.read()
+        question = text_of_stdin(MAX_MESSAGE_CHARS)
     elif text:
         question = " ".join(text)
     else:
@@ -103,21 +104,19 @@ class _Answer:
     """Prints an answer while it comes: `take()` each update, or take the sound from `spoken()`; then `finish()`."""
 
     def __init__(self, question: str, *, as_json: bool, beside_sound: bool) -> None:
-        self.failure = ""
+        self.reply = TypedReply()
         self._question = question
         self._as_json = as_json
         self._out = sys.stderr if beside_sound else sys.stdout
-        self._text = ReplyWords()
         self._began_s = time.monotonic()
         self._first_s: float | None = None
 
     def take(self, update: ClientUpdate) -> None:
-        self.failure = failure_of(update) or self.failure
-        new = self._text.added(update)
+        new = self.reply.take(update)
         if new and self._first_s is None:
             self._first_s = time.monotonic()
         if new and not self._as_json:
-            self._out.write(new)
+            self._out.write(harmless_at(self._out, new))
             self._out.flush()
 
     def spoken(self, updates: Iterable[ClientUpdate], rate: int) -> Iterator[Spoken]:
@@ -136,20 +135,21 @@ class _Answer:
 
     def finish(self) -> None:
         """What is left to print."""
+        self.reply.end()
         if self._as_json:
             self._out.write(json.dumps(self._json(), ensure_ascii=False) + "\n")
-        elif self._text.whole and not self._text.whole.endswith("\n"):
+        elif self.reply.words and not self.reply.words.endswith("\n"):
             self._out.write("\n")
         self._out.flush()
-        if self.failure:
-            click.echo(f"parley: {self.failure}", err=True)
+        if self.reply.failure:
+            print_error(self.reply.failure)
 
     def _json(self) -> dict[str, object]:
         took_s = time.monotonic() - self._began_s
         return {
             "question": self._question,
-            "answer": self._text.whole,
+            "answer": self.reply.words,
             "first_word_s": None if self._first_s is None else round(self._first_s - self._began_s, 3),
             "seconds": round(took_s, 3),
-            "error": self.failure or None,
+            "error": self.reply.failure or None,
         }

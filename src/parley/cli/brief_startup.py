@@ -32,6 +32,8 @@ class BriefStartup(Startup):
         self._terminal = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._waiting: list[str] = []
         self._loaded = 0
+        self._usable = True
+        """Whether all that the server must have was opened."""
         self._line: Status | None = None
 
     @contextmanager
@@ -44,7 +46,8 @@ class BriefStartup(Startup):
             self._line = None
         else:
             yield
-        self._terminal.print(f"Loaded in {time.monotonic() - began_s:.1f} s.")
+        if self._usable:
+            self._terminal.print(f"Loaded in {time.monotonic() - began_s:.1f} s.")
 
     def report(self, report: EngineReport) -> None:
         """A `Startup`'s."""
@@ -55,6 +58,7 @@ class BriefStartup(Startup):
             self._waiting.remove(name)
             self._loaded += 1
         if report.state == "failed" and self._is_required(report):
+            self._usable = False
             return  # the error that ends the start says it
         if report.state == "failed":
             self._explain_to_user(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from parley.cli.failures import files_checked
-from parley.cli.typed_session import READS, ReplyWords, failure_of, typed_options, typed_session
+from parley.cli.file_inputs import lines_of_stdin
+from parley.cli.messages import harmless_at, print_error, tell
+from parley.cli.typed_session import MAX_MESSAGE_CHARS, READS, TypedReply, typed_options, typed_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +44,7 @@ def chat(config_path: Path | None, **flags: str | None) -> None:
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     with files_checked(), typed_session(config_path, flags) as session:
         if terminal:
-            click.echo(HELP, err=True)
+            tell(HELP)
         failed = _Chat(session, terminal).run()
     if failed and not terminal:
         raise click.exceptions.Exit(1)
@@ -66,12 +68,12 @@ class _Chat:
                 case "/quit":
                     break
                 case "/help":
-                    click.echo(HELP, err=True)
+                    tell(HELP)
                 case "/new":
                     self._session.renew()
-                    click.echo("A new conversation.", err=True)
+                    tell("A new conversation.")
                 case _ if text.startswith("/") and self._terminal:
-                    click.echo(f"There is no command {text.split()[0]}. {HELP}", err=True)
+                    tell(f"There is no command {text.split()[0]}. {HELP}")
                 case _:
                     self._turn(text)
         return self._failed
@@ -79,7 +81,7 @@ class _Chat:
     def _lines(self) -> Iterator[str]:
         """Until the input ends, or Ctrl-C is pressed twice."""
         if not self._terminal:
-            yield from sys.stdin
+            yield from lines_of_stdin(MAX_MESSAGE_CHARS)
             return
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 - it gives `input` the lines of before
@@ -94,7 +96,7 @@ class _Chat:
                 if self._interrupted:
                     return
                 self._interrupted = True
-                click.echo("Ctrl-C once more leaves.", err=True)
+                tell("Ctrl-C once more leaves.")
                 continue
             self._interrupted = False
             yield line
@@ -103,13 +105,13 @@ class _Chat:
         """One answer, printed as it comes. On a terminal Ctrl-C stops it."""
         from parley.client.connection import ServerUnavailable
 
-        shown, failure = ReplyWords(), ""
+        reply = TypedReply()
         try:
             with closing(self._session.reply(text)) as updates:
                 for update in updates:
-                    failure = failure_of(update) or failure
-                    sys.stdout.write(shown.added(update))
+                    sys.stdout.write(harmless_at(sys.stdout, reply.take(update)))
                     sys.stdout.flush()
+            reply.end()
         except KeyboardInterrupt:
             if not self._terminal:
                 raise
@@ -118,10 +120,10 @@ class _Chat:
             if not error.again:
                 raise
             self._session.forget()
-            failure = f"{error.message} The next line begins a new conversation."
-        if shown.whole:
+            reply.failure = f"{error.message} The next line begins a new conversation."
+        if reply.words:
             sys.stdout.write("\n")
             sys.stdout.flush()
-        if failure:
+        if reply.failure:
             self._failed += 1
-            click.echo(f"parley: {failure}", err=True)
+            print_error(reply.failure)

@@ -83,5 +83,5 @@ def init(output: Path) -> None:
                 "Name another file: -o FILE, or -o - to read it here.",
             ) from None
     click.echo(
-        f'Wrote {output}. Remove the "# " of the settings that you change; {command("config")} shows what is in force.'
+        f'Wrote {output}. Remove the "# " of the settings that you change; `{command("config")}` shows what is in force.'
     )

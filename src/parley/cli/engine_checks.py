@@ -35,8 +35,10 @@ def check_engines(config: Config) -> Iterator[Check]:
     translated: list[Check] = []
     converted: list[Check] = []
     measuring: list[str] = []
+    refused: list[Check] = []
 
     def opened(engine: Engine, stage: Stage[Any], pipelines: list[str]) -> None:
+        refused.extend(_settings_refused(config, stage, engine, pipelines))
         if stage is VC:
             converted.append(check_converter(pipelines, cast("VoiceConverter", engine)))
         for name in pipelines:
@@ -45,9 +47,8 @@ def check_engines(config: Config) -> Iterator[Check]:
                 translated.extend(_translation(config.pipelines[name], infos, cast("Translator", engine)))
 
     for stage, spec, pipelines in sorted(engines_of(config), key=lambda one: one[0] is MT):
-        label = f"{spec.name}:{spec.model}" if spec.model else spec.name
         chosen = [name for name in pipelines if name != MEASURING or config.default_pipeline == MEASURING]
-        named = f"{stage} {label} ({', '.join(chosen or pipelines)})"
+        named = f"{stage} {_label(spec)} ({', '.join(chosen or pipelines)})"
         check = asyncio.run(_check_engine(stage, spec, named, partial(opened, stage=stage, pipelines=pipelines)))
         if check.ok and not chosen:
             measuring.append(stage.name)
@@ -57,8 +58,29 @@ def check_engines(config: Config) -> Iterator[Check]:
             yield index
     if measuring:
         yield Check(f"pipeline {MEASURING}", True, f"opens, for measuring ({', '.join(measuring)})")
+    yield from refused
     yield from translated
     yield from converted
+
+
+def _settings_refused(config: Config, stage: Stage[Any], engine: Engine, pipelines: list[str]) -> Iterator[Check]:
+    """The languages and voices of pipelines that this engine does not have: `parley serve` serves none of these pipelines."""
+    from parley.engines.voices.shelf import VoiceShelf
+    from parley.engines.voices.store import VoiceStore
+    from parley.runtime.unsupported import unsupported, where_set
+
+    own = VoiceShelf(VoiceStore(limit=config.own_voices.limit))
+    for name in pipelines:
+        spec = config.pipelines[name].engines[stage]
+        fault = unsupported(stage, _label(spec), engine, config.pipelines[name], own)
+        if fault is not None:
+            error = where_set(fault, config, name)
+            required = name == config.default_pipeline
+            yield Check(f"{fault.setting} ({name})", False, error.message, error.remedy, required)
+
+
+def _label(spec: EngineSpec) -> str:
+    return f"{spec.name}:{spec.model}" if spec.model else spec.name
 
 
 def _translation(

@@ -64,6 +64,19 @@ def text_format(output: str | None, form: str | None) -> str:
     return named or form or "text"
 
 
+def names_folder(output: str) -> bool:
+    """Whether `-o` names a folder: one that is there, or a name with a slash at its end."""
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def names_file(output: str) -> bool:
+    """Whether `-o` names a file: one that is there, or a name with the ending of a text or a recording."""
+    from parley.audio.files import SUFFIXES
+
+    path = Path(output)
+    return path.is_file() or path.suffix.lower() in (*_TEXT_ENDINGS, *SUFFIXES, *_OF_MEDIA)
+
+
 def ending_of(form: str) -> str:
     """The ending of a file in one of `TEXT_FORMATS`."""
     return _ENDING_OF[form]
@@ -79,7 +92,10 @@ def check_sound_format(output: str) -> None:
 
 def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str]) -> None:
     """Whether these files can be written while those are read ("-": stdin, stdout). Raises `CommandFailed`."""
-    paths = [Path(output) for output in outputs if output is not None and output != STDOUT]
+    named = [output for output in outputs if output is not None and output != STDOUT]
+    if folder := next((output for output in named if names_folder(output)), None):
+        raise CommandFailed(f"{folder} is a folder.", "Name a file in it.")
+    paths = [Path(output) for output in named]
     read = list(inputs)
     for number, path in enumerate(paths):
         for name in read:
@@ -87,8 +103,6 @@ def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str]) -> None:
                 raise CommandFailed(f"{path} is what is read; it would be overwritten.", "Name another output.")
         if any(_same_place(path, other) for other in paths[:number]):
             raise CommandFailed(f"{path} is to be written twice.", "Name two files.")
-        if path.is_dir():
-            raise CommandFailed(f"{path} is a folder.", "Name a file in it.")
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not above.is_dir():
             raise CommandFailed(f"{path} cannot be written: {above} is a file, not a folder.", "Name another output.")

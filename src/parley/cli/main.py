@@ -7,14 +7,13 @@ A command's file is imported only when that command runs, so that `parley --help
 from __future__ import annotations
 
 import importlib
-import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 
 import click
 
 from parley import __version__
+from parley.cli.messages import print_error
 from parley.errors import ParleyError
 from parley.invocation import command
 
@@ -99,16 +98,8 @@ def run(args: Sequence[str] | None = None) -> int:
     return EXIT_USAGE
 
 
-def print_error(message: str, remedy: str = "") -> None:
-    """Print on stderr what is wrong, a line for each fault, and below it what to change. Every command reports its errors so."""
-    for line in message.splitlines():
-        click.echo(_wrapped(f"parley: {line}"), err=True)
-    for line in remedy.splitlines():
-        click.echo(_wrapped(f"  {line}"), err=True)
-
-
 def print_usage_error(error: click.UsageError) -> None:
-    """The same of a command line that click refused. A group without a command prints its help."""
+    """Print what is wrong with a command line that click refused. A group without a command prints its help."""
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
         error.show()
         return
@@ -118,14 +109,6 @@ def print_usage_error(error: click.UsageError) -> None:
         message if message.endswith((".", "?", "?)")) else f"{message}.",
         f"How it is used: {command(*context.command_path.split()[1:], '--help')}" if context is not None else "",
     )
-
-
-def _wrapped(line: str) -> str:
-    """The line; on a terminal it is broken between words."""
-    if not sys.stderr.isatty():
-        return line
-    width = shutil.get_terminal_size().columns
-    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def main() -> None:

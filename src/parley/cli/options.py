@@ -108,16 +108,17 @@ def load_config(config_path: Path | None, flags: Mapping[str, object]) -> Config
 
 
 @contextmanager
-def language_named(option: str, language: str | None) -> Iterator[None]:
-    """Where an engine does not have the language that this option gave, the error says so of the option."""
+def settings_named(config: Config) -> Iterator[None]:
+    """Where an engine of the default pipeline lacks its language or its voice, the error names the flag, the variable or the file's line
+    that set it."""
     try:
         yield
     except ParleyError as error:
-        from parley.runtime.unsupported import SettingUnsupported
+        from parley.runtime.unsupported import SettingUnsupported, where_set
 
-        if not (isinstance(error, SettingUnsupported) and (error.setting, error.value) == ("language", language)):
+        if not isinstance(error, SettingUnsupported):
             raise
-        raise CommandFailed(f"{option} {language}: {error.message}", error.remedy) from error
+        raise where_set(error, config, config.default_pipeline) from error
 
 
 def synthesizer_of(pipeline: PipelineConfig) -> EngineSpec:

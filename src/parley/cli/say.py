@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
-from parley.cli.file_inputs import STDIN
+from parley.cli.file_inputs import STDIN, pieces_of_stdin
 from parley.cli.file_outputs import STDOUT
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import language_named, load_config, pull_option, synthesizer_of, warn
+from parley.cli.options import load_config, pull_option, settings_named, synthesizer_of, warn
 from parley.cli.sound_devices import output_device_option
 from parley.cli.speech_output import DEVICE_RATE, check_speech_output, speech_sink
+from parley.text.whole_characters import writable
 
 if TYPE_CHECKING:
     from parley.config import PipelineConfig
@@ -60,7 +60,6 @@ def say(
     output: str | None,
     raw: bool,
     rate: int,
-    language: str | None,
     speed: float,
     output_device: str,
     config_path: Path | None,
@@ -78,23 +77,17 @@ def say(
     config = load_config(config_path, flags)
     warn(config)
     chosen = config.pipelines[config.default_pipeline]
-    if language is not None:
-        chosen = dataclasses.replace(chosen, language=language)
     synthesizer_of(chosen)
     provide_models(config, [(stage, chosen.engines[stage]) for stage in (TTS, VC) if stage in chosen.engines])
-    pieces = _stdin() if from_stdin else [" ".join(text)]
+    pieces = pieces_of_stdin() if from_stdin else [writable(" ".join(text))]
     rate = rate if output is not None else DEVICE_RATE
-    with files_checked(), language_named("--language", language):
+    with files_checked(), settings_named(config):
         sink = speech_sink(output, raw, rate, output_device)
         with closing(_spoken(pieces, chosen, speed, rate)) as speaking:
             seconds = sink(speaking)
     if seconds == 0:
         raise CommandFailed("There was nothing to say.")
     click.echo(f"{seconds:.1f} s of speech{f' in {output}' if output not in (None, STDOUT) else ''}", err=True)
-
-
-def _stdin() -> Iterator[str]:
-    yield from sys.stdin
 
 
 def _spoken(pieces: Iterable[str], config: PipelineConfig, speed: float, rate: int) -> Generator[Spoken, None, None]:

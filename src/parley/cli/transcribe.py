@@ -14,10 +14,19 @@ import click
 
 from parley.cli.failures import CommandFailed, files_checked, reason_of
 from parley.cli.file_inputs import counted, read_recording, shown_name
-from parley.cli.file_outputs import STDOUT, check_outputs, ending_of, format_option, text_format, text_output
+from parley.cli.file_outputs import (
+    STDOUT,
+    check_outputs,
+    ending_of,
+    format_option,
+    names_file,
+    names_folder,
+    text_format,
+    text_output,
+)
 from parley.cli.file_progress import frames_with_progress
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import language_named, load_config, pull_option, warn
+from parley.cli.options import load_config, pull_option, settings_named, warn
 from parley.cli.sound_devices import input_device_option, microphone
 from parley.cli.subtitles import Writer, writer_of
 from parley.stop_signals import on_stop_signals
@@ -61,7 +70,6 @@ def transcribe(
     input_device: str,
     form: str | None,
     output: str | None,
-    language: str | None,
     config_path: Path | None,
     **flags: str | None,
 ) -> None:
@@ -80,10 +88,8 @@ def transcribe(
     config = load_config(config_path, flags)
     warn(config)
     chosen = config.pipelines[config.default_pipeline]
-    if language is not None:
-        chosen = dataclasses.replace(chosen, language=language)
     provide_models(config, [(stage, chosen.engines[stage]) for stage in (VAD, STT)])
-    with files_checked(), language_named("--language", language):
+    with files_checked(), settings_named(config):
         if mic:
             with _written(targets[0]) as writer:
                 heard = asyncio.run(_listen(chosen, input_device, writer))
@@ -108,19 +114,21 @@ class _Transcript:
 
 def _targets(files: tuple[str, ...], output: str | None, form: str | None, mic: bool) -> list[_Transcript]:
     """Where each transcript goes. Raises `CommandFailed` for what cannot be, before any work."""
-    folder = output is not None and output != STDOUT and (len(files) > 1 or Path(output).is_dir())
-    if not folder:
+    if output is None or not (names_folder(output) or (len(files) > 1 and output != STDOUT)):
         form = text_format(output, form)
         if form in ("srt", "vtt") and len(files) > 1:
             raise click.UsageError(f"Several transcripts in {form.upper()} need a folder: -o FOLDER")
         check_outputs([output], () if mic else files)
         return [_Transcript(name, output, form, len(files) > 1) for name in files]
-    path, form = Path(output or ""), form or "text"
-    if path.exists() and not path.is_dir():
-        raise CommandFailed(f"{output} is a file, and there are {len(files)} transcripts.", "Name a folder with -o.")
+    path, form = Path(output), form or "text"
+    if not names_folder(output) and names_file(output):
+        raise CommandFailed(
+            f"-o {output} is a file, and there are {len(files)} transcripts.",
+            "Name a folder: -o FOLDER/ --format FORMAT",
+        )
     outputs = [str(path / f"{Path(shown_name(name)).stem}{ending_of(form)}") for name in files]
-    if len(set(outputs)) < len(files):
-        raise CommandFailed("Two of the files have the same name.", "Transcribe them one by one.")
+    if twice := next((name for name in outputs if outputs.count(name) > 1), None):
+        raise CommandFailed(f"Two transcripts would be {twice}.", "Transcribe these files one by one.")
     check_outputs(outputs, files)
     return [_Transcript(name, target, form) for name, target in zip(files, outputs, strict=True)]
 

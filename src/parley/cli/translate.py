@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,7 +23,7 @@ from parley.cli.file_outputs import (
 )
 from parley.cli.file_progress import frames_with_progress
 from parley.cli.model_downloads import provide_models
-from parley.cli.options import language_named, load_config, pull_option, synthesizer_of, warn
+from parley.cli.options import load_config, pull_option, settings_named, synthesizer_of, warn
 from parley.cli.sound_devices import input_device_option, output_device_option
 from parley.cli.translations import translation_writer
 
@@ -50,7 +49,7 @@ Examples:
 @click.argument("file", required=False, metavar="FILE|-")
 @click.option("--mic", is_flag=True, help="Translate the microphone, live, until Ctrl-C. Wear headphones.")
 @click.option("--to", "to", metavar="TAG", required=True, help="Language of the translation, such as pt or pt-BR.")
-@click.option("--from", "language", metavar="TAG", help="Language of the speech [default: found out].")
+@click.option("--from", metavar="TAG", help="Language of the speech [default: found out].")
 @click.option("--mt", metavar="ENGINE[:MODEL]", help="Translator; `parley engines` lists them.")
 @click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small.")
 @click.option("--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL.")
@@ -74,7 +73,6 @@ def translate(
     file: str | None,
     mic: bool,
     to: str,
-    language: str | None,
     form: str | None,
     as_json: bool,
     bilingual: bool,
@@ -102,10 +100,8 @@ def translate(
     config = load_config(config_path, flags)
     warn(config)
     chosen = config.pipelines[config.default_pipeline]
-    if language is not None:
-        chosen = dataclasses.replace(chosen, language=language)
     _provide(config, chosen, speech=dub_to is not None or (mic and not quiet))
-    with files_checked(), language_named("--from", language):
+    with files_checked(), settings_named(config):
         if mic:
             from parley.cli.translate_microphone import interpret
 

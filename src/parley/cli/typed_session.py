@@ -18,6 +18,8 @@ from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_OPTIONS, load_config, pull_option, warn, with_options
 from parley.cli.server_choice import check_server, chosen_server, explicit_options, server_options
 from parley.cli.tool_prompt import asked_at_terminal, can_ask
+from parley.core.words.limits import MAX_ITEM_TEXT
+from parley.text.whole_characters import writable
 
 if TYPE_CHECKING:
     from parley.client.connection import Server
@@ -33,6 +35,9 @@ R = TypeVar("R")
 READS = ("config_path", "pipeline", "llm", "llm_base_url", "speech")
 SPEAKS = ("tts", "tts_base_url", "vc", "voice")
 """The flags of what answers, and of what speaks."""
+
+MAX_MESSAGE_CHARS = MAX_ITEM_TEXT
+"""A Parley takes no longer text in one message."""
 
 
 def typed_options(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -61,9 +66,13 @@ def typed_session(
         raise click.UsageError(
             f"--{given[0].replace('_', '-')} is for a server in this process, and --url names another."
         )
+    if not spoken and (silent := [name for name in SPEAKS if flags.get(name) is not None]):
+        raise click.UsageError(f"--{silent[0].replace('_', '-')} is for a spoken answer: --aloud, or -o FILE.")
     config = load_config(config_path, flags)
     warn(config)
-    options = replace(explicit_options(config, url), hands_free=False, spoken=spoken)
+    options = replace(explicit_options(config, url), hands_free=False, spoken=spoken, hears=False)
+    if not spoken:
+        options = replace(options, voice=None)
     if instructions is not None:
         options = replace(options, instructions=instructions)
     pipeline = _without_ears(config.pipelines[config.default_pipeline], spoken)
@@ -102,7 +111,7 @@ class TypedSession:
         self._conversation: TypedConversation | None = None
 
     def renew(self) -> None:
-        """Begin a new conversation; the one before is over. Raises `ServerUnavailable`."""
+        """Begin a new conversation; the one before is over. Raises `ServerUnavailable`, also where the server refuses the settings."""
         self._thread.run(self._renew())
 
     async def _renew(self) -> None:
@@ -125,7 +134,7 @@ class TypedSession:
             self.renew()
         conversation = self._conversation
         assert conversation is not None
-        updates = conversation.reply(text)
+        updates = conversation.reply(writable(text))
         whole = False
         try:
             while (update := self._thread.run(_next(updates))) is not None:
@@ -180,37 +189,42 @@ async def _next(updates: AsyncGenerator[ClientUpdate, None]) -> ClientUpdate | N
     return await anext(updates, None)
 
 
-class ReplyWords:
-    """The words of a reply that are new. `added()` for each update; `whole` is all of them."""
+class TypedReply:
+    """One reply as it comes: `take()` each update, `end()` after the last. `words` are all of it; `failure` is why there is no whole reply,
+    "" where there is one."""
 
     def __init__(self) -> None:
-        self.whole = ""
+        self.words = ""
+        self.failure = ""
         self._shown: dict[str, int] = {}
 
-    def added(self, update: ClientUpdate) -> str:
-        from parley.client.updates import ResponseText
+    def take(self, update: ClientUpdate) -> str:
+        """The words that are new."""
+        from parley.client.updates import FunctionCalled, ResponseEnded, ResponseText, StatusMessage
 
-        if not isinstance(update, ResponseText):
-            return ""
-        shown = self._shown.get(update.item_id)
-        new = update.text[shown or 0 :]
-        if shown is None and self.whole and new:
+        match update:
+            case ResponseText(item_id=item_id, text=text):
+                return self._new_words(item_id, text)
+            case StatusMessage(message=message):
+                self.failure = message
+            case ResponseEnded(status="incomplete", reason=reason):
+                self.failure = f"The reply broke off: {reason or 'the server gave no reason'}"
+            case FunctionCalled(name=name):
+                self.failure = f"The model calls the function {name}, which this client does not have."
+            case _:
+                pass
+        return ""
+
+    def _new_words(self, item_id: str, text: str) -> str:
+        shown = self._shown.get(item_id)
+        new = text[shown or 0 :]
+        if shown is None and self.words and new:
             new = f"\n{new}"
-        self._shown[update.item_id] = len(update.text)
-        self.whole += new
+        self._shown[item_id] = len(text)
+        self.words += new
         return new
 
-
-def failure_of(update: ClientUpdate) -> str:
-    """Why there is no whole reply; "" where the update says nothing of the kind."""
-    from parley.client.updates import FunctionCalled, ResponseEnded, StatusMessage
-
-    match update:
-        case StatusMessage(message=message):
-            return message
-        case ResponseEnded(status="incomplete", reason=reason):
-            return f"The reply broke off: {reason or 'the server gave no reason'}"
-        case FunctionCalled(name=name):
-            return f"The model calls the function {name}, which this client does not have."
-        case _:
-            return ""
+    def end(self) -> None:
+        """No more comes."""
+        if not self.words.strip() and not self.failure:
+            self.failure = "The answer has no words."

@@ -8,6 +8,10 @@ Does not know: what a message means.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -151,7 +155,7 @@ async def dial(
     counts as lost. Raises `ServerUnavailable`."""
     key = {"Authorization": f"Bearer {server.key}"} if server.key else {}
     try:
-        socket = await connect(
+        opened = await connect(
             server.url,
             additional_headers={**headers, **key},
             max_size=MAX_MESSAGE_BYTES,
@@ -175,14 +179,35 @@ async def dial(
     except TimeoutError as error:
         raise ServerUnavailable(f"{server.name} did not answer within {OPEN_TIMEOUT_S} s.", again=True) from error
     except OSError as error:
-        reason = error.strerror or str(error)
-        remedy = "Is it running? `parley serve` starts one; without --url, this command brings its own."
+        reason, remedy = _unreachable(error)
         raise ServerUnavailable(f"{server.name} cannot be reached: {reason}.", remedy, again=True) from error
-    connection = Connection(socket, answers_within_s)
+    connection = Connection(opened, answers_within_s)
     try:
         yield connection
     finally:
         await connection.close()
+
+
+def _unreachable(error: OSError) -> tuple[str, str]:
+    """Why, in the system's words, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted: {error.verify_message}",
+            "Make this machine trust it (SSL_CERT_FILE names a file).",
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or error})", "Is its URL ws:// rather than wss://?"
+    remedy = "Is it running? `parley serve` starts one; without --url, this command brings its own."
+    # asyncio's own words would name functions and, where a name has several addresses, a list of errors.
+    number = error.errno if isinstance(error.errno, int) else _number_in(str(error))
+    if number and number > 0 and not isinstance(error, socket.gaierror):
+        return os.strerror(number), remedy
+    return error.strerror or str(error), remedy
+
+
+def _number_in(text: str) -> int:
+    found = re.search(r"\[Errno (\d+)\]", text)
+    return int(found[1]) if found else 0
 
 
 def _refusal(server: Server, error: InvalidStatus) -> ServerUnavailable:
@@ -190,7 +215,11 @@ def _refusal(server: Server, error: InvalidStatus) -> ServerUnavailable:
     said = _message(bytes(response.body or b""))
     status = response.status_code
     if status == WRONG_KEY:
-        remedy = "Name the environment variable that holds the key with --api-key-env."
+        remedy = (
+            "Correct the key in the environment variable that --api-key-env names."
+            if server.key
+            else "Name the environment variable that holds the key with --api-key-env."
+        )
         return ServerUnavailable(f"{server.name} refuses the key: {said or 'HTTP 401'}", remedy)
     again = status not in GONE_FOR_GOOD or status == TOO_MANY
     return ServerUnavailable(

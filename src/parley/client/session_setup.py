@@ -17,7 +17,8 @@ UNSTABLE_WORDS = "parley.unstable_words"
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
     """What the client asks of the server; None keeps the server's own. `transcription_model` is asked for only where the
-    server transcribes nothing by itself. `hands_free` False: the user ends turns with a key. `spoken` False: replies are text."""
+    server transcribes nothing by itself. `hands_free` False: the user ends turns with a key. `spoken` False: replies are text. `hears`
+    False: no audio will be sent, and nothing is asked for its transcription."""
 
     hands_free: bool = True
     voice: str | None = None
@@ -26,6 +27,7 @@ class SessionOptions:
     turn_detection: str | None = None
     transcription_model: str = "gpt-4o-mini-transcribe"
     spoken: bool = True
+    hears: bool = True
 
 
 class SessionSetup:
@@ -78,7 +80,7 @@ class SessionSetup:
             changed["turn_detection"] = None
         elif options.turn_detection is not None:
             changed["turn_detection"] = self._detection
-        if not object_of(object_of(session, "audio"), "input").get("transcription"):
+        if options.hears and not object_of(object_of(session, "audio"), "input").get("transcription"):
             changed["transcription"] = {"model": options.transcription_model}
             if options.language:
                 changed["transcription"]["language"] = options.language

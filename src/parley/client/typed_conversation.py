@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from parley.client.connection import Connection, Server, ServerUnavailable, dial
@@ -45,32 +45,20 @@ class TypedConversation:
 
     async def begin(self) -> list[StatusMessage]:
         """Until the session is open, set up as the options ask, with the tools of its MCP servers; what the server said against them.
-        Raises `ServerUnavailable`."""
-        said: list[StatusMessage] = []
-        listings: set[str] = set()
-        configured = False
+        Raises `ServerUnavailable`, also where the server refuses the options: it then has taken none of them."""
+        opening = _Opening()
         try:
             async with asyncio.timeout(BEGIN_S), aclosing(self._received()) as coming:
                 async for updates in coming:
-                    for update in updates:
-                        match update:
-                            case StatusMessage():
-                                said.append(update)
-                            case SessionStarted(configuring=configuring):
-                                self.began, configured = update, not configuring
-                            case SessionConfigured():
-                                configured = True
-                            case ToolListing(item_id=item_id, over=over):
-                                (listings.discard if over else listings.add)(item_id)
-                            case _:
-                                pass
+                    opening.on_updates(updates)
+                    self.began = opening.began or self.began
                     self._send()
-                    if configured and not listings:
-                        return said
+                    if opening.configured and not opening.listings:
+                        return opening.said
         except TimeoutError:
-            if configured:
+            if opening.configured:
                 late = f"An MCP server has not listed its tools within {BEGIN_S:g} s; they cannot be called yet."
-                return [*said, StatusMessage("warning", late)]
+                return [*opening.said, StatusMessage("warning", late)]
             raise ServerUnavailable(f"The server opened no session within {BEGIN_S:g} s.", again=True) from None
         raise self._lost()
 
@@ -121,6 +109,34 @@ class TypedConversation:
 
     def _lost(self) -> ServerUnavailable:
         return ServerUnavailable(f"The connection is lost: {self._connection.why_ended}.", again=True)
+
+
+class _Opening:
+    """What has come of a session that opens: `configured` once the options are taken, and the MCP servers that still list their tools."""
+
+    def __init__(self) -> None:
+        self.began: SessionStarted | None = None
+        self.configured = False
+        self.listings: set[str] = set()
+        self.said: list[StatusMessage] = []
+
+    def on_updates(self, updates: Sequence[ClientUpdate]) -> None:
+        """What one message of the server says. Raises `ServerUnavailable` where it refuses the options."""
+        said = [update for update in updates if isinstance(update, StatusMessage)]
+        self.said += said
+        for update in updates:
+            match update:
+                case SessionStarted(configuring=configuring):
+                    self.began, self.configured = update, not configuring
+                case SessionConfigured():
+                    if said:
+                        refusal = " ".join(message.message for message in said)
+                        raise ServerUnavailable(f"The server refuses the settings of the session: {refusal}")
+                    self.configured = True
+                case ToolListing(item_id=item_id, over=over):
+                    (self.listings.discard if over else self.listings.add)(item_id)
+                case _:
+                    pass
 
 
 class _Answer:

@@ -72,8 +72,8 @@ SHORT_NAMES: dict[str, KeyPath] = {
     },
 }
 
-_OTHER_FLAGS = {"pull": "models_pull"}
-"""Flags that are shorter than the short name of their setting."""
+_OTHER_FLAGS = {"pull": "models_pull", "from": "language"}
+"""Flags that have another name than the short one of their setting."""
 
 PREFIX = "PARLEY_"
 NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR", "PARLEY_OWN_VOICES_DIR", "PARLEY_VOICES_DIR")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, cast
 
-from parley.config.values import PipelineConfig
+from parley.config.errors import ConfigError
+from parley.config.values import Config, PipelineConfig
 from parley.engines.ports import STT, TTS, VC, Engine, EngineUnavailable, SpeechSynthesizer, Stage
 from parley.engines.stt.language_names import TAGS
 from parley.engines.voices.shelf import VoiceShelf
@@ -34,6 +35,13 @@ class SettingUnsupported(EngineUnavailable):
         super().__init__(message, remedy, code=f"unsupported_{setting}")
         self.setting = setting
         self.value = value
+
+
+def where_set(error: SettingUnsupported, config: Config, pipeline: str) -> ConfigError:
+    """The error of an engine of this pipeline, with the place where the setting was set."""
+    key = f"pipelines.{pipeline}.{error.setting}"
+    place = next((one.source for one in config.settings if one.key == key), "")
+    return ConfigError(f"{place}: {error.message}" if place else error.message, error.remedy)
 
 
 def unsupported(

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from parley.config import Config, ConfigError, ServerConfig
+from parley.config import Config, ServerConfig
 from parley.core.policy.policy import Policy
 from parley.engines.voices.shelf import engines_by_kind
 from parley.engines.voices.store import VoiceStore
@@ -34,7 +34,7 @@ from parley.runtime.engines import LoadedEngines, unavailable
 from parley.runtime.guard_metrics import GuardMetrics
 from parley.runtime.metrics import Metrics
 from parley.runtime.prewarming import prewarm
-from parley.runtime.unsupported import SettingUnsupported
+from parley.runtime.unsupported import SettingUnsupported, where_set
 from parley.server.access.access import Access
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
@@ -262,11 +262,7 @@ async def opened(config: Config, startup: Startup) -> AsyncIterator[tuple[socket
 def _unservable(config: Config, failures: Sequence[EngineReport]) -> ParleyError:
     """Why the default pipeline is not served, with the place of a setting that an engine cannot honour."""
     error = unavailable(failures)
-    if not isinstance(error, SettingUnsupported):
-        return error
-    key = f"pipelines.{config.default_pipeline}.{error.setting}"
-    place = next((one.source for one in config.settings if one.key == key), "")
-    return ConfigError(f"{place}: {error.message}" if place else error.message, error.remedy)
+    return where_set(error, config, config.default_pipeline) if isinstance(error, SettingUnsupported) else error
 
 
 async def _prepare_speech(engines: LoadedEngines) -> None:

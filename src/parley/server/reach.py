@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from parley.config import ServerConfig, is_loopback
+from parley.invocation import command
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 
@@ -42,6 +43,9 @@ class Place:
         return self.url.startswith("https:") or is_loopback(urlsplit(self.url).hostname or "")
 
 
+HTTPS: Final = "docs/deployment.md has Caddy, nginx, Tailscale and certificates of your own"
+
+
 def url_at(server: ServerConfig, host: str, port: int) -> str:
     """The server's URL under that address of this machine."""
     scheme = "http" if server.tls_cert is None else "https"
@@ -63,6 +67,15 @@ def places(server: ServerConfig, origins: OriginRule, port: int) -> list[Place]:
         urls += [url_at(server, address, port) for address in _addresses(server.host.strip("[]"))]
     hosts = HostRule(server.host, server.allowed_hosts, server.public_url)
     return [_place(url, hosts, origins) for url in dict.fromkeys(urls)]
+
+
+def how_to_admit(place: Place, *, key_required: bool) -> str:
+    """What lets browsers on other machines into the page of this place. Where a key is required, the page at this machine's own addresses
+    is admitted already."""
+    if key_required:
+        return place.refusal
+    make = command("keys", "add", "NAME")
+    return f"To let browsers in, make a key ({make}), or set server.public_url (PARLEY_PUBLIC_URL={place.url})."
 
 
 def _place(url: str, hosts: HostRule, origins: OriginRule) -> Place:

@@ -1,13 +1,14 @@
 """The log of refused clients: each refusal is counted, and a line a minute is written for each reason.
 
 Laws: the number of lines does not depend on what clients send: one for each code within `LINE_EVERY_S`, which counts those that were left
-out since the last. No line has a key.
+out since the last, and names the address most of them came from. No line has a key.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +22,30 @@ LINE_EVERY_S: Final = 60.0
 MAX_REASON: Final = 300
 """Characters of a message that goes into the log."""
 
+MAX_ADDRESSES: Final = 64
+"""Addresses of one code that are counted apart between two lines. A flood from more of them is one of many."""
+
+
+class _LeftOut:
+    """The refusals with one code since its last line."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._by_address: Counter[str] = Counter()
+
+    def add(self, client: str) -> None:
+        self._count += 1
+        address = client.rpartition(":")[0] or client
+        if address in self._by_address or len(self._by_address) < MAX_ADDRESSES:
+            self._by_address[address] += 1
+
+    def __str__(self) -> str:
+        """For the next line; "" where nothing was left out."""
+        if not self._count:
+            return ""
+        ((address, count),) = self._by_address.most_common(1)
+        return f" (and {self._count} more with this code since its last line, {count} of them from {address})"
+
 
 class RefusalLog:
     """`counted` takes the code of each refusal."""
@@ -29,7 +54,7 @@ class RefusalLog:
         self._counted = counted
         self._now_s = now_s
         self._written_s: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._left_out: defaultdict[str, _LeftOut] = defaultdict(_LeftOut)
 
     def note(self, refusal: Refusal, client: str, reason: str = "") -> None:
         """`client` (its address, or an id) is refused. `reason` goes into the line; it may hold what the client sent, but no key."""
@@ -37,12 +62,10 @@ class RefusalLog:
         self._counted(code)
         written_s = self._written_s.get(code)
         if written_s is not None and now_s - written_s < LINE_EVERY_S:
-            self._left_out[code] = self._left_out.get(code, 0) + 1
+            self._left_out[code].add(client)
             return
         self._written_s[code] = now_s
         line = f"{client} is refused: {refusal.status} {code}"
         if reason:
             line += f": {' '.join(reason.split())[:MAX_REASON]}"
-        if left_out := self._left_out.pop(code, 0):
-            line += f" (and {left_out} more with this code since its last line)"
-        log.info("%s", line)
+        log.info("%s%s", line, self._left_out.pop(code, ""))

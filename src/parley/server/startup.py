@@ -22,14 +22,14 @@ from rich.table import Table
 
 from parley import __version__
 from parley.config import Config
-from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, EngineInfo, Stage
+from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, EngineInfo, EngineSpec, Stage
 from parley.runtime.engine_opening import EngineReport
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.access.access import Access
 from parley.server.access.origins import OriginRule
 from parley.server.address_code import address_code
-from parley.server.reach import Place, own_url, places
+from parley.server.reach import HTTPS, Place, how_to_admit, own_url, places
 
 PARTS: Final[tuple[tuple[Stage[Any], str], ...]] = (
     (STT, "hears"),
@@ -42,8 +42,6 @@ PARTS: Final[tuple[tuple[Stage[Any], str], ...]] = (
 
 LABEL: Final = 10
 """Characters of the labels of the block."""
-
-HTTPS: Final = "docs/deployment.md shows Caddy, nginx, Tailscale and certificates of your own"
 
 
 class Startup:
@@ -162,7 +160,11 @@ class Startup:
                 continue
             report = self._report_of(stage, pipeline.name)
             colour = "yellow" if report is not None and report.makeshift else "default"
-            said = report.message if report is not None and report.message else _described(engine.info)
+            said = (
+                report.message
+                if report is not None and report.message
+                else _described(engine.info, pipeline.config.engines.get(stage))
+            )
             self._say(label, f"[{colour}]{escape(said)}[/]")
         translator = self._report_of(MT, pipeline.name)
         if translator is not None and translator.message:
@@ -202,7 +204,7 @@ class Startup:
             )
             self._say("", f"[red]No key is required.[/] {who}")
         if not admitted:
-            self._say("", escape(_admit(reached[0], key_required=key_required)))
+            self._say("", escape(how_to_admit(reached[0], key_required=key_required)))
         elif not any(place.microphone for place in admitted):
             self._say("", f"[yellow]Phones need https for the microphone[/]: set server.tls_cert and tls_key; {HTTPS}.")
 
@@ -242,18 +244,12 @@ class Startup:
         self._console.print("Parley has stopped.")
 
 
-def _described(info: EngineInfo) -> str:
-    """An engine that has nothing to say: its name, and its languages where they are few."""
+def _described(info: EngineInfo, configured: EngineSpec | None) -> str:
+    """An engine that has nothing to say: its name, its model as it says itself or as it is `configured`, and few languages."""
     few = f" ({', '.join(info.languages)})" if 0 < len(info.languages) <= 3 else ""
-    return f"{info.name}{few}"
+    model = info.model or (configured.model if configured is not None else "")
+    return f"{info.name}{f':{model}' if model and model not in info.name else ''}{few}"
 
 
 def _chain(pipeline: LoadedPipeline) -> str:
     return " > ".join(engine.info.name for stage, engine in pipeline.engines.items() if stage.summary)
-
-
-def _admit(place: Place, *, key_required: bool) -> str:
-    """What lets browsers on other machines in. Where a key is required, the page at this machine's own addresses is admitted already."""
-    if key_required:
-        return place.refusal
-    return f"To let browsers in: make a key (parley keys add NAME), or set server.public_url (PARLEY_PUBLIC_URL={place.url})."

@@ -35,6 +35,7 @@ def partners_of(session: SessionStarted, pipelines: Sequence[Mapping[str, Any]])
     pipeline = dict(next((each for each in pipelines if each.get("name") == session.model), pipelines[0]))
     engines = object_of(pipeline, "engines")
     names = {stage: text_of(object_of(engines, stage), "name") for stage in engines}
+    model = text_of(object_of(pipeline, "answers"), "model")
     speaks = names.get("tts", "")
     voice = f"{session.voice} ({speaks})" if session.voice and speaks else session.voice or speaks
-    return Partners(names.get("stt", ""), names.get("llm") or names.get("speech", ""), voice)
+    return Partners(names.get("stt", ""), model or names.get("llm") or names.get("speech", ""), voice)

@@ -271,7 +271,7 @@ def _unreachable(error: BaseException, endpoint: Endpoint) -> EngineUnavailable:
             f"Correct {flag}, such as {endpoint.service.example_url}.",
         )
     else:
-        why, remedy = "the connection broke", "Is that server well? Its log may tell."
+        why, remedy = "the connection broke", "Look into that server's log."
     return EngineUnavailable(
         f"{endpoint.service.title} at {endpoint.shown_url} cannot be reached: {why}.",
         code="connection_failed",

@@ -85,13 +85,13 @@ class MoshiFaults:
         return EngineError(f"The {self.server} is busy: {why}.", remedy, code="server_busy")
 
     def no_handshake(self, why: str) -> EngineError:
-        remedy = "Is the voice one of its files, and the engine's model (moshi, personaplex) that of the server? Its log may tell."
+        remedy = "Is the voice one of its files, and the engine's model (moshi, personaplex) that of the server? Look into its log."
         return EngineUnavailable(
             f"The {self.server} did not begin the conversation: {why}.", remedy, code="no_handshake"
         )
 
     def lost(self, why: str) -> MoshiLinkLost:
-        remedy = "Is that server well? Kyutai's in Rust ends a conversation after six minutes. Its log may tell."
+        remedy = "Kyutai's server in Rust ends a conversation after six minutes. Otherwise look into that server's log."
         return MoshiLinkLost(f"The connection to the {self.server} was lost: {why}.", remedy, code="connection_lost")
 
     def stalled(self, seconds: float) -> MoshiLinkLost:
@@ -104,7 +104,7 @@ class MoshiFaults:
         """An error that the server sends."""
         words = quoted(" ".join(said.split()), self._shared).rstrip(".")
         reports = f"The {self.server} reports an error{': ' if words else ''}{words}."
-        return EngineError(reports, "Its log may tell more.", code="server_error")
+        return EngineError(reports, "Look into that server's log.", code="server_error")
 
     def invalid(self, what: str) -> EngineError:
         """What it sends is not the protocol, or not Opus."""

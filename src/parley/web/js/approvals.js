@@ -162,10 +162,10 @@ export class Approvals extends EventTarget {
     if (!approve) this.expectReply();
   }
 
-  begun({ id, name, arguments: args }) {
+  begun({ id, server_label: server, name, arguments: args }) {
     const { talk } = this;
     this.running.set(id, performance.now());
-    talk.transcript.add({ id, kind: "tool", callId: id, name, args, output: "", state: "running", ms: 0 });
+    talk.transcript.add({ id, kind: "tool", callId: id, name, server, args, output: "", state: "running", ms: 0 });
     talk.settle();
   }
 
