@@ -64,7 +64,10 @@ async def test_a_tools_answer_is_shown_as_data_and_spoken_as_a_sentence(server: 
     async with page(server.url, tmp_path) as tab:
         await tab.js("parley.say('Set the theme to dark, please.')", gesture=True)
         await tab.until("document.querySelector('.entry.tool[data-state=done]')")
-        shown = await tab.text(".entry.tool pre.answer.data")
+        assert await tab.text(".entry.tool .brief") == "The page is dark now."
+        await tab.js("document.querySelector('.entry.tool [data-part=Answer] summary').click()")
+        await tab.until("document.querySelector('.entry.tool pre.data')")
+        shown = await tab.text(".entry.tool pre.data")
         assert json.loads(shown) == {"message": "The page is dark now.", "theme": "dark"}
         assert len(shown.splitlines()) == 4, "a member a line"
         assert await tab.text(".entry.tool .name") == "set_theme"
@@ -149,7 +152,7 @@ async def test_a_reply_that_goes_on_from_a_servers_own_tool_belongs_to_the_turn_
             "look_up",
             None,
         ]
-        assert await tab.text(".entry.tool .answer") == "first letter"
+        assert await tab.text(".entry.tool .brief") == "first letter"
         assert await tab.text(".entry.tool .name") == "look_up"
         await tab.js(f"{figures}.called('r2', 'look_up'); {figures}.asked('typed'); {figures}.answered('r3')")
         assert await tab.js(f"{figures}.turns.get('r3') !== {figures}.turns.get('r2')"), "what is said next is new"
