@@ -135,11 +135,11 @@ def test_a_large_upload_gets_through_and_one_too_large_the_servers_own_answer(
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("proxy", ["nginx", "caddy"], indirect=True)
-async def test_the_page_is_heard_under_the_public_name(proxy: Proxy, tmp_path: Path) -> None:
+async def test_the_page_is_heard_under_the_public_name(proxy: Proxy) -> None:
     if chromium() is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium); PARLEY_TEST_CHROMIUM names another one")
     flags = (f"--host-resolver-rules=MAP {NAME} 127.0.0.1", "--ignore-certificate-errors")
-    async with page(f"{proxy.url}/", tmp_path, flags=flags) as tab:
+    async with page(f"{proxy.url}/", flags=flags) as tab:
         await tab.until("document.querySelector('#key-box').open")
         await tab.type(KEY)
         await tab.press("Enter")

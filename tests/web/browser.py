@@ -319,7 +319,6 @@ CHOOSE = 'localStorage.getItem("parley.preferences") ?? localStorage.setItem("pa
 @asynccontextmanager
 async def page(
     url: str,
-    tmp_path: Path,
     microphone: Path | None = None,
     *,
     allow: bool = True,

@@ -38,10 +38,10 @@ def own_errors(tab: Tab) -> list[str]:
 
 
 async def test_over_plain_http_the_page_says_that_it_cannot_listen_and_answers_aloud_what_is_typed(
-    exposed: Server, tmp_path: Path
+    exposed: Server,
 ) -> None:
     url = f"http://{ELSEWHERE}:{exposed.port}"
-    async with page(url, tmp_path, flags=FLAGS, connection="automatic") as tab:
+    async with page(url, flags=FLAGS, connection="automatic") as tab:
         assert not await tab.js("isSecureContext")
         await tab.until("!document.querySelector('#alert').hidden")
         said = await tab.text("#alert")
@@ -62,8 +62,8 @@ async def test_over_plain_http_the_page_says_that_it_cannot_listen_and_answers_a
         assert own_errors(tab) == []
 
 
-async def test_a_reply_over_plain_http_is_cut_to_what_was_heard(exposed: Server, tmp_path: Path) -> None:
-    async with page(f"http://{ELSEWHERE}:{exposed.port}", tmp_path, flags=FLAGS) as tab:
+async def test_a_reply_over_plain_http_is_cut_to_what_was_heard(exposed: Server) -> None:
+    async with page(f"http://{ELSEWHERE}:{exposed.port}", flags=FLAGS) as tab:
         await tab.js("parley.say('What can you do? Please help me.')", gesture=True)
         await tab.until("Number(document.querySelector('.entry.assistant')?.dataset.heard) > 20")
         await tab.press("Escape")
@@ -99,10 +99,8 @@ BUFFERED = """(async () => {
 
 
 @pytest.mark.parametrize("rate", [24_000, 48_000])
-async def test_timed_buffers_play_without_a_gap_and_count_to_the_sample(
-    server: Server, tmp_path: Path, rate: int
-) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_timed_buffers_play_without_a_gap_and_count_to_the_sample(server: Server, rate: int) -> None:
+    async with page(server.url) as tab:
         found = await tab.js(BUFFERED.replace("RATE", str(rate)))
     (first, last), (again, cut) = found["runs"]
     scale = rate // 24_000
@@ -118,10 +116,8 @@ async def test_timed_buffers_play_without_a_gap_and_count_to_the_sample(
     assert cut / rate <= stopped["now"] + 0.0151, "and then it is quiet"
 
 
-async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_word(
-    exposed: Server, tmp_path: Path
-) -> None:
-    async with page(f"http://{NAME}:{exposed.port}", tmp_path, flags=FLAGS) as tab:
+async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_word(exposed: Server) -> None:
+    async with page(f"http://{NAME}:{exposed.port}", flags=FLAGS) as tab:
         await tab.until("document.querySelector('#alert').innerText.includes('does not accept this address')")
         assert "by its IP address" in await tab.text("#alert")
         assert tab.sent == []
@@ -130,7 +126,7 @@ async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_wor
 async def test_at_an_address_of_the_network_the_page_asks_for_the_key_and_then_answers(tmp_path: Path) -> None:
     server = Server(*OFFLINE, "--host", "0.0.0.0", "--api-key", KEY, cwd=tmp_path)
     try:
-        async with page(f"http://{ELSEWHERE}:{server.port}", tmp_path, flags=FLAGS, connection="automatic") as tab:
+        async with page(f"http://{ELSEWHERE}:{server.port}", flags=FLAGS, connection="automatic") as tab:
             await tab.until("document.querySelector('#key-box').open")
             await tab.js("document.querySelector('#key').focus()")
             await tab.type(KEY)
@@ -189,8 +185,8 @@ async def proxied(server: Server, prefix: str) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}{prefix}"
 
 
-async def test_the_page_works_below_a_path_of_a_proxy(server: Server, tmp_path: Path) -> None:
-    async with proxied(server, "/my/voice") as url, page(f"{url}/", tmp_path) as tab:
+async def test_the_page_works_below_a_path_of_a_proxy(server: Server) -> None:
+    async with proxied(server, "/my/voice") as url, page(f"{url}/") as tab:
         await tab.until("document.querySelector('#link').title === 'Ready'")
         await tab.js("parley.say('Hello there')", gesture=True)
         await tab.until("document.querySelector('.entry.assistant details.figures')")
@@ -201,8 +197,8 @@ async def test_the_page_works_below_a_path_of_a_proxy(server: Server, tmp_path: 
         await tab.until("globalThis.parley && location.pathname === '/my/voice/'")
 
 
-async def test_a_browser_at_a_wrong_path_is_led_to_the_page(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_a_browser_at_a_wrong_path_is_led_to_the_page(server: Server) -> None:
+    async with page(server.url) as tab:
         for path in ("/voice/", "/voice", "/v1/no/such?thing=<b>"):
             await tab.goto(server.url + path)
             assert "There is nothing at this address" in await tab.text("body")
@@ -237,8 +233,8 @@ WIDTH = """(async () => {
 })()"""
 
 
-async def test_the_page_can_be_installed_and_has_its_icons(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_the_page_can_be_installed_and_has_its_icons(server: Server) -> None:
+    async with page(server.url) as tab:
         manifest = await tab.call("Page.getAppManifest")
         assert manifest["errors"] == []
         assert json.loads(manifest["data"])["display"] == "standalone"

@@ -53,16 +53,14 @@ def library(chat: ChatEndpoint) -> Iterator[Library]:
 
 
 @asynccontextmanager
-async def talking(
-    url: str, library: Library, tmp_path: Path, microphone: Path | None = None, **chosen: Any
-) -> AsyncIterator[Tab]:
+async def talking(url: str, library: Library, microphone: Path | None = None, **chosen: Any) -> AsyncIterator[Tab]:
     """The page, whose user has named the library in the settings, and wants to be asked."""
     preferences = json.dumps({"connection": "websocket", "tools": False} | chosen)
     before = (
         "if (!('tools' in JSON.parse(localStorage.getItem('parley.preferences'))))"
         f" localStorage.setItem('parley.preferences', {json.dumps(preferences)});"
     )
-    async with page(url, tmp_path, microphone, before=before) as tab:
+    async with page(url, microphone, before=before) as tab:
         await tab.until("parley.settings.pipelines.length > 0")
         await tab.js("parley.settings.open(); document.querySelector('#tool-server-form').open = true")
         for name, value in (("label", "library"), ("url", library.url)):
@@ -109,12 +107,10 @@ async def heard_out(tab: Tab, text: str) -> None:
 
 
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
-async def test_a_call_is_made_once_the_user_allows_it(
-    server: Server, library: Library, tmp_path: Path, connection: str
-) -> None:
+async def test_a_call_is_made_once_the_user_allows_it(server: Server, library: Library, connection: str) -> None:
     if connection == "webrtc":
         pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
-    async with talking(server.url, library, tmp_path, connection=connection) as tab:
+    async with talking(server.url, library, connection=connection) as tab:
         await asked(tab)
         words = await tab.text(".entry.approval .words")
         assert "Let Parley use find of library?" in words
@@ -136,9 +132,9 @@ async def test_a_call_is_made_once_the_user_allows_it(
 
 
 async def test_a_call_that_is_denied_is_never_made_and_the_model_learns_of_it(
-    server: Server, library: Library, chat: ChatEndpoint, tmp_path: Path
+    server: Server, library: Library, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url, library, tmp_path) as tab:
+    async with talking(server.url, library) as tab:
         await asked(tab)
         await answer(tab, "Deny")
         await heard_out(tab, "The tool says: The user did not approve this call.")
@@ -163,9 +159,9 @@ async def test_a_call_that_is_denied_is_never_made_and_the_model_learns_of_it(
 
 
 async def test_several_requests_are_answered_one_by_one_with_the_keyboard_alone(
-    server: Server, library: Library, chat: ChatEndpoint, tmp_path: Path
+    server: Server, library: Library, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url, library, tmp_path) as tab:
+    async with talking(server.url, library) as tab:
         chat.calls = 2
         await ready(tab)
         await tab.js("document.querySelector('#message').focus()")
@@ -206,10 +202,8 @@ async def test_several_requests_are_answered_one_by_one_with_the_keyboard_alone(
         assert tab.errors == []
 
 
-async def test_a_press_at_the_moment_when_the_card_comes_counts_for_nothing(
-    server: Server, library: Library, tmp_path: Path
-) -> None:
-    async with talking(server.url, library, tmp_path) as tab:
+async def test_a_press_at_the_moment_when_the_card_comes_counts_for_nothing(server: Server, library: Library) -> None:
+    async with talking(server.url, library) as tab:
         await ready(tab)
         await tab.js(
             "parley.talk.transcript.addEventListener('entry', ({ detail }) => detail.state === 'asking' && "
@@ -223,9 +217,9 @@ async def test_a_press_at_the_moment_when_the_card_comes_counts_for_nothing(
 
 
 async def test_a_tool_is_allowed_for_the_conversation_until_that_is_taken_back(
-    server: Server, library: Library, chat: ChatEndpoint, tmp_path: Path
+    server: Server, library: Library, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url, library, tmp_path) as tab:
+    async with talking(server.url, library) as tab:
         chat.calls = 2
         await asked(tab, cards=2)
         await answer(tab, "Allow find for this conversation")
@@ -269,9 +263,9 @@ async def test_a_tool_is_allowed_for_the_conversation_until_that_is_taken_back(
 
 
 async def test_a_request_that_a_reload_ends_is_said_so_and_can_be_made_again(
-    server: Server, library: Library, chat: ChatEndpoint, tmp_path: Path
+    server: Server, library: Library, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url, library, tmp_path) as tab:
+    async with talking(server.url, library) as tab:
         await asked(tab)
         await tab.goto(f"{server.url}/?again")
         await tab.until("document.querySelector('.entry.approval')?.dataset.state === 'gone'")
@@ -299,7 +293,7 @@ async def test_a_request_that_a_lost_server_ends_is_said_so_and_the_model_is_tol
     server = Server(cwd=tmp_path)
     again = None
     try:
-        async with talking(server.url, library, tmp_path / "profile") as tab:
+        async with talking(server.url, library) as tab:
             await asked(tab)
             server.end(kill=True)
             await tab.until("document.querySelector('.entry.approval')?.dataset.state === 'gone'")
@@ -323,11 +317,11 @@ async def test_a_request_that_a_lost_server_ends_is_said_so_and_the_model_is_tol
 
 
 async def test_requests_that_the_server_or_another_client_ends_are_accounted_for(
-    server: Server, library: Library, chat: ChatEndpoint, tmp_path: Path
+    server: Server, library: Library, chat: ChatEndpoint
 ) -> None:
     send = "parley.talk.send('conversation.item.{}', {})"
     request = "parley.talk.approvals.asking[0].id"
-    async with talking(server.url, library, tmp_path) as tab:
+    async with talking(server.url, library) as tab:
         await asked(tab)
         await tab.js(send.format("delete", f"{{ item_id: {request} }}"))
         await tab.until(f"{CARDS} === 0")
@@ -358,9 +352,9 @@ async def test_requests_that_the_server_or_another_client_ends_are_accounted_for
 
 
 async def test_one_goes_on_talking_while_a_request_is_open(
-    server: Server, library: Library, chat: ChatEndpoint, tmp_path: Path, microphone: Any
+    server: Server, library: Library, chat: ChatEndpoint, microphone: Any
 ) -> None:
-    async with talking(server.url, library, tmp_path, microphone(1.0, "hello_world", 60.0)) as tab:
+    async with talking(server.url, library, microphone(1.0, "hello_world", 60.0)) as tab:
         await asked(tab)
         chat.calls = 0
         await tab.click("#heart")
@@ -379,8 +373,8 @@ async def test_one_goes_on_talking_while_a_request_is_open(
         assert tab.errors == []
 
 
-async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Library, tmp_path: Path) -> None:
-    async with talking(server.url, library, tmp_path) as tab:
+async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Library) -> None:
+    async with talking(server.url, library) as tab:
         shown = (
             "(args) => { const asked = { id: String(Math.random()), server: 'library', address: '', name: 'find' }; "
             "parley.talk.transcript.approval({ ...asked, args }); "
@@ -402,14 +396,12 @@ async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Lib
             assert got[2] == summary
 
 
-async def test_a_message_waits_for_tools_that_do_not_come_and_then_goes(
-    server: Server, chat: ChatEndpoint, tmp_path: Path
-) -> None:
+async def test_a_message_waits_for_tools_that_do_not_come_and_then_goes(server: Server, chat: ChatEndpoint) -> None:
     chat.calls = 1
     silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and answers nothing
     try:
         deaf = Library(f"http://127.0.0.1:{silent.getsockname()[1]}/mcp")
-        async with talking(server.url, deaf, tmp_path) as tab:
+        async with talking(server.url, deaf) as tab:
             await say(tab, "Are you there?")
             await heard_out(tab, "You said: Are you there?")
             await say(tab, "Still?")

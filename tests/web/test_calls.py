@@ -35,9 +35,9 @@ async def heard_s(tab: Tab) -> float:
     return len(sounding(pcm)) / 24_000
 
 
-async def test_a_spoken_question_is_answered_in_a_call(server: Server, tmp_path: Path, microphone: Microphone) -> None:
+async def test_a_spoken_question_is_answered_in_a_call(server: Server, microphone: Microphone) -> None:
     mic = microphone(0.2, "weather_question", 60.0)  # spoken while the call is still being made
-    async with page(server.url, tmp_path, mic, connection="automatic") as tab:
+    async with page(server.url, mic, connection="automatic") as tab:
         await tab.js(LISTEN)
         await tab.click("#heart")
         said = await tab.until("document.querySelector('.entry.user[data-state=final] .words')?.innerText")
@@ -62,9 +62,9 @@ async def test_a_spoken_question_is_answered_in_a_call(server: Server, tmp_path:
 
 
 async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_heard(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone(0.3, "two_cities", 60.0), connection="automatic") as tab:
+    async with page(server.url, microphone(0.3, "two_cities", 60.0), connection="automatic") as tab:
         await tab.until("document.querySelector('.try')")
         await tab.click(".try")
         await tab.until("parley.talk.phase === 'speaking'")
@@ -79,10 +79,8 @@ async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_hear
         assert tab.errors == []
 
 
-async def test_the_stop_button_ends_the_reply_in_a_call_and_a_call_that_breaks_is_made_again(
-    server: Server, tmp_path: Path
-) -> None:
-    async with page(server.url, tmp_path, connection="automatic") as tab:
+async def test_the_stop_button_ends_the_reply_in_a_call_and_a_call_that_breaks_is_made_again(server: Server) -> None:
+    async with page(server.url, connection="automatic") as tab:
         await tab.until("document.querySelector('.try')")
         await tab.click(".try")
         await tab.until("parley.talk.phase === 'speaking'")
@@ -111,8 +109,8 @@ async def test_the_stop_button_ends_the_reply_in_a_call_and_a_call_that_breaks_i
         assert tab.errors == []
 
 
-async def test_holding_to_talk_in_a_call_is_a_turn(server: Server, tmp_path: Path, microphone: Microphone) -> None:
-    async with page(server.url, tmp_path, microphone("weather_question", 60.0), connection="automatic") as tab:
+async def test_holding_to_talk_in_a_call_is_a_turn(server: Server, microphone: Microphone) -> None:
+    async with page(server.url, microphone("weather_question", 60.0), connection="automatic") as tab:
         await tab.press("h")
         await tab.press(" ")
         await tab.until("parley.talk.holdable")
@@ -149,7 +147,7 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
     server = Server(cwd=tmp_path)
     try:
         before = "" if why == "off" else NO_UDP
-        async with page(server.url, tmp_path, connection="automatic", before=before) as tab:
+        async with page(server.url, connection="automatic", before=before) as tab:
             await tab.until("document.querySelector('.try')")
             await tab.click(".try")
             await tab.until(DONE)

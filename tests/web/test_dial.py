@@ -43,8 +43,8 @@ async def slots(tab: Tab) -> list[dict[str, Any]]:
     return found
 
 
-async def test_time_in_which_nothing_went_on_is_drawn_as_idle(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_time_in_which_nothing_went_on_is_drawn_as_idle(server: Server) -> None:
+    async with page(server.url) as tab:
         await say(tab, "Hello")
         last = await tab.js("parley.dial.last")
         await tab.js(LATER.format(150))
@@ -58,8 +58,8 @@ async def test_time_in_which_nothing_went_on_is_drawn_as_idle(server: Server, tm
         assert tab.errors == []
 
 
-async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.js("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
         await tab.js("globalThis.drawn = 0; parley.dial.advance = () => { drawn += 1 }")
         await say(tab, "Please help me.")
@@ -74,9 +74,9 @@ async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server:
 
 
 async def test_a_pause_invents_nothing_and_a_new_conversation_begins_with_the_example(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone(1.0, "hello_world", 60.0)) as tab:
+    async with page(server.url, microphone(1.0, "hello_world", 60.0)) as tab:
         assert not await tab.js("document.querySelector('#legend-open').checkVisibility()"), (
             "the legend is there by itself"
         )
@@ -123,8 +123,8 @@ INK = """(() => {
 """The labels, and how strong the strongest of what is drawn there is."""
 
 
-async def test_the_times_on_the_dial_are_beside_the_bars_and_stay_legible(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_the_times_on_the_dial_are_beside_the_bars_and_stay_legible(server: Server) -> None:
+    async with page(server.url) as tab:
         await say(tab, "Hello")
         for begins in range(0, SLOTS, 20):  # All around.
             await tab.js("parley.dial.clear()")
@@ -152,10 +152,8 @@ async def test_the_times_on_the_dial_are_beside_the_bars_and_stay_legible(server
 
 
 @pytest.mark.parametrize("width", [320, 390])
-async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_readers(
-    server: Server, tmp_path: Path, width: int
-) -> None:
-    async with page(server.url, tmp_path, width=width) as tab:
+async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_readers(server: Server, width: int) -> None:
+    async with page(server.url, width=width) as tab:
         tree = (await tab.call("Accessibility.getFullAXTree"))["nodes"]
         (ring,) = [
             node for node in tree if node.get("role", {}).get("value") in ("image", "img") and not node["ignored"]
@@ -191,9 +189,9 @@ async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_reade
 
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (390, 844), (844, 390), (1024, 640), (1280, 800)])
 async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
-    server: Server, tmp_path: Path, microphone: Microphone, width: int, height: int
+    server: Server, microphone: Microphone, width: int, height: int
 ) -> None:
-    async with page(server.url, tmp_path, microphone(60.0), width=width) as tab:
+    async with page(server.url, microphone(60.0), width=width) as tab:
         await tab.size(width, height)
         await say(tab, "Hello")
         await tab.click("#heart")
@@ -215,9 +213,9 @@ async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
 
 
 async def test_one_can_stop_listening_and_resume_with_a_button_that_says_so(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone(60.0)) as tab:
+    async with page(server.url, microphone(60.0)) as tab:
         assert await tab.text("#heart-state") == "Start"
         assert await tab.js("document.querySelector('#pause').hidden"), "there is nothing to pause"
         await tab.click("#heart")
@@ -248,7 +246,7 @@ async def test_one_can_stop_listening_and_resume_with_a_button_that_says_so(
         assert tab.errors == []
 
 
-async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server, tmp_path: Path) -> None:
+async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server) -> None:
     words = {
         "phase: 'idle'": ["Start", "and just speak"],
         "phase: 'idle', hold: true": ["Start", "then hold to talk"],
@@ -261,16 +259,16 @@ async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server, tmp
         "phase: 'listening', listening: true, connected: true": ["Your turn", "just speak"],
         "phase: 'idle', listening: true": ["Waiting", "for the server"],
     }
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         for now, expected in words.items():
             said = await tab.js(f"import('/assets/js/states.js').then(({{ dialWords }}) => dialWords({{ {now} }}))")
             assert said == expected, now
 
 
 async def test_an_entry_without_words_says_that_they_are_being_written_down(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone(0.5, "weather_question", 60.0)) as tab:
+    async with page(server.url, microphone(0.5, "weather_question", 60.0)) as tab:
         await tab.media(prefers_reduced_motion="reduce")
         await tab.js(
             "globalThis.seen = new Set(); new MutationObserver(() => { const words = document.querySelector('.entry.user .words'); "

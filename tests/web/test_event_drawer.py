@@ -70,21 +70,19 @@ async def sieve(tab: Tab, words: str, way: str = "") -> list[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def talked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
+async def talked(server: Server) -> AsyncIterator[Tab]:
     """A page on which something was said already."""
-    async with page(server.url, tmp_path_factory.mktemp("events")) as tab:
+    async with page(server.url) as tab:
         await answered(tab, "Please get the time for me.")
         await tab.media(prefers_reduced_motion="reduce")
         yield tab
 
 
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
-async def test_everything_that_went_over_the_link_is_there_in_order(
-    server: Server, tmp_path: Path, connection: str
-) -> None:
+async def test_everything_that_went_over_the_link_is_there_in_order(server: Server, connection: str) -> None:
     if connection == "webrtc":
         pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
-    async with page(server.url, tmp_path, connection=connection) as tab:
+    async with page(server.url, connection=connection) as tab:
         await answered(tab, "Please get the time for me.")
         assert await tab.js("parley.events.rows.size") == 0, "closed, it draws nothing"
         await tab.js("document.activeElement.blur()")
@@ -353,7 +351,7 @@ async def test_it_survives_a_broken_link_and_marks_it(tmp_path: Path) -> None:
     first = Server(*OFFLINE, cwd=tmp_path)
     port = first.port
     try:
-        async with page(first.url, tmp_path / "profile") as tab:
+        async with page(first.url) as tab:
             await answered(tab, "Hello")
             await tab.js("parley.events.open()")
             first.end(kill=True)

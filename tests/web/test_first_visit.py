@@ -31,8 +31,8 @@ async def press(tab: Tab, label: str) -> None:
     await tab.js(f"{found}.click()", gesture=True)
 
 
-async def test_without_a_language_model_it_says_so_and_how_to_connect_one(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_without_a_language_model_it_says_so_and_how_to_connect_one(server: Server) -> None:
+    async with page(server.url) as tab:
         tries = await offered(tab)
         facts = await tab.text("#powers")
         assert "built-in rules, as no language model is connected" in facts
@@ -45,8 +45,8 @@ async def test_without_a_language_model_it_says_so_and_how_to_connect_one(server
         assert tab.errors == []
 
 
-async def test_a_starter_calls_a_tool_and_another_gives_a_reply_to_talk_over(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_a_starter_calls_a_tool_and_another_gives_a_reply_to_talk_over(server: Server) -> None:
+    async with page(server.url) as tab:
         await press(tab, "Roll the dice")
         await tab.until("document.querySelector('.entry.tool[data-state=done]')")
         assert await tab.text(".entry.tool .name") == "roll_dice"
@@ -66,7 +66,7 @@ async def test_with_a_language_model_its_name_stands_there_and_a_story_is_offere
         model = ("--llm", "openai:scripted", "--llm-base-url", endpoint.base_url)
         server = Server("--stt", "pocketsphinx", "--tts", "hibari", *model, cwd=tmp_path)
         try:
-            async with page(server.url, tmp_path / "profile") as tab:
+            async with page(server.url) as tab:
                 tries = await offered(tab)
                 assert tries[0] == "Tell me a story, then interrupt me"
                 assert "scripted (openai)" in await tab.text("#powers")
@@ -88,9 +88,9 @@ async def test_with_a_language_model_its_name_stands_there_and_a_story_is_offere
             server.end()
 
 
-async def test_pipelines_for_benchmarks_are_shown_to_who_asks_for_them(server: Server, tmp_path: Path) -> None:
+async def test_pipelines_for_benchmarks_are_shown_to_who_asks_for_them(server: Server) -> None:
     names = "[...document.querySelector('#pipeline').options].map((one) => one.value)"
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         await tab.until(FOUND)
         assert await tab.js(names) == ["default"]
         await tab.goto(f"{server.url}/?pipeline=bench")
@@ -106,7 +106,7 @@ async def test_pipelines_for_benchmarks_are_shown_to_who_asks_for_them(server: S
 async def test_a_server_started_for_benchmarks_shows_them(tmp_path: Path) -> None:
     server = Server("--pipeline", "bench", cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path / "profile") as tab:
+        async with page(server.url) as tab:
             await tab.until("parley.settings.model === 'bench'")
             assert "for benchmarks" in await tab.text("#powers")
     finally:
@@ -115,9 +115,9 @@ async def test_a_server_started_for_benchmarks_shows_them(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("place", ["#microphone-test", "#settings-microphone-test"])
 async def test_the_microphone_is_tested_shown_and_played_back(
-    server: Server, tmp_path: Path, microphone: Microphone, place: str
+    server: Server, microphone: Microphone, place: str
 ) -> None:
-    async with page(server.url, tmp_path, microphone("two_cities")) as tab:
+    async with page(server.url, microphone("two_cities")) as tab:
         await tab.until(FOUND)
         if place.startswith("#settings"):
             await tab.js("parley.settings.open()")
@@ -134,9 +134,9 @@ async def test_the_microphone_is_tested_shown_and_played_back(
 
 
 async def test_a_muted_microphone_is_found_out_before_the_conversation_and_in_it(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone(60.0)) as tab:
+    async with page(server.url, microphone(60.0)) as tab:
         await tab.until(FOUND)
         await tab.click("#microphone-test button")
         await tab.until("document.querySelector('#microphone-test .note').textContent.includes('No sound comes in')")
@@ -150,9 +150,9 @@ async def test_a_muted_microphone_is_found_out_before_the_conversation_and_in_it
 
 
 async def test_a_conversation_ends_the_test_and_the_test_ends_the_listening(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone("two_cities", 60.0)) as tab:
+    async with page(server.url, microphone("two_cities", 60.0)) as tab:
         await tab.until(FOUND)
         await tab.click("#microphone-test button")
         await tab.until("parley.visit.tests[0].recorder.recording")
@@ -163,8 +163,8 @@ async def test_a_conversation_ends_the_test_and_the_test_ends_the_listening(
         await tab.until("!parley.talk.listening && parley.visit.tests[1].recorder.recording")
 
 
-async def test_a_blocked_microphone_is_said_by_the_test(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path, allow=False) as tab:
+async def test_a_blocked_microphone_is_said_by_the_test(server: Server) -> None:
+    async with page(server.url, allow=False) as tab:
         await tab.call("Browser.setPermission", permission={"name": "microphone"}, setting="denied")
         await tab.until(FOUND)
         await tab.click("#microphone-test button")
@@ -176,7 +176,7 @@ async def test_starters_lead_to_the_interpreter_where_it_can_translate(tmp_path:
     (tmp_path / "parley.toml").write_text('[pipelines.default]\nmt = "bench"\ntts = "bench"\n')
     server = Server("--stt", "pocketsphinx", "--llm", "responder", cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path / "profile") as tab:
+        async with page(server.url) as tab:
             tries = await offered(tab)
             assert tries[-1].startswith("Be heard in ")
             await press(tab, tries[-1])

@@ -28,9 +28,9 @@ async def hold(tab: Tab) -> None:
 
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
 async def test_words_are_shown_while_the_space_bar_is_held(
-    server: Server, tmp_path: Path, microphone: Microphone, connection: str
+    server: Server, microphone: Microphone, connection: str
 ) -> None:
-    async with page(server.url, tmp_path, microphone("two_cities", 60.0)) as tab:
+    async with page(server.url, microphone("two_cities", 60.0)) as tab:
         await tab.js(
             f"(async () => (await import('/assets/js/preferences.js')).prefer({{ connection: '{connection}' }}))()"
         )
@@ -48,9 +48,9 @@ async def test_words_are_shown_while_the_space_bar_is_held(
 
 
 async def test_cleared_words_leave_the_page_and_those_of_the_next_hold_come(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone("two_cities", "two_cities", 60.0)) as tab:
+    async with page(server.url, microphone("two_cities", "two_cities", 60.0)) as tab:
         await hold(tab)
         await tab.until(HELD)
         first = tab.told("parley.input_transcript.unstable")[0]["item_id"]
@@ -66,10 +66,8 @@ async def test_cleared_words_leave_the_page_and_those_of_the_next_hold_come(
         assert tab.errors == []
 
 
-async def test_turn_detection_in_mid_hold_commits_what_was_said(
-    server: Server, tmp_path: Path, microphone: Microphone
-) -> None:
-    async with page(server.url, tmp_path, microphone("two_cities", 60.0)) as tab:
+async def test_turn_detection_in_mid_hold_commits_what_was_said(server: Server, microphone: Microphone) -> None:
+    async with page(server.url, microphone("two_cities", 60.0)) as tab:
         await hold(tab)
         await tab.until(HELD)
         item = tab.told("parley.input_transcript.unstable")[0]["item_id"]

@@ -77,10 +77,10 @@ def clause(source: str, text: str, **members: Any) -> dict[str, Any]:
 
 
 async def test_what_is_said_is_shown_beside_its_translation_which_is_heard_to_its_end(
-    translating: Server, tmp_path: Path, microphone: Microphone
+    translating: Server, microphone: Microphone
 ) -> None:
     mic = microphone(0.2, "hello_world", 1.0, "weather_question", 60.0)
-    async with page(translating.url, tmp_path, mic) as tab:
+    async with page(translating.url, mic) as tab:
         await interpreting(tab)
         await tab.js(LAGS)
         await tab.click("#interpreter-heart")
@@ -122,9 +122,9 @@ async def test_what_is_said_is_shown_beside_its_translation_which_is_heard_to_it
 
 
 async def test_the_language_is_changed_in_mid_session_and_a_lost_session_is_gone_on_with(
-    translating: Server, tmp_path: Path, microphone: Microphone
+    translating: Server, microphone: Microphone
 ) -> None:
-    async with page(translating.url, tmp_path, microphone(0.2, "hello_world", 2.0, "hello_world", 60.0)) as tab:
+    async with page(translating.url, microphone(0.2, "hello_world", 2.0, "hello_world", 60.0)) as tab:
         await interpreting(tab, "many", "pt")
         await tab.press(" ")
         await tab.until(f"{ROWS}.length === 1")
@@ -154,10 +154,8 @@ async def test_the_language_is_changed_in_mid_session_and_a_lost_session_is_gone
         assert tab.errors == []
 
 
-async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation(
-    translating: Server, tmp_path: Path
-) -> None:
-    async with page(f"{translating.url}/#interpreter", tmp_path, width=390) as tab:
+async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation(translating: Server) -> None:
+    async with page(f"{translating.url}/#interpreter", width=390) as tab:
         await tab.until("parley.interpreter.pipelines")
         long_words = "um Dr. Donaudampfschiffahrtsgesellschaft sees 3,450 <b>patients</b>"
         await take(tab, {"type": "session.input_transcript.delta", "delta": long_words, "elapsed_ms": 800})
@@ -208,8 +206,8 @@ async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation
         assert tab.errors == []
 
 
-async def test_a_blocked_microphone_opens_no_session(translating: Server, tmp_path: Path) -> None:
-    async with page(f"{translating.url}/#interpreter", tmp_path, allow=False) as tab:
+async def test_a_blocked_microphone_opens_no_session(translating: Server) -> None:
+    async with page(f"{translating.url}/#interpreter", allow=False) as tab:
         await tab.call(
             "Browser.setPermission", permission={"name": "microphone"}, setting="denied", origin=translating.url
         )
@@ -222,10 +220,10 @@ async def test_a_blocked_microphone_opens_no_session(translating: Server, tmp_pa
 
 
 async def test_a_server_that_stops_finishes_the_session_and_the_page_says_so(
-    translating: Server, tmp_path: Path, microphone: Microphone
+    translating: Server, microphone: Microphone
 ) -> None:
     """The last test here: it ends the server."""
-    async with page(f"{translating.url}/#interpreter", tmp_path, microphone(0.2, "hello_world", 60.0)) as tab:
+    async with page(f"{translating.url}/#interpreter", microphone(0.2, "hello_world", 60.0)) as tab:
         await tab.until("parley.interpreter.pipelines")
         await tab.click("#interpreter-heart")
         await tab.until("parley.interpreter.session.lag.sentSamples > 24000 * 1.2")

@@ -40,10 +40,10 @@ def translating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 async def test_what_is_said_is_translated_shown_and_heard_in_a_call(
-    translating: Server, tmp_path: Path, microphone: Microphone
+    translating: Server, microphone: Microphone
 ) -> None:
     mic = microphone(0.2, "hello_world", 1.0, "weather_question", 60.0)  # spoken while the call is still being made
-    async with page(translating.url, tmp_path, mic, connection="automatic") as tab:
+    async with page(translating.url, mic, connection="automatic") as tab:
         await interpreting(tab)
         await tab.js(LAGS)
         await tab.js(LISTEN)
@@ -84,9 +84,9 @@ async def test_what_is_said_is_translated_shown_and_heard_in_a_call(
 
 
 async def test_a_muted_microphone_is_silent_in_a_call_and_a_call_that_broke_is_gone_on_with(
-    translating: Server, tmp_path: Path, microphone: Microphone
+    translating: Server, microphone: Microphone
 ) -> None:
-    async with page(translating.url, tmp_path, microphone(0.2, "hello_world", 60.0), connection="webrtc") as tab:
+    async with page(translating.url, microphone(0.2, "hello_world", 60.0), connection="webrtc") as tab:
         await interpreting(tab)
         await tab.press(" ")
         await tab.until(f"{PHASE} === 'open'")
@@ -110,10 +110,8 @@ async def test_a_muted_microphone_is_silent_in_a_call_and_a_call_that_broke_is_g
         assert tab.errors == []
 
 
-async def test_pressing_again_while_it_finishes_is_silence_at_once(
-    translating: Server, tmp_path: Path, microphone: Microphone
-) -> None:
-    async with page(translating.url, tmp_path, microphone(0.2, "weather_question", 60.0), connection="webrtc") as tab:
+async def test_pressing_again_while_it_finishes_is_silence_at_once(translating: Server, microphone: Microphone) -> None:
+    async with page(translating.url, microphone(0.2, "weather_question", 60.0), connection="webrtc") as tab:
         await interpreting(tab)
         await tab.click("#interpreter-heart")
         await tab.until("parley.interpreter.session.audible")
@@ -133,10 +131,10 @@ async def start_and_hear(tab: Tab) -> None:
 
 
 async def test_where_no_call_can_be_made_the_interpreter_takes_the_websocket_and_says_so(
-    translating: Server, tmp_path: Path, microphone: Microphone
+    translating: Server, microphone: Microphone
 ) -> None:
     mic = microphone(0.2, "hello_world", 60.0)
-    async with page(translating.url, tmp_path, mic, connection="automatic", before=NO_UDP) as tab:
+    async with page(translating.url, mic, connection="automatic", before=NO_UDP) as tab:
         await start_and_hear(tab)
         assert await tab.js("parley.interpreter.session.link.call === null && !parley.interpreter.session.byCall")
         said = await tab.text("#interpreter-way")
@@ -157,7 +155,7 @@ async def test_a_server_without_calls_has_gone_wrong_in_nothing(tmp_path: Path, 
     (tmp_path / "parley.toml").write_text(PIPELINES + '\n[webrtc]\ncalls = "off"\n')
     server = Server(cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path, microphone(0.2, "hello_world", 60.0), connection="automatic") as tab:
+        async with page(server.url, microphone(0.2, "hello_world", 60.0), connection="automatic") as tab:
             await start_and_hear(tab)
             assert await tab.js("document.querySelector('#interpreter-way').hidden")
             note = await tab.js("document.querySelector('#connection-note').textContent")

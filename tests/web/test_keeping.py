@@ -57,11 +57,11 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def talking(url: str, tmp_path: Path, microphone: Path | None = None, **chosen: Any) -> AsyncIterator[Tab]:
+async def talking(url: str, microphone: Path | None = None, **chosen: Any) -> AsyncIterator[Tab]:
     """The page, with preferences; without its tools, unless they are chosen."""
     preferences = json.dumps({"connection": "websocket", "tools": False} | chosen)
     before = f"localStorage.setItem('parley.preferences', {json.dumps(preferences)});"
-    async with page(url, tmp_path, microphone, before=before) as tab:
+    async with page(url, microphone, before=before) as tab:
         yield tab
 
 
@@ -92,10 +92,8 @@ def told(chat: ChatEndpoint) -> list[tuple[str, str]]:
     ]
 
 
-async def test_a_reload_keeps_the_conversation_and_the_model_is_told_of_it(
-    server: Server, chat: ChatEndpoint, tmp_path: Path
-) -> None:
-    async with talking(server.url, tmp_path) as tab:
+async def test_a_reload_keeps_the_conversation_and_the_model_is_told_of_it(server: Server, chat: ChatEndpoint) -> None:
+    async with talking(server.url) as tab:
         await say(tab, "My name is Ada")
         await heard_out(tab, "You said: My name is Ada.")
         await tab.until("document.querySelector('details.figures')")
@@ -120,12 +118,12 @@ async def test_a_reload_keeps_the_conversation_and_the_model_is_told_of_it(
 
 
 async def test_a_killed_server_comes_back_and_the_conversation_goes_on_with_what_was_heard(
-    chat: ChatEndpoint, folder: Path, tmp_path: Path
+    chat: ChatEndpoint, folder: Path
 ) -> None:
     server = Server(cwd=folder)
     again: Server | None = None
     try:
-        async with talking(server.url, tmp_path, instructions="Tell a STORY.") as tab:
+        async with talking(server.url, instructions="Tell a STORY.") as tab:
             await say(tab, "Tell me something long.")
             await tab.until("document.querySelector('.entry.assistant .heard')?.textContent.split(' ').length > 3")
             server.end(kill=True)
@@ -160,9 +158,9 @@ async def test_a_killed_server_comes_back_and_the_conversation_goes_on_with_what
 
 
 async def test_another_voice_and_another_pipeline_go_on_with_the_conversation(
-    server: Server, chat: ChatEndpoint, tmp_path: Path
+    server: Server, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url, tmp_path) as tab:
+    async with talking(server.url) as tab:
         await say(tab, "One")
         await heard_out(tab, "You said: One.")
         await tab.js("parley.settings.chooseVoice('echo')")
@@ -190,9 +188,9 @@ async def test_another_voice_and_another_pipeline_go_on_with_the_conversation(
 
 
 async def test_tools_are_told_with_their_answers_and_a_refused_item_does_not_stop_the_rest(
-    server: Server, chat: ChatEndpoint, tmp_path: Path
+    server: Server, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url, tmp_path, tools=True) as tab:
+    async with talking(server.url, tools=True) as tab:
         await say(tab, "What time is it?")
         await heard_out(tab, "The tool says:")
         await tab.goto(f"{server.url}/?again")
@@ -218,10 +216,8 @@ async def test_tools_are_told_with_their_answers_and_a_refused_item_does_not_sto
         assert len(tab.told("error")) == 1
 
 
-async def test_a_long_conversation_is_told_as_far_as_it_fits(
-    server: Server, chat: ChatEndpoint, tmp_path: Path
-) -> None:
-    async with talking(server.url, tmp_path) as tab:
+async def test_a_long_conversation_is_told_as_far_as_it_fits(server: Server, chat: ChatEndpoint) -> None:
+    async with talking(server.url) as tab:
         records = [
             {
                 "id": f"item_{number}",
@@ -241,10 +237,10 @@ async def test_a_long_conversation_is_told_as_far_as_it_fits(
         assert tab.told("error") == []
 
 
-async def test_what_is_typed_at_a_locked_server_is_sent_when_it_is_unlocked(folder: Path, tmp_path: Path) -> None:
+async def test_what_is_typed_at_a_locked_server_is_sent_when_it_is_unlocked(folder: Path) -> None:
     server = Server("--api-key", "sk-open-sesame", cwd=folder)
     try:
-        async with talking(server.url, tmp_path) as tab:
+        async with talking(server.url) as tab:
             await tab.until("document.querySelector('#key-box').open")
             await tab.js("document.querySelector('#key-box').close()")
             await say(tab, "Let me in")
@@ -259,10 +255,10 @@ async def test_what_is_typed_at_a_locked_server_is_sent_when_it_is_unlocked(fold
         server.end()
 
 
-async def test_a_message_that_waits_is_kept_over_a_reload_and_counts_from_the_key(folder: Path, tmp_path: Path) -> None:
+async def test_a_message_that_waits_is_kept_over_a_reload_and_counts_from_the_key(folder: Path) -> None:
     server = Server(cwd=folder)
     try:
-        async with talking(server.url, tmp_path) as tab:
+        async with talking(server.url) as tab:
             await tab.until("parley.settings.pipelines.length > 0")
             server.end(kill=True)
             await tab.js("document.querySelector('#message').focus()")
@@ -295,9 +291,9 @@ async def test_a_message_that_waits_is_kept_over_a_reload_and_counts_from_the_ke
 
 
 async def test_a_new_conversation_during_a_reply_leaves_nothing_and_can_be_undone(
-    server: Server, chat: ChatEndpoint, tmp_path: Path
+    server: Server, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url, tmp_path) as tab:
+    async with talking(server.url) as tab:
         await say(tab, "Before")
         await heard_out(tab, "You said: Before.")
         await tab.until("document.querySelector('#last table')")
@@ -331,8 +327,8 @@ async def test_a_new_conversation_during_a_reply_leaves_nothing_and_can_be_undon
         assert tab.errors == []
 
 
-async def test_a_failed_reply_says_why_and_is_tried_again(server: Server, chat: ChatEndpoint, tmp_path: Path) -> None:
-    async with talking(server.url, tmp_path) as tab:
+async def test_a_failed_reply_says_why_and_is_tried_again(server: Server, chat: ChatEndpoint) -> None:
+    async with talking(server.url) as tab:
         chat.breaking = 1
         await say(tab, "Once more")
         await tab.until("document.querySelector('.entry.assistant .trouble button')")
@@ -386,7 +382,7 @@ async def test_words_that_were_not_recognised_are_recognised_again(tmp_path: Pat
         server = await asyncio.to_thread(Server, cwd=tmp_path)
         remote.transcripts[:] = [fails]
         try:
-            async with talking(server.url, tmp_path, microphone(0.5, "hello_world", 60.0)) as tab:
+            async with talking(server.url, microphone(0.5, "hello_world", 60.0)) as tab:
                 await tab.click("#heart")
                 await tab.until("document.querySelector('.entry.user .trouble button')")
                 remote.transcripts[:] = [transcribe]
@@ -399,10 +395,8 @@ async def test_words_that_were_not_recognised_are_recognised_again(tmp_path: Pat
             server.end()
 
 
-async def test_a_server_that_refuses_the_settings_is_talked_to_nevertheless(
-    server: Server, chat: ChatEndpoint, tmp_path: Path
-) -> None:
-    async with talking(server.url, tmp_path, voice="nobody") as tab:
+async def test_a_server_that_refuses_the_settings_is_talked_to_nevertheless(server: Server, chat: ChatEndpoint) -> None:
+    async with talking(server.url, voice="nobody") as tab:
         await say(tab, "Can you hear me?")
         await heard_out(tab, "You said: Can you hear me?.")
         assert [error["error"]["event_id"] for error in tab.told("error")] == ["configure"]

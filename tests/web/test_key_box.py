@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -31,8 +30,8 @@ async def unlock(tab: Tab) -> None:
     await tab.until("!document.querySelector('#key-box').open && document.querySelector('#link').title === 'Ready'")
 
 
-async def test_whoever_leaves_the_box_finds_the_way_back(locked: Server, tmp_path: Path) -> None:
-    async with page(locked.url, tmp_path) as tab:
+async def test_whoever_leaves_the_box_finds_the_way_back(locked: Server) -> None:
+    async with page(locked.url) as tab:
         await tab.until("document.querySelector('#key-box').open")
         assert "parley keys add NAME" in await tab.text("#key-box")
         for leave in ("Escape", "Not now"):
@@ -48,8 +47,8 @@ async def test_whoever_leaves_the_box_finds_the_way_back(locked: Server, tmp_pat
         assert await tab.js("document.querySelector('#alert').hidden")
 
 
-async def test_a_key_is_remembered_where_that_was_ticked_and_can_be_forgotten(locked: Server, tmp_path: Path) -> None:
-    async with page(locked.url, tmp_path) as tab:
+async def test_a_key_is_remembered_where_that_was_ticked_and_can_be_forgotten(locked: Server) -> None:
+    async with page(locked.url) as tab:
         await unlock(tab)
         assert await tab.js("localStorage.getItem('parley.key')") is None
         await tab.js("sessionStorage.clear()")

@@ -20,10 +20,8 @@ parley.talk.transcript.addEventListener("entry", ({ detail }) => detail.kind ===
 """
 
 
-async def test_words_are_shown_before_the_turn_is_over(
-    server: Server, tmp_path: Path, microphone: Callable[..., Path]
-) -> None:
-    async with page(server.url, tmp_path, microphone(1.0, "two_cities", 60.0)) as tab:
+async def test_words_are_shown_before_the_turn_is_over(server: Server, microphone: Callable[..., Path]) -> None:
+    async with page(server.url, microphone(1.0, "two_cities", 60.0)) as tab:
         await tab.js(SHOWN)
         await tab.click("#heart")
         await tab.until("document.querySelector('.entry.user[data-state=final] .words')?.innerText")

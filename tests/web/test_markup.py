@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.asyncio(lo
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def tab(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
-    async with page(server.url, tmp_path_factory.mktemp("markup")) as tab:
+async def tab(server: Server) -> AsyncIterator[Tab]:
+    async with page(server.url) as tab:
         yield tab
         assert tab.errors == []
 

@@ -30,11 +30,11 @@ async def opened(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
-async def test_a_servers_tools_are_listed_and_called(server: Server, tmp_path: Path, connection: str) -> None:
+async def test_a_servers_tools_are_listed_and_called(server: Server, connection: str) -> None:
     if connection == "webrtc":
         pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
     with mcp_library() as library:
-        async with page(server.url, tmp_path, connection=connection) as tab:
+        async with page(server.url, connection=connection) as tab:
             await opened(tab)
             await add(tab, "library", library.url)
             assert "as soon as a conversation is open" in await tab.text("#tool-server-list")
@@ -65,8 +65,8 @@ async def test_a_servers_tools_are_listed_and_called(server: Server, tmp_path: P
             assert tab.errors == []
 
 
-async def test_a_server_is_kept_and_what_authorizes_stays_in_the_tab(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_a_server_is_kept_and_what_authorizes_stays_in_the_tab(server: Server) -> None:
+    async with page(server.url) as tab:
         await opened(tab)
         await add(tab, "shelf", "http://127.0.0.1:9/mcp", "open-sesame", approval=True)
         assert "asks before each call" in await tab.text("#tool-server-list")
@@ -82,8 +82,8 @@ async def test_a_server_is_kept_and_what_authorizes_stays_in_the_tab(server: Ser
         await tab.until("document.querySelector('.entry.assistant .words')?.innerText.includes('Hello')")
 
 
-async def test_what_is_typed_wrong_is_said_and_not_kept(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_what_is_typed_wrong_is_said_and_not_kept(server: Server) -> None:
+    async with page(server.url) as tab:
         await opened(tab)
         for label, url, key, says in (
             ("my library", "https://a.example/mcp", "", "letters, digits"),
@@ -105,7 +105,7 @@ async def test_a_server_that_is_not_admitted_is_said_so_and_the_conversation_goe
     (tmp_path / "parley.toml").write_text('[server]\nallowed_mcp_servers = ["https://tools.example.com/mcp"]\n')
     server = Server(*OFFLINE, cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path / "profile") as tab:
+        async with page(server.url) as tab:
             await opened(tab)
             assert "https://tools.example.com/mcp" in await tab.text("#tool-servers-note")
             await add(tab, "library", "http://127.0.0.1:9/mcp")
@@ -126,7 +126,7 @@ async def test_a_server_that_others_can_reach_says_beforehand_that_it_calls_none
     server = Server(*OFFLINE, "--api-key", key, cwd=tmp_path)
     try:
         before = f"sessionStorage.setItem('parley.key', '{key}');"
-        async with page(server.url, tmp_path / "profile", before=before) as tab:
+        async with page(server.url, before=before) as tab:
             await opened(tab)
             note = await tab.text("#tool-servers-note")
             assert "others can reach this server" in note

@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Microphone = Callable[..., Path]
 
 
-async def test_a_typed_message_is_answered_and_escape_stops_the_answer(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_a_typed_message_is_answered_and_escape_stops_the_answer(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.press("/")
         await tab.type("What can you do? Please help me.")
         await tab.press("Enter")
@@ -32,8 +32,8 @@ async def test_a_typed_message_is_answered_and_escape_stops_the_answer(server: S
         assert tab.errors == []
 
 
-async def test_choices_reach_the_server_and_are_remembered(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_choices_reach_the_server_and_are_remembered(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.press(",")
         await tab.until("document.querySelector('#settings').open && parley.settings.pipelines.length > 0")
         await tab.js("document.querySelector('#voice-choice').open = true")
@@ -60,8 +60,8 @@ async def test_choices_reach_the_server_and_are_remembered(server: Server, tmp_p
         assert tab.told("error") == []
 
 
-async def test_a_tools_answer_is_shown_as_data_and_spoken_as_a_sentence(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_a_tools_answer_is_shown_as_data_and_spoken_as_a_sentence(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.js("parley.say('Set the theme to dark, please.')", gesture=True)
         await tab.until("document.querySelector('.entry.tool[data-state=done]')")
         assert await tab.text(".entry.tool .brief") == "The page is dark now."
@@ -90,9 +90,9 @@ async def test_a_tools_answer_is_shown_as_data_and_spoken_as_a_sentence(server: 
     ],
 )
 async def test_every_tool_answers_with_a_sentence_beside_the_data(
-    server: Server, tmp_path: Path, name: str, args: dict[str, object], begins: str
+    server: Server, name: str, args: dict[str, object], begins: str
 ) -> None:
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         run = f"import('/assets/js/tools.js').then(({{ run }}) => run('{name}', {json.dumps(json.dumps(args))}).output)"
         answer = json.loads(await tab.js(run))
         assert answer["message"].startswith(begins)
@@ -100,8 +100,8 @@ async def test_every_tool_answers_with_a_sentence_beside_the_data(
         assert len(answer) > 1
 
 
-async def test_the_figures_of_a_turn_with_a_tool_count_from_what_the_user_said(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_the_figures_of_a_turn_with_a_tool_count_from_what_the_user_said(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.js("globalThis.seen = []; parley.talk.addEventListener('turn', ({ detail }) => seen.push(detail))")
         await tab.js("parley.say('Please get the time for me.')", gesture=True)
         await tab.until("seen.length > 0 && document.querySelector('details.figures')")
@@ -117,9 +117,7 @@ async def test_the_figures_of_a_turn_with_a_tool_count_from_what_the_user_said(s
         assert tab.errors == []
 
 
-async def test_a_reply_that_goes_on_from_a_servers_own_tool_belongs_to_the_turn_before(
-    server: Server, tmp_path: Path
-) -> None:
+async def test_a_reply_that_goes_on_from_a_servers_own_tool_belongs_to_the_turn_before(server: Server) -> None:
     events = [
         {"type": "response.created", "response": {"id": "r1", "conversation_id": "c"}},
         {
@@ -142,7 +140,7 @@ async def test_a_reply_that_goes_on_from_a_servers_own_tool_belongs_to_the_turn_
         {"type": "response.done", "response": {"id": "r1", "conversation_id": "c", "status": "completed"}},
         {"type": "response.created", "response": {"id": "r2", "conversation_id": "c"}},
     ]
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         await tab.js("parley.talk.figures.asked('typed')")
         for event in events:
             await tab.js(f"parley.talk.take({json.dumps(event)})")
@@ -160,8 +158,8 @@ async def test_a_reply_that_goes_on_from_a_servers_own_tool_belongs_to_the_turn_
 
 
 @pytest.mark.parametrize("width", [320, 390, 820, 1440])
-async def test_nothing_sticks_out_at_any_width(server: Server, tmp_path: Path, width: int) -> None:
-    async with page(server.url, tmp_path, width=width) as tab:
+async def test_nothing_sticks_out_at_any_width(server: Server, width: int) -> None:
+    async with page(server.url, width=width) as tab:
         await tab.js("parley.say('Please get the time for me.')", gesture=True)
         await tab.until("document.querySelector('details.figures')")
         assert await tab.js("document.documentElement.scrollWidth") <= width
@@ -180,10 +178,8 @@ async def test_nothing_sticks_out_at_any_width(server: Server, tmp_path: Path, w
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1366, 768), (1280, 720), (1024, 640)])
-async def test_the_stage_fits_on_a_laptop_without_scrolling(
-    server: Server, tmp_path: Path, width: int, height: int
-) -> None:
-    async with page(server.url, tmp_path, width=width) as tab:
+async def test_the_stage_fits_on_a_laptop_without_scrolling(server: Server, width: int, height: int) -> None:
+    async with page(server.url, width=width) as tab:
         await tab.size(width, height)
         await tab.js("parley.say('Please get the time for me.')", gesture=True)
         await tab.until("document.querySelector('details.figures')")
@@ -193,8 +189,8 @@ async def test_the_stage_fits_on_a_laptop_without_scrolling(
         assert needed <= there
 
 
-async def test_every_control_can_be_reached_and_is_named(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_every_control_can_be_reached_and_is_named(server: Server) -> None:
+    async with page(server.url) as tab:
         reached: list[str] = []
         for _ in range(20):
             await tab.press("Tab")
@@ -216,8 +212,8 @@ async def test_every_control_can_be_reached_and_is_named(server: Server, tmp_pat
         assert {"banner", "main"} <= {role for role, _ in nodes}
 
 
-async def test_a_page_at_rest_draws_nothing_and_reduced_motion_is_respected(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_a_page_at_rest_draws_nothing_and_reduced_motion_is_respected(server: Server) -> None:
+    async with page(server.url) as tab:
         assert await tab.js("parley.dial.frame") == 0
         await tab.media(prefers_reduced_motion="reduce")
         assert await tab.js("getComputedStyle(document.querySelector('.lamp')).animationName") == "none"
@@ -230,8 +226,8 @@ async def test_a_page_at_rest_draws_nothing_and_reduced_motion_is_respected(serv
         assert drawn <= 2, "about once a second"
 
 
-async def test_a_server_without_a_translator_says_how_to_get_one(server: Server, tmp_path: Path) -> None:
-    async with page(f"{server.url}/#interpreter", tmp_path) as tab:
+async def test_a_server_without_a_translator_says_how_to_get_one(server: Server) -> None:
+    async with page(f"{server.url}/#interpreter") as tab:
         await tab.until("!document.querySelector('#no-translator').hidden")
         assert "parley models pull --accept bergamot:en-pt" in await tab.text("#no-translator")
         assert await tab.js("document.querySelector('#interpreter-heart').disabled")
@@ -242,10 +238,8 @@ async def test_a_server_without_a_translator_says_how_to_get_one(server: Server,
 
 
 @pytest.mark.parametrize("rate", [48_000, 44_100, 16_000])
-async def test_the_browsers_resampling_keeps_pitch_level_and_chunks_together(
-    server: Server, tmp_path: Path, rate: int
-) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_the_browsers_resampling_keeps_pitch_level_and_chunks_together(server: Server, rate: int) -> None:
+    async with page(server.url) as tab:
         pcm = np.array(
             await tab.js(
                 "(async () => { const { Resampler } = await import('/assets/js/resampler.js'); "

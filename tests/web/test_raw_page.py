@@ -50,7 +50,7 @@ def page_url(server: Server) -> Iterator[str]:
     pages.server_close()
 
 
-async def test_the_page_talks_and_is_interrupted(page_url: str, tmp_path: Path, microphone: Microphone) -> None:
+async def test_the_page_talks_and_is_interrupted(page_url: str, microphone: Microphone) -> None:
     mic = microphone(0.5, "weather_question", 5.0, "two_cities", 60.0)
     async with browsing(mic) as tab:
         await tab.goto(page_url)

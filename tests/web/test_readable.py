@@ -107,8 +107,8 @@ INTERPRETER = ("legend", "interpreter")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def opened(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
-    async with page(server.url, tmp_path_factory.mktemp("readable")) as tab:
+async def opened(server: Server) -> AsyncIterator[Tab]:
+    async with page(server.url) as tab:
         await tab.until("parley.settings.pipelines.length")
         await tab.js("globalThis.seen = 0")
         yield tab

@@ -117,9 +117,9 @@ def apart(one: dict[str, float], other: dict[str, float]) -> bool:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def talked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
+async def talked(server: Server) -> AsyncIterator[Tab]:
     """A page on which something was said already."""
-    async with page(server.url, tmp_path_factory.mktemp("small")) as tab:
+    async with page(server.url) as tab:
         await tab.js("parley.say('Please get the time for me.')", gesture=True)
         await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
         await tab.js(f"parley.talk.transcript.user('long', {{ text: {LONG!r}, partial: false }})")

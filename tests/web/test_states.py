@@ -21,7 +21,7 @@ async def test_a_restarted_server_is_found_again_and_the_conversation_goes_on(
 ) -> None:
     server = Server(*OFFLINE, cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path, microphone(2.0, "hello_world", 60.0)) as tab:
+        async with page(server.url, microphone(2.0, "hello_world", 60.0)) as tab:
             await tab.js("parley.settings.chooseTurns('semantic_vad')")
             await tab.js("parley.say('Good bye.')", gesture=True)
             await tab.click("#heart")
@@ -51,7 +51,7 @@ async def test_a_restarted_server_is_found_again_and_the_conversation_goes_on(
 async def test_a_locked_server_asks_for_its_key_and_says_when_it_is_wrong(tmp_path: Path) -> None:
     server = Server(*OFFLINE, "--api-key", "sk-open-sesame", cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path) as tab:
+        async with page(server.url) as tab:
             await tab.until("document.querySelector('#key-box').open")
             await tab.type("sk-wrong")
             await tab.press("Enter")
@@ -73,7 +73,7 @@ async def test_a_full_server_is_waited_for_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "parley.toml").write_text("[server]\nmax_sessions = 1\n")
     server = Server(*OFFLINE, cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path) as tab:
+        async with page(server.url) as tab:
             await tab.js(
                 "new Promise((resolve) => { globalThis.other = new WebSocket(location.href.replace('http', 'ws') + "
                 "'v1/realtime', 'realtime'); other.onopen = () => resolve(true) })"
@@ -88,8 +88,8 @@ async def test_a_full_server_is_waited_for_and_says_why(tmp_path: Path) -> None:
         server.end()
 
 
-async def test_a_blocked_microphone_is_explained_and_typing_still_works(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path, allow=False) as tab:
+async def test_a_blocked_microphone_is_explained_and_typing_still_works(server: Server) -> None:
+    async with page(server.url, allow=False) as tab:
         await tab.call("Browser.setPermission", permission={"name": "microphone"}, setting="denied", origin=server.url)
         await tab.click("#heart")
         await tab.until("document.querySelector('#alert').innerText.includes('microphone is blocked')")

@@ -34,9 +34,9 @@ async def press(tab: Tab, label: str) -> None:
 
 
 async def test_the_title_of_a_tab_in_the_background_says_what_goes_on(
-    server: Server, tmp_path: Path, microphone: Callable[..., Path]
+    server: Server, microphone: Callable[..., Path]
 ) -> None:
-    async with page(server.url, tmp_path, microphone(SILENCE)) as tab:
+    async with page(server.url, microphone(SILENCE)) as tab:
         assert await tab.js("document.title") == "Parley"
         await tab.click("#heart")
         await tab.until("parley.talk.phase === 'listening'")
@@ -59,9 +59,9 @@ async def test_the_title_of_a_tab_in_the_background_says_what_goes_on(
 
 
 async def test_one_tab_listens_at_a_time_and_the_user_chooses_which(
-    server: Server, tmp_path: Path, microphone: Callable[..., Path]
+    server: Server, microphone: Callable[..., Path]
 ) -> None:
-    async with page(server.url, tmp_path, microphone(SILENCE)) as tab:
+    async with page(server.url, microphone(SILENCE)) as tab:
         await tab.click("#heart")
         await tab.until("parley.talk.listening")
         other = await tab.duplicate()
@@ -95,9 +95,9 @@ async def test_one_tab_listens_at_a_time_and_the_user_chooses_which(
 
 
 async def test_the_interpreter_does_not_listen_beside_a_conversation_in_another_tab(
-    tmp_path: Path, server: Server, microphone: Callable[..., Path]
+    server: Server, microphone: Callable[..., Path]
 ) -> None:
-    async with page(server.url, tmp_path, microphone(SILENCE)) as tab:
+    async with page(server.url, microphone(SILENCE)) as tab:
         await tab.click("#heart")
         await tab.until("parley.talk.listening")
         other = await tab.duplicate()
@@ -111,10 +111,10 @@ async def test_the_interpreter_does_not_listen_beside_a_conversation_in_another_
         assert await other.js("parley.interpreter.microphone.open")
 
 
-async def test_the_copy_of_a_tab_says_so_and_goes_on_by_itself(server: Server, tmp_path: Path) -> None:
+async def test_the_copy_of_a_tab_says_so_and_goes_on_by_itself(server: Server) -> None:
     name = "sessionStorage.getItem('parley.conversation.name')"
     kept = "sessionStorage.getItem('parley.conversation')"
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         await answered(tab, "My name is Ada")
         await tab.until(kept)
         copy = await tab.duplicate()
@@ -155,10 +155,10 @@ async def test_the_copy_of_a_tab_says_so_and_goes_on_by_itself(server: Server, t
 
 
 async def test_a_browser_without_locks_listens_and_keeps_as_ever(
-    server: Server, tmp_path: Path, microphone: Callable[..., Path]
+    server: Server, microphone: Callable[..., Path]
 ) -> None:
     without = "delete Navigator.prototype.locks;"
-    async with page(server.url, tmp_path, microphone(SILENCE), before=without) as tab:
+    async with page(server.url, microphone(SILENCE), before=without) as tab:
         assert await tab.js("navigator.locks === undefined")
         await tab.click("#heart")
         await tab.until("parley.talk.listening")
@@ -169,8 +169,8 @@ async def test_a_browser_without_locks_listens_and_keeps_as_ever(
         assert tab.errors == []
 
 
-async def test_what_was_chosen_in_another_tab_stays_chosen(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_what_was_chosen_in_another_tab_stays_chosen(server: Server) -> None:
+    async with page(server.url) as tab:
         other = await tab.duplicate()
         await other.until("globalThis.parley")
         change = "import('/assets/js/preferences.js').then(({{ prefer }}) => prefer({}))"

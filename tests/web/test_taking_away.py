@@ -48,7 +48,7 @@ def both_sides(path: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
 
 
 async def test_text_and_json_say_who_when_what_was_heard_and_what_was_not(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         await tab.js("parley.say('Please get the time for me.')", gesture=True)
         await tab.until(
             "document.querySelector('.entry.assistant[data-state=done] .heard') && !document.querySelector('.ahead')"
@@ -111,7 +111,7 @@ async def test_the_sound_has_both_sides_as_they_were_heard(
     server: Server, tmp_path: Path, microphone: Microphone, connection: str
 ) -> None:
     mic = microphone(1.0, "weather_question", 60.0)
-    async with page(server.url, tmp_path, mic, connection=connection) as tab:
+    async with page(server.url, mic, connection=connection) as tab:
         assert await tab.js("document.querySelector('#take-audio').disabled || parley.conversation.recording.empty")
         await tab.click("#heart")
         await tab.until(
@@ -139,7 +139,7 @@ async def test_the_sound_has_both_sides_as_they_were_heard(
 
 
 async def test_what_was_not_heard_is_not_in_the_sound(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         await tab.js("parley.say('Who are you?')", gesture=True)
         await tab.until("document.querySelector('.entry.assistant .heard')?.textContent.length > 20")
         await tab.press("Escape")
@@ -154,7 +154,7 @@ async def test_what_was_not_heard_is_not_in_the_sound(server: Server, tmp_path: 
 
 
 async def test_only_the_last_half_hour_of_sound_is_kept_and_the_file_says_so(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         await tab.js("parley.say('Hello')", gesture=True)
         await tab.until(
             "document.querySelector('.entry.assistant[data-state=done] .heard') && !document.querySelector('.ahead')"

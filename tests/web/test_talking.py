@@ -17,11 +17,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Microphone = Callable[..., Path]
 
 
-async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(
-    server: Server, tmp_path: Path, microphone: Microphone
-) -> None:
+async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(server: Server, microphone: Microphone) -> None:
     mic = microphone(0.2, "weather_question", 60.0)  # spoken while the connection is still being made
-    async with page(server.url, tmp_path, mic) as tab:
+    async with page(server.url, mic) as tab:
         assert await tab.js(RECORD, gesture=True) == 24_000
         await tab.click("#heart")
         await tab.until("document.querySelector('.entry.user[data-state=partial]')")
@@ -57,9 +55,9 @@ async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(
 
 
 async def test_talking_over_the_reply_silences_it_and_strikes_out_what_was_not_heard(
-    server: Server, tmp_path: Path, microphone: Microphone
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, tmp_path, microphone(0.5, "weather_question", 4.6, "two_cities", 60.0)) as tab:
+    async with page(server.url, microphone(0.5, "weather_question", 4.6, "two_cities", 60.0)) as tab:
         await tab.js(RECORD, gesture=True)
         await tab.click("#heart")
         await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')?.textContent")
@@ -79,10 +77,8 @@ async def test_talking_over_the_reply_silences_it_and_strikes_out_what_was_not_h
         assert tab.errors == []
 
 
-async def test_muting_sends_silence_until_the_turn_is_over(
-    server: Server, tmp_path: Path, microphone: Microphone
-) -> None:
-    async with page(server.url, tmp_path, microphone(0.4, "two_cities")) as tab:
+async def test_muting_sends_silence_until_the_turn_is_over(server: Server, microphone: Microphone) -> None:
+    async with page(server.url, microphone(0.4, "two_cities")) as tab:
         await tab.click("#heart")
         await tab.until("parley.talk.phase === 'hearing'")
         await tab.press("m")
@@ -93,8 +89,8 @@ async def test_muting_sends_silence_until_the_turn_is_over(
         assert tab.errors == []
 
 
-async def test_holding_the_space_bar_is_a_turn(server: Server, tmp_path: Path, microphone: Microphone) -> None:
-    async with page(server.url, tmp_path, microphone("weather_question", 60.0)) as tab:
+async def test_holding_the_space_bar_is_a_turn(server: Server, microphone: Microphone) -> None:
+    async with page(server.url, microphone("weather_question", 60.0)) as tab:
         await tab.press("h")
         assert await tab.js("document.querySelector('input[name=mode][value=hold]').checked")
         await tab.press(" ")
@@ -122,7 +118,7 @@ async def test_a_speculative_reply_that_was_released_is_shown_in_the_waterfall(
     )
     server = Server(cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path, microphone(0.5, "hello_world", 3.0, "hello_world", 60.0)) as tab:
+        async with page(server.url, microphone(0.5, "hello_world", 3.0, "hello_world", 60.0)) as tab:
             await tab.click("#heart")
             await tab.until("document.querySelector('#last .speculation')?.dataset.outcome === 'won'")
             assert "begun in your pause" in await tab.text("#last")

@@ -57,10 +57,10 @@ def books() -> Iterator[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def talked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tab]:
+async def talked(server: Server) -> AsyncIterator[Tab]:
     """A page on which tools of its own and of an MCP server were called."""
     with books() as address:
-        async with page(server.url, tmp_path_factory.mktemp("tools")) as tab:
+        async with page(server.url) as tab:
             await tab.until("parley.settings.pipelines.length > 0")
             await add(tab, "books", address)
             await tab.js("parley.say('Hello')", gesture=True)
@@ -172,7 +172,7 @@ async def test_they_are_there_after_a_reload_and_the_model_is_told_no_listing(ta
 async def test_a_server_that_lists_nothing_has_a_line_and_clearing_can_be_undone(tmp_path: Path) -> None:
     server = Server(*OFFLINE, cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path / "profile") as tab:
+        async with page(server.url) as tab:
             await tab.until("parley.settings.pipelines.length > 0")
             await add(tab, "shelf", "http://127.0.0.1:9/mcp")
             await tab.js("parley.say('Hello')", gesture=True)

@@ -88,10 +88,8 @@ async def enter(tab: Tab, text: str) -> None:
 
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
-async def test_the_figures_of_typed_turns_add_up_from_the_key_on(
-    server: Server, tmp_path: Path, connection: str
-) -> None:
-    async with page(server.url, tmp_path, connection=connection) as tab:
+async def test_the_figures_of_typed_turns_add_up_from_the_key_on(server: Server, connection: str) -> None:
+    async with page(server.url, connection=connection) as tab:
         await tab.js(WATCH)
         for number, (text, tools) in enumerate(
             (("Hello", []), ("Thanks", []), ("Please get the time for me.", ["get_time"]))
@@ -111,10 +109,8 @@ async def test_the_figures_of_typed_turns_add_up_from_the_key_on(
 
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
-async def test_the_figures_of_a_spoken_turn_add_up(
-    server: Server, tmp_path: Path, microphone: Microphone, connection: str
-) -> None:
-    async with page(server.url, tmp_path, microphone(1.0, "weather_question", 60.0), connection=connection) as tab:
+async def test_the_figures_of_a_spoken_turn_add_up(server: Server, microphone: Microphone, connection: str) -> None:
+    async with page(server.url, microphone(1.0, "weather_question", 60.0), connection=connection) as tab:
         await tab.js(WATCH)
         await tab.click("#heart")
         turn = await finished(tab, 1)
@@ -128,9 +124,9 @@ async def test_the_figures_of_a_spoken_turn_add_up(
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
 async def test_the_figures_of_a_held_turn_add_up_from_letting_go(
-    server: Server, tmp_path: Path, microphone: Microphone, connection: str
+    server: Server, microphone: Microphone, connection: str
 ) -> None:
-    async with page(server.url, tmp_path, microphone("weather_question", 60.0), connection=connection) as tab:
+    async with page(server.url, microphone("weather_question", 60.0), connection=connection) as tab:
         await tab.js(WATCH)
         await tab.press("h")
         await tab.press(" ")
@@ -153,7 +149,7 @@ async def test_what_ran_in_the_pause_is_in_brackets_and_costs_no_time(tmp_path: 
     )
     server = Server(cwd=tmp_path)
     try:
-        async with page(server.url, tmp_path, microphone(0.5, "hello_world", 5.0, "hello_world", 60.0)) as tab:
+        async with page(server.url, microphone(0.5, "hello_world", 5.0, "hello_world", 60.0)) as tab:
             await tab.js(WATCH)
             # The longest pause, so that a busy machine is done in it.
             await tab.js(
@@ -175,8 +171,8 @@ async def test_what_ran_in_the_pause_is_in_brackets_and_costs_no_time(tmp_path: 
         server.end()
 
 
-async def test_a_reply_that_nobody_heard_has_no_figures(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_a_reply_that_nobody_heard_has_no_figures(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.js(WATCH)
         await enter(tab, "Hello")
         await finished(tab, 1)
@@ -193,7 +189,7 @@ async def test_a_reply_that_nobody_heard_has_no_figures(server: Server, tmp_path
         assert tab.errors == []
 
 
-async def test_time_that_nobody_measured_has_a_stage_that_says_so(server: Server, tmp_path: Path) -> None:
+async def test_time_that_nobody_measured_has_a_stage_that_says_so(server: Server) -> None:
     turn = {
         "kind": "typed", "byCall": False, "askedAt": 1000, "sentAt": 1040, "endedAt": 1060,
         "rounds": [{"responseId": "r1", "begunAt": 1060, "playedAt": 1500}],
@@ -201,7 +197,7 @@ async def test_time_that_nobody_measured_has_a_stage_that_says_so(server: Server
     late = {"requested_ms": 30.0, "first_token_ms": 130.0, "first_audio_ms": 430.0, "sent_ms": 460.0}
     measured = json.loads(json.dumps(turn))
     measured["rounds"][0]["measured"] = late
-    async with page(server.url, tmp_path) as tab:
+    async with page(server.url) as tab:
         laid_out = (
             "import('/assets/js/turn-stages.js').then(({{ laidOut }}) => "
             "laidOut({}, () => undefined).stages.map(({{ name, waitedMs }}) => [name, waitedMs]))"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -67,8 +66,8 @@ async def change(tab: Tab, control: str, value: str) -> None:
     )
 
 
-async def test_voices_stand_by_language_with_a_few_words_each(two_pipelines: Server, tmp_path: Path) -> None:
-    async with page(two_pipelines.url, tmp_path) as tab:
+async def test_voices_stand_by_language_with_a_few_words_each(two_pipelines: Server) -> None:
+    async with page(two_pipelines.url) as tab:
         await open_list(tab)
         await tab.js("document.querySelector('.more-voices').open = true")
         groups = await tab.js(GROUPS)
@@ -84,10 +83,8 @@ async def test_voices_stand_by_language_with_a_few_words_each(two_pipelines: Ser
         assert tab.errors == []
 
 
-async def test_a_voice_is_heard_in_its_language_and_a_second_press_stops_it(
-    two_pipelines: Server, tmp_path: Path
-) -> None:
-    async with page(two_pipelines.url, tmp_path, before=WATCH_SPEECH) as tab:
+async def test_a_voice_is_heard_in_its_language_and_a_second_press_stops_it(two_pipelines: Server) -> None:
+    async with page(two_pipelines.url, before=WATCH_SPEECH) as tab:
         await open_list(tab)
         await tab.js("document.querySelector('.more-voices').open = true")
         german = "document.querySelector('#voice section[aria-label=German] .hear')"
@@ -112,16 +109,16 @@ async def test_a_voice_is_heard_in_its_language_and_a_second_press_stops_it(
         assert tab.errors == []
 
 
-async def test_a_refused_preview_says_why(two_pipelines: Server, tmp_path: Path) -> None:
-    async with page(two_pipelines.url, tmp_path) as tab:
+async def test_a_refused_preview_says_why(two_pipelines: Server) -> None:
+    async with page(two_pipelines.url) as tab:
         await open_list(tab)
         await tab.js("parley.settings.pipeline.name = 'nowhere'")
         await tab.js("document.querySelector('#voice .hear').click()", gesture=True)
         await tab.until("document.querySelector('#voice-choice > .note').textContent.includes('nowhere')")
 
 
-async def test_the_voice_and_the_instructions_stay_with_another_pipeline(two_pipelines: Server, tmp_path: Path) -> None:
-    async with page(two_pipelines.url, tmp_path) as tab:
+async def test_the_voice_and_the_instructions_stay_with_another_pipeline(two_pipelines: Server) -> None:
+    async with page(two_pipelines.url) as tab:
         await open_list(tab)
         await choose(tab, "heart")
         assert "heart: American English, female" in await tab.text("#voice-choice output")
@@ -145,8 +142,8 @@ async def test_the_voice_and_the_instructions_stay_with_another_pipeline(two_pip
         assert tab.errors == []
 
 
-async def test_the_way_back_to_the_defaults_is_asked_for_twice(two_pipelines: Server, tmp_path: Path) -> None:
-    async with page(two_pipelines.url, tmp_path) as tab:
+async def test_the_way_back_to_the_defaults_is_asked_for_twice(two_pipelines: Server) -> None:
+    async with page(two_pipelines.url) as tab:
         await open_list(tab)
         await choose(tab, "heart")
         await change(tab, "#instructions", "Speak of boats.")

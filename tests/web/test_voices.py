@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 OPEN = ("#settings-open", "#voices-open")
 
 
-async def test_two_voices_are_compared_and_the_chosen_one_speaks(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_two_voices_are_compared_and_the_chosen_one_speaks(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.until("parley.settings.pipelines.length > 0")
         for selector in OPEN:
             await tab.click(selector)
@@ -49,8 +49,8 @@ async def test_two_voices_are_compared_and_the_chosen_one_speaks(server: Server,
         assert tab.errors == []
 
 
-async def test_an_empty_text_is_asked_for_and_a_refusal_is_shown(server: Server, tmp_path: Path) -> None:
-    async with page(server.url, tmp_path) as tab:
+async def test_an_empty_text_is_asked_for_and_a_refusal_is_shown(server: Server) -> None:
+    async with page(server.url) as tab:
         await tab.until("parley.settings.pipelines.length > 0")
         for selector in OPEN:
             await tab.click(selector)
@@ -75,7 +75,7 @@ async def test_a_voice_is_made_of_what_is_read_aloud_and_removed_again(tmp_path:
     offline = ("--stt", "pocketsphinx", "--llm", "responder", "--tts", f"phonon:{weights}")
     server = Server(*offline, cwd=tmp_path, environment={"PARLEY_OWN_VOICES_DIR": str(tmp_path / "own")})
     try:
-        async with page(server.url, tmp_path / "profile", microphone) as tab:
+        async with page(server.url, microphone) as tab:
             await tab.until("parley.settings.pipelines.length > 0")
             for selector in OPEN:
                 await tab.click(selector)
