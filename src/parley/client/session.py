@@ -14,13 +14,13 @@ from __future__ import annotations
 from base64 import b64decode
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from parley.client.event_fields import Json, number_of, object_of, text_of
 from parley.client.input_clock import InputClock
 from parley.client.playback import PlayedSpan
+from parley.client.session_items import ITEMS_KEPT, SessionItems
 from parley.client.session_setup import SessionOptions, SessionSetup
 from parley.client.tool_consent import consent_updates
 from parley.client.updates import (
@@ -68,22 +68,8 @@ MIN_COMMIT_MS = 100
 BYTES_PER_MS = 48
 """PCM16 at 24 kHz."""
 
-ITEMS_KEPT = 200
-"""Items whose words are kept: an hour of quick talk. Older ones can no longer be cut."""
-
 HARMLESS = frozenset({"response_cancel_not_active", "input_audio_buffer_commit_empty"})
 """Errors of requests that the server had made obsolete before they arrived."""
-
-
-@dataclass(slots=True)
-class _Item:
-    """An item's words, and for the assistant's: the response, and how much of its audio came."""
-
-    response_id: str = ""
-    text: str = ""
-    final: bool = False
-    received_ms: float = 0.0
-    heard_ms: int | None = None
 
 
 class ClientSession:
@@ -97,7 +83,7 @@ class ClientSession:
         self._setup = SessionSetup(options)
         self._is_parley = is_parley
         self._outgoing: deque[str] = deque()
-        self._items: dict[str, _Item] = {}
+        self._items = SessionItems()
         self._response = ""
         self._fillers: deque[str] = deque(maxlen=ITEMS_KEPT)
         """Responses that are in no conversation, and nor are their items."""
@@ -173,13 +159,13 @@ class ClientSession:
         """The loudspeaker has stopped: report what was heard, to the server and as updates. `by_user`: see `ResponseCut`."""
         updates: list[ClientUpdate] = []
         for cut in heard:
-            item = self._items.get(cut.item_id)
+            item = self._items.find(cut.item_id)
             if item is None:
                 continue
             item_id = ItemId(cut.item_id)
             self._send(ItemTruncateRequested(item_id, cut.content_index, cut.heard_ms, self._next_id()))
             item.heard_ms = cut.heard_ms
-            words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
+            words, rest = item.cut()
             settling = self._is_parley and item.response_id not in self._fillers
             updates.append(
                 ResponseCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user, settling=settling)
@@ -308,13 +294,13 @@ class ClientSession:
                 self._user_item = item_id
                 return []
             case n.TranscriptionDelta:
-                item = self._item(item_id)
+                item = self._items.of(item_id)
                 item.text += text_of(event, "delta")
                 return [UserTranscript(item_id, item.text, final=False)]
             case live.UnstableTranscript:
                 return self._unstable(item_id, text_of(event, "text"))
             case n.TranscriptionCompleted:
-                item = self._item(item_id)
+                item = self._items.of(item_id)
                 item.text, item.final = text_of(event, "transcript"), True
                 if not item.text.strip():
                     return [UserTurnLost(item_id, "nothing was understood")]
@@ -332,18 +318,18 @@ class ClientSession:
             return []  # they were cleared
         if self.talking and not self.hands_free:
             self._key_item = item_id
-        item = self._item(item_id)
+        item = self._items.of(item_id)
         return [] if item.final else [UserTranscript(item_id, item.text + words, final=False)]
 
     def _retrieved(self, retrieved: Json) -> list[ClientUpdate]:
-        item = self._items.get(text_of(retrieved, "id"))
+        item = self._items.find(text_of(retrieved, "id"))
         if item is None or item.heard_ms is None:
             return []
         parts = retrieved.get("content")
         words = " ".join(text_of(part, "transcript") for part in parts if isinstance(part, dict)) if parts else ""
         if not item.text.startswith(words):
             # The server has other words: what was estimated stays.
-            words, rest = _cut_in_proportion(item.text, item.heard_ms / max(1.0, item.received_ms))
+            words, rest = item.cut()
             return [ResponseCut(text_of(retrieved, "id"), words, rest, item.heard_ms, exact=False, by_user=False)]
         return [ResponseCut(text_of(retrieved, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
 
@@ -353,7 +339,7 @@ class ClientSession:
             case n.OutputTranscriptDelta | n.OutputTextDelta:
                 return self._text(response_id, item_id, text_of(event, "delta"))
             case n.OutputTranscriptDone | n.OutputTextDone:
-                item = self._item(item_id, response_id)
+                item = self._items.of(item_id, response_id)
                 item.text, item.final = text_of(event, "transcript") or text_of(event, "text") or item.text, True
                 return [ResponseText(response_id, item_id, item.text, final=True)]
             case n.OutputAudioDelta:
@@ -368,7 +354,7 @@ class ClientSession:
                 return []
 
     def _text(self, response_id: str, item_id: str, delta: str) -> list[ClientUpdate]:
-        item = self._item(item_id, response_id)
+        item = self._items.of(item_id, response_id)
         item.text += delta
         return [ResponseText(response_id, item_id, item.text, final=False)]
 
@@ -377,7 +363,7 @@ class ClientSession:
             audio = b64decode(text_of(event, "delta"), validate=True)
         except ValueError:
             return [StatusMessage("warning", "The server sent audio that is not base64.")]
-        item = self._item(item_id, response_id)
+        item = self._items.of(item_id, response_id)
         audio = audio[: len(audio) // 2 * 2]
         item.received_ms += len(audio) / BYTES_PER_MS
         return [ResponseAudio(response_id, item_id, int(number_of(event, "content_index")), audio)]
@@ -393,24 +379,7 @@ class ClientSession:
             updates.append(StatusMessage("error", f"The reply failed: {reason or 'the server gave no reason'}"))
         return updates
 
-    def _item(self, item_id: str, response_id: str = "") -> _Item:
-        item = self._items.get(item_id)
-        if item is None:
-            while len(self._items) >= ITEMS_KEPT:
-                del self._items[next(iter(self._items))]
-            item = self._items[item_id] = _Item(response_id)
-        return item
-
 
 def _out_of_band(response: Json) -> bool:
     """Whether it says itself that it is in no conversation. (Some servers leave the member out.)"""
     return response.get("conversation_id", "") is None
-
-
-def _cut_in_proportion(text: str, share: float) -> tuple[str, str]:
-    """The words in a share (0..1) of the audio, if all letters take equal time, and the rest. A word cut short counts as not heard."""
-    if share >= 1.0:
-        return text, ""
-    end = round(len(text) * max(0.0, share))
-    end = max(text.rfind(" ", 0, end + 1), 0)
-    return text[:end], text[end:]
