@@ -156,8 +156,8 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
             if why == "no way":
                 said = await tab.text("#way")
                 assert said.startswith("Connected over a WebSocket, because no WebRTC call could be made. ")
-                assert "is UDP blocked?" in said
-                assert "is UDP blocked? The WebSocket is used." in note
+                assert "UDP may be blocked." in said
+                assert "UDP may be blocked. The WebSocket is used." in note
                 return
             assert await tab.js("document.querySelector('#way').hidden"), "nothing has gone wrong"
             assert note == "This server has no WebRTC. The WebSocket is used."
@@ -166,7 +166,7 @@ async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_s
             await tab.js("document.querySelector('#connection').dispatchEvent(new Event('change'))")
             await tab.until("parley.talk.link.state.name === 'refused'")
             await tab.js("parley.settings.dialog.close()")
-            assert "No call could be made" in await tab.text("#alert")
+            assert "The WebRTC call could not be made" in await tab.text("#alert")
             assert "This server has no WebRTC." in await tab.text("#alert")
             assert tab.errors == []
     finally:

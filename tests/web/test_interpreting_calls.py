@@ -139,7 +139,7 @@ async def test_where_no_call_can_be_made_the_interpreter_takes_the_websocket_and
         assert await tab.js("parley.interpreter.session.link.call === null && !parley.interpreter.session.byCall")
         said = await tab.text("#interpreter-way")
         assert said.startswith("Connected over a WebSocket, because no WebRTC call could be made. ")
-        assert "is UDP blocked?" in said
+        assert "UDP may be blocked." in said
         assert "The WebSocket is used." in await tab.js("document.querySelector('#connection-note').textContent")
         assert tab.told("session.output_audio.delta")
         await tab.js("parley.settings.open()")

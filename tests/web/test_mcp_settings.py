@@ -29,6 +29,14 @@ async def opened(tab: Tab) -> None:
     await tab.js("parley.settings.open()")
 
 
+async def test_where_no_tools_are_asked_for_the_first_message_waits_for_none(server: Server) -> None:
+    async with page(server.url) as tab:
+        await tab.js("parley.say('Hello there')", gesture=True)
+        await tab.until("parley.talk.askable")
+        assert await tab.js("parley.talk.asking.forTools") is None
+        await eventually(lambda: bool(tab.asked("conversation.item.create")), "it is sent", tab)
+
+
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
 async def test_a_servers_tools_are_listed_and_called(server: Server, connection: str) -> None:
     if connection == "webrtc":
@@ -37,7 +45,7 @@ async def test_a_servers_tools_are_listed_and_called(server: Server, connection:
         async with page(server.url, connection=connection) as tab:
             await opened(tab)
             await add(tab, "library", library.url)
-            assert "as soon as a conversation is open" in await tab.text("#tool-server-list")
+            assert "when a conversation is open" in await tab.text("#tool-server-list")
             await tab.js("parley.settings.dialog.close()")
             await tab.js("parley.say('Find Ulysses, please.')", gesture=True)
             await tab.until(f"{ROW}.dataset.state === 'listed'")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,5 +261,15 @@ def test_every_file_of_the_page_asks_only_its_own_server() -> None:
     for name, path in page_files().items():
         if path.suffix in (".html", ".css", ".js"):
             text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-            assert "http://" not in text.replace("http://localhost:", ""), name
+            assert not re.search(r"http://(?!localhost:|\.\")", text), name
             assert "//cdn" not in text, name
+
+
+def test_no_member_of_a_class_hides_another_of_the_same_name() -> None:
+    for name, path in page_files().items():
+        if path.suffix != ".js":
+            continue
+        for text in re.split(r"(?m)^(?:export )?class ", path.read_text(encoding="utf-8"))[1:]:
+            body = text.split("\n}\n")[0]
+            members = Counter(re.findall(r"(?m)^  ((?:static )?(?:set )?)(?:async |get |\*)*(#?\w+)\(.*\{$", body))
+            assert [member for member, count in members.items() if count > 1] == [], name

@@ -26,27 +26,6 @@ MAX_ADDRESSES: Final = 64
 """Addresses of one code that are counted apart between two lines. A flood from more of them is one of many."""
 
 
-class _LeftOut:
-    """The refusals with one code since its last line."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._by_address: Counter[str] = Counter()
-
-    def add(self, client: str) -> None:
-        self._count += 1
-        address = client.rpartition(":")[0] or client
-        if address in self._by_address or len(self._by_address) < MAX_ADDRESSES:
-            self._by_address[address] += 1
-
-    def __str__(self) -> str:
-        """For the next line; "" where nothing was left out."""
-        if not self._count:
-            return ""
-        ((address, count),) = self._by_address.most_common(1)
-        return f" (and {self._count} more with this code since its last line, {count} of them from {address})"
-
-
 class RefusalLog:
     """`counted` takes the code of each refusal."""
 
@@ -54,7 +33,8 @@ class RefusalLog:
         self._counted = counted
         self._now_s = now_s
         self._written_s: dict[str, float] = {}
-        self._left_out: defaultdict[str, _LeftOut] = defaultdict(_LeftOut)
+        self._left_out: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """Of each code, by address; those beyond `MAX_ADDRESSES` are one, ""."""
 
     def note(self, refusal: Refusal, client: str, reason: str = "") -> None:
         """`client` (its address, or an id) is refused. `reason` goes into the line; it may hold what the client sent, but no key."""
@@ -62,10 +42,19 @@ class RefusalLog:
         self._counted(code)
         written_s = self._written_s.get(code)
         if written_s is not None and now_s - written_s < LINE_EVERY_S:
-            self._left_out[code].add(client)
+            left_out, address = self._left_out[code], client.rpartition(":")[0] or client
+            left_out[address if address in left_out or len(left_out) < MAX_ADDRESSES else ""] += 1
             return
         self._written_s[code] = now_s
         line = f"{client} is refused: {refusal.status} {code}"
         if reason:
             line += f": {' '.join(reason.split())[:MAX_REASON]}"
-        log.info("%s%s", line, self._left_out.pop(code, ""))
+        log.info("%s%s", line, _told(self._left_out.pop(code, Counter())))
+
+
+def _told(left_out: Counter[str]) -> str:
+    """What was left out since the last line; "" where nothing was."""
+    if not left_out:
+        return ""
+    address, count = max(((address, count) for address, count in left_out.items() if address), key=lambda one: one[1])
+    return f" (and {left_out.total()} more with this code since its last line, {count} of them from {address})"

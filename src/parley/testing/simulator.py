@@ -151,6 +151,8 @@ class Simulation:
         except (CheckFailed, InvariantBroken) as error:
             law = error.law if isinstance(error, CheckFailed) else "inside"
             raise SimulationFailed(self.seed, law, str(error), self._tail()) from error
+        except Exception as error:
+            raise SimulationFailed(self.seed, "raised", f"{type(error).__name__}: {error}", self._tail()) from error
         self.counts.update(self.checker.attempts.seen)
         return Outcome(self.seed, self.scenario, tuple(self.steps), self.counts, (self.now_ns - START_NS) / 1e9)
 

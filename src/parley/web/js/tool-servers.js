@@ -76,7 +76,7 @@ class ToolServers extends EventTarget {
         return false;
       case "conversation.item.added":
       case "conversation.item.done":
-        if (event.item.type === "mcp_list_tools") this.listing(event.item);
+        if (event.item.type === "mcp_list_tools") this.began(event.item);
         return false;
       case "mcp_list_tools.completed":
         this.listed(this.items.get(event.item_id), "listed", "");
@@ -91,7 +91,7 @@ class ToolServers extends EventTarget {
     }
   }
 
-  listing({ id, server_label: label, tools = [] }) {
+  began({ id, server_label: label, tools = [] }) {
     this.items.set(id, label);
     this.set(label, { state: "asked", tools: tools.map(({ name }) => name), message: "" });
   }
