@@ -57,7 +57,7 @@ async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(server: S
 async def test_talking_over_the_reply_silences_it_and_strikes_out_what_was_not_heard(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(0.5, "weather_question", 4.6, "two_cities", 60.0)) as tab:
+    async with page(server.url, microphone(0.5, "weather_question", 5.4, "two_cities", 60.0)) as tab:
         await tab.js(RECORD, gesture=True)
         await tab.click("#heart")
         await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')?.textContent")
