@@ -325,9 +325,8 @@ async def test_ctrl_c_stops_an_answer_and_twice_it_leaves(tmp_path: Path) -> Non
         shown.type("/help\n")
         await shown.until("/new begins", 2)
         await shown.until("> ", 4)
-        await asyncio.sleep(
-            0.3
-        )  # readline shows its prompt before it waits for keys, and misses a signal between the two
+        # readline shows its prompt before it waits for keys, and misses a signal between the two.
+        await asyncio.sleep(0.3)
         shown.type("\x03")
         await shown.until("once more leaves")
         await shown.until("> ", 5)

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.cli.test_ask_and_chat import parley, terminal
-from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
+from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint, scripted_pipeline
 from tests.clients.mcp_library import Library, mcp_library
 from tests.web.server import Server
 
@@ -31,8 +31,7 @@ def chat() -> Iterator[ChatEndpoint]:
 @pytest.fixture(scope="module")
 def server(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    llm = f'llm = "openai:scripted"\nllm_options = {{ base_url = "{chat.base_url}" }}\n'
-    (folder / "parley.toml").write_text(f'[pipelines.default]\nstt = "pocketsphinx"\ntts = "hibari"\n{llm}')
+    (folder / "parley.toml").write_text(scripted_pipeline(chat.base_url))
     running = Server("--api-key", KEY, cwd=folder)
     yield running
     running.end()

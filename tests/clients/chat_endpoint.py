@@ -27,6 +27,14 @@ STORY = [
 ]
 
 
+def scripted_pipeline(url: str, name: str = "default", stt: str = "pocketsphinx") -> str:
+    """A pipeline of parley.toml that a model at `url` answers for."""
+    return (
+        f'[pipelines.{name}]\nstt = "{stt}"\nllm = "openai:scripted"\ntts = "hibari"\n'
+        f'llm_options = {{ base_url = "{url}" }}\n'
+    )
+
+
 @dataclass
 class ChatEndpoint:
     base_url: str = ""

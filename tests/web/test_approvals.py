@@ -11,20 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
+from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint, scripted_pipeline
 from tests.clients.mcp_library import Library, mcp_library
 from tests.web.browser import Tab, eventually, page
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-PIPELINE = """
-[pipelines.default]
-stt = "pocketsphinx"
-llm = "openai:scripted"
-tts = "hibari"
-llm_options = {{ base_url = "{url}" }}
-"""
 CARD = "document.querySelector('.entry.approval[data-state=asking]')"
 CARDS = "document.querySelectorAll('.entry.approval[data-state=asking]').length"
 ASKS = "parley.talk.approvals.asking.length"
@@ -39,7 +32,7 @@ def chat() -> Iterator[ChatEndpoint]:
 @pytest.fixture(scope="module")
 def server(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    (folder / "parley.toml").write_text(PIPELINE.format(url=chat.base_url))
+    (folder / "parley.toml").write_text(scripted_pipeline(chat.base_url))
     running = Server(cwd=folder)
     yield running
     running.end()
@@ -289,7 +282,7 @@ async def test_a_request_that_a_reload_ends_is_said_so_and_can_be_made_again(
 async def test_a_request_that_a_lost_server_ends_is_said_so_and_the_model_is_told(
     library: Library, chat: ChatEndpoint, tmp_path: Path
 ) -> None:
-    (tmp_path / "parley.toml").write_text(PIPELINE.format(url=chat.base_url))
+    (tmp_path / "parley.toml").write_text(scripted_pipeline(chat.base_url))
     server = Server(cwd=tmp_path)
     again = None
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
+from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint, scripted_pipeline
 from tests.engines.audio_server import AudioServer, transcribe
 from tests.engines.chat_server import Answer, Request
 from tests.web.browser import Tab, eventually, page
@@ -24,13 +24,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 Microphone = Callable[..., Path]
 
-PIPELINE = """
-[pipelines.{name}]
-stt = "{stt}"
-llm = "openai:scripted"
-tts = "hibari"
-llm_options = {{ base_url = "{url}" }}
-"""
 STORED = "sessionStorage.getItem('parley.conversation')"
 
 
@@ -44,7 +37,7 @@ def chat() -> Iterator[ChatEndpoint]:
 def folder(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where servers start that answer with the endpoint's words."""
     path = tmp_path_factory.mktemp("server")
-    pipelines = [PIPELINE.format(name=name, stt="pocketsphinx", url=chat.base_url) for name in ("default", "other")]
+    pipelines = [scripted_pipeline(chat.base_url, name) for name in ("default", "other")]
     (path / "parley.toml").write_text("".join(pipelines))
     return path
 
@@ -376,8 +369,7 @@ async def test_words_that_were_not_recognised_are_recognised_again(tmp_path: Pat
     remote = AudioServer([reply], models=["scripted", "ears"])
     async with remote.running():
         (tmp_path / "parley.toml").write_text(
-            PIPELINE.format(name="default", stt="openai:ears", url=remote.url)
-            + f'stt_options = {{ base_url = "{remote.url}" }}\n'
+            scripted_pipeline(remote.url, stt="openai:ears") + f'stt_options = {{ base_url = "{remote.url}" }}\n'
         )
         server = await asyncio.to_thread(Server, cwd=tmp_path)
         remote.transcripts[:] = [fails]

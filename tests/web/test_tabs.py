@@ -58,15 +58,21 @@ async def test_the_title_of_a_tab_in_the_background_says_what_goes_on(
         assert tab.errors == []
 
 
+async def beside_a_listening(tab: Tab) -> Tab:
+    """Another tab, in front of this one, which listens."""
+    await tab.click("#heart")
+    await tab.until("parley.talk.listening")
+    other = await tab.duplicate()
+    await other.look()
+    await other.until("globalThis.parley?.settings.pipelines.length > 0")
+    return other
+
+
 async def test_one_tab_listens_at_a_time_and_the_user_chooses_which(
     server: Server, microphone: Callable[..., Path]
 ) -> None:
     async with page(server.url, microphone(SILENCE)) as tab:
-        await tab.click("#heart")
-        await tab.until("parley.talk.listening")
-        other = await tab.duplicate()
-        await other.look()
-        await other.until("globalThis.parley?.settings.pipelines.length > 0")
+        other = await beside_a_listening(tab)
         await other.click("#heart")
         await other.until(f"{ALERT}.innerText.includes('Parley listens in another tab')")
         assert not await other.js("parley.talk.listening || parley.microphone.open")
@@ -98,11 +104,7 @@ async def test_the_interpreter_does_not_listen_beside_a_conversation_in_another_
     server: Server, microphone: Callable[..., Path]
 ) -> None:
     async with page(server.url, microphone(SILENCE)) as tab:
-        await tab.click("#heart")
-        await tab.until("parley.talk.listening")
-        other = await tab.duplicate()
-        await other.look()
-        await other.until("globalThis.parley?.settings.pipelines.length > 0")
+        other = await beside_a_listening(tab)
         await other.js("location.hash = '#interpreter'")
         refused = await other.js("parley.interpreter.microphone.start().catch((error) => error.reason)")
         assert refused == "elsewhere"

@@ -109,7 +109,7 @@ class Talk:
         if self.chosen.record is not None:
             self._recording = TalkRecording(self.chosen.record, time.monotonic(), RATE)
         try:
-            await self.devices.open(*self._chosen_devices())
+            await self.devices.open(*self.chosen.devices)
             self._notify("note", self._devices_in_use())
             async with asyncio.TaskGroup() as tasks:
                 others = [tasks.create_task(work) for work in (self._tick(), self._replace_lost_devices())]
@@ -291,23 +291,17 @@ class Talk:
             self._notify("warning", "A sound device has vanished; looking for another.")
             while True:
                 try:
-                    await self.devices.open(*self._chosen_devices(), refresh=True)
+                    await self.devices.open(*self.chosen.devices, refresh=True)
                     break
                 except DevicesUnavailable:
                     pass
                 try:
                     # The chosen device may be missing while the default one is present.
-                    await self.devices.open(*self._any_device(), refresh=True)
+                    await self.devices.open(*self.chosen.default_devices, refresh=True)
                     break
                 except DevicesUnavailable:
                     await asyncio.sleep(DEVICE_RETRY_S)
             self._notify("note", self._devices_in_use())
-
-    def _chosen_devices(self) -> tuple[str | None, str | None]:
-        return self.chosen.input, self.chosen.output
-
-    def _any_device(self) -> tuple[str | None, str | None]:
-        return (None if self.chosen.input is None else ""), (None if self.chosen.output is None else "")
 
     def _devices_in_use(self) -> str:
         """The devices by name, and how to talk where one is missing."""

@@ -78,3 +78,13 @@ class Chosen:
     def typed(self) -> bool:
         """Whether the user types, without a microphone."""
         return self.input is None
+
+    @property
+    def devices(self) -> tuple[str | None, str | None]:
+        """Microphone and loudspeaker, by name; "": the system's default."""
+        return self.input, self.output
+
+    @property
+    def default_devices(self) -> tuple[str | None, str | None]:
+        """The system's, in place of those that were chosen."""
+        return (None if self.input is None else ""), (None if self.output is None else "")
