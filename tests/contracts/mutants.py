@@ -398,7 +398,7 @@ class LeaksAFile(EspeakSynthesizer):
 class LeaksMemory(EspeakSynthesizer):
     async def open(self) -> None:
         await super().open()
-        weights = np.ones(150_000)
+        weights = np.ones(600_000)
         LEFT_BEHIND.append(weights.sum)
 
 

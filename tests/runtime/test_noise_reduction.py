@@ -239,34 +239,41 @@ async def test_the_voice_model_the_recogniser_and_the_item_hear_the_same(speech:
     await rig.over()
 
 
+TWO_CITIES = (
+    "it was the best of times it was the worst of times it was the age of wisdom it was the age of foolishness "
+    "it was the epoch of belief it was the epoch of incredulity it was the season of light it was the season of darkness"
+)
+TWO_CITIES_S = 16.8
+"""So long does the speaker take for these words."""
+
+
 @pytest.mark.slow
-async def test_questions_in_noise_are_understood_better(speech: Speech) -> None:
-    """Far from the microphone, where the reduction is strong; the gentle one, for a near voice, makes nothing worse."""
+async def test_speech_in_noise_is_understood_better(speech: Speech) -> None:
+    """By a recogniser of which noise takes most words: at 10 dB it mistakes 31 of these 48, and with the noise reduced 19 to 21."""
     recognizer = pocketsphinx("", {})
     await recognizer.open()
-    words = {"weather_question": "what is the weather in paris", "hello_world": "hello world"}
-    errors = {"off": 0, "near_field": 0, "far_field": 0}
-    for name, wanted in words.items():
-        _, noisy = in_noise(speech(name), 12)
-        for kind, reduction in (("off", None), ("near_field", NEAR), ("far_field", FAR)):
-            rig = Rig(
-                pipeline(stt=recognizer),
-                settings=Settings(
-                    turn_detection=None, noise_reduction=reduction, voice="alloy", transcription=Transcription()
-                ),
-            )
-            # The noise before the voice is cleared, as a voice model would leave it out of the turn.
-            lead = int((QUIET_S - 0.4) * 48_000)
-            send(rig, noisy.tobytes()[:lead])
-            rig.driver.post(ClearRequested())
-            send(rig, noisy.tobytes()[lead:])
-            rig.driver.post(CommitRequested())
-            heard = await rig.client.heard(TranscriptionCompleted)
-            errors[kind] += _word_errors(wanted.split(), heard.transcript.lower().split())
-            await rig.over()
+    pcm, rate = speech("two_cities")
+    _, noisy = in_noise((pcm[: int(TWO_CITIES_S * rate)], rate), 10)
+    errors = {}
+    for kind, reduction in (("off", None), ("near_field", NEAR), ("far_field", FAR)):
+        rig = Rig(
+            pipeline(stt=recognizer),
+            settings=Settings(
+                turn_detection=None, noise_reduction=reduction, voice="alloy", transcription=Transcription()
+            ),
+        )
+        # The noise before the voice is cleared, as a voice model would leave it out of the turn.
+        lead = int((QUIET_S - 0.4) * 48_000)
+        send(rig, noisy.tobytes()[:lead])
+        rig.driver.post(ClearRequested())
+        send(rig, noisy.tobytes()[lead:])
+        rig.driver.post(CommitRequested())
+        heard = await rig.client.heard(TranscriptionCompleted)
+        errors[kind] = _word_errors(TWO_CITIES.split(), heard.transcript.lower().split())
+        await rig.over()
     await recognizer.close()
-    assert errors["near_field"] <= errors["off"]
-    assert errors["far_field"] < errors["off"]
+    assert errors["near_field"] < 0.85 * errors["off"]
+    assert errors["far_field"] < 0.85 * errors["off"]
 
 
 def _word_errors(wanted: list[str], heard: list[str]) -> int:

@@ -27,9 +27,9 @@ def asked_at_terminal(asked: ConsentAsked) -> ToolAnswer:
     """The user's answer."""
     from parley.client.tool_consent import described
 
-    click.echo(f"\nMay it call {described(asked)}?", err=True)
-    click.echo(QUESTION, err=True, nl=False)
     try:
+        click.echo(f"\nMay it call {described(asked)}?", err=True)
+        click.echo(QUESTION, err=True, nl=False)
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         answer = ""
