@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.web.chromium import ALLOW, Chromium, shared
+from tests.web.chromium import ALLOW, shared
 
 PATIENCE_S = 60.0
 """Longer than anything here takes on a busy machine."""
@@ -252,10 +252,9 @@ async def browsing(
     microphone: Path | None = None, *, allow: bool = True, flags: Sequence[str] = ()
 ) -> AsyncIterator[Tab]:
     """A tab that knows nothing of other tests. `microphone` is played once, from the moment the page opens the microphone."""
-    async with (
-        started(microphone, (*([ALLOW] if allow else []), *flags)) as browser,
-        connect(browser.url, max_size=None, proxy=None, compression=None) as connection,
-    ):
+    heard = [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone is not None else []
+    browser = await asyncio.to_thread(shared, (*([ALLOW] if allow else []), *flags, *heard))
+    async with connect(browser.url, max_size=None, proxy=None, compression=None) as connection:
         tab = Tab(connection)
         listening = asyncio.create_task(tab.listen())
         try:
@@ -265,18 +264,6 @@ async def browsing(
             with suppress(ConnectionClosed):
                 await tab.close()
             listening.cancel()
-
-
-@asynccontextmanager
-async def started(microphone: Path | None, flags: tuple[str, ...]) -> AsyncIterator[Chromium]:
-    if microphone is None:
-        yield await asyncio.to_thread(shared, flags)
-        return
-    browser = await asyncio.to_thread(Chromium, (*flags, f"--use-file-for-fake-audio-capture={microphone}%noloop"))
-    try:
-        yield browser
-    finally:
-        await asyncio.to_thread(browser.end)
 
 
 Condition = Callable[[], bool]
@@ -313,6 +300,18 @@ PLAYED = """(() => {
 })()"""
 
 
+FEW_FRAMES = """(() => {
+  const { requestAnimationFrame } = globalThis;
+  const waiting = new Map();
+  let last = 0;
+  globalThis.requestAnimationFrame = (draw) => {
+    waiting.set(++last, setTimeout((number) => { waiting.delete(number); requestAnimationFrame(draw) }, 80, last));
+    return last;
+  };
+  globalThis.cancelAnimationFrame = (number) => clearTimeout(waiting.get(number));
+})();"""
+"""Ten frames a second: without a graphics card, drawing sixty takes as much of a processor as all the rest of the page."""
+
 CHOOSE = 'localStorage.getItem("parley.preferences") ?? localStorage.setItem("parley.preferences", CHOICE);'
 
 
@@ -329,7 +328,7 @@ async def page(
 ) -> AsyncIterator[Tab]:
     """The page, open. `connection` is chosen in it ("automatic", as its users begin); `before` runs before its own scripts."""
     async with browsing(microphone, allow=allow, flags=flags) as tab:
-        await tab.before(CHOOSE.replace("CHOICE", json.dumps(json.dumps({"connection": connection}))) + before)
+        await tab.before(FEW_FRAMES + CHOOSE.replace("CHOICE", json.dumps(json.dumps({"connection": connection}))) + before)
         await tab.size(width, 844 if width < 600 else 900)
         await tab.goto(url)
         await tab.until("globalThis.parley")

@@ -1,7 +1,7 @@
 """The Chromium of the tests: one process for all tests that start it with the same flags, with a context of its own for each.
 
 Laws: a context keeps nothing of another (storage, permissions, downloads), and everything in it ends with its test. A process that has
-crashed is replaced. What a test says on the command line (a recording for a microphone) gets a process that no other test uses.
+crashed is replaced. A recording for a microphone is a flag: each page that opens the microphone hears it from its beginning.
 """
 
 from __future__ import annotations
@@ -82,14 +82,20 @@ class Chromium:
         self._profile.cleanup()
 
 
+KEPT = 3
+"""Browsers that run at once in one process of tests: those that were used last."""
+
 _shared: dict[tuple[str, ...], Chromium] = {}
 
 
 def shared(flags: tuple[str, ...]) -> Chromium:
     """The browser of this process of tests that was started with these flags."""
-    browser = _shared.get(flags)
+    browser = _shared.pop(flags, None)
     if browser is None or not browser.running:
-        browser = _shared[flags] = Chromium(flags)
+        browser = Chromium(flags)
+    _shared[flags] = browser
+    while len(_shared) > KEPT:
+        _shared.pop(next(iter(_shared))).end()
     return browser
 
 

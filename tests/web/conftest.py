@@ -28,10 +28,15 @@ def _browser(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def microphone(tmp_path: Path, speech: Speech) -> Callable[..., Path]:
-    """A WAV of recordings (by name) and silences (in seconds), one after the other."""
+def microphone(tmp_path_factory: pytest.TempPathFactory, speech: Speech) -> Callable[..., Path]:
+    """A WAV of recordings (by name) and silences (in seconds), one after the other; the same parts are the same file, and one browser's."""
+    folder = tmp_path_factory.getbasetemp() / "microphones"
+    folder.mkdir(exist_ok=True)
 
     def record(*parts: str | float) -> Path:
+        path = folder / f"{'-'.join(map(str, parts))}.wav"
+        if path.exists():
+            return path
         pieces: list[NDArray[np.int16]] = []
         for part in parts:
             if isinstance(part, str):
@@ -39,7 +44,6 @@ def microphone(tmp_path: Path, speech: Speech) -> Callable[..., Path]:
                 pieces.append(np.asarray(soxr.resample(pcm.astype(np.float32), rate, MICROPHONE_HZ)).astype(np.int16))
             else:
                 pieces.append(np.zeros(int(part * MICROPHONE_HZ), np.int16))
-        path = tmp_path / "microphone.wav"
         with wave.open(str(path), "wb") as wav:
             wav.setnchannels(1)
             wav.setsampwidth(2)

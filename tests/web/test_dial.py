@@ -187,16 +187,17 @@ async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_reade
         assert tab.errors == []
 
 
-@pytest.mark.parametrize(("width", "height"), [(320, 568), (390, 844), (844, 390), (1024, 640), (1280, 800)])
 async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
-    server: Server, microphone: Microphone, width: int, height: int
+    server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(60.0), width=width) as tab:
-        await tab.size(width, height)
-        await say(tab, "Hello")
+    sizes = [(320, 568), (390, 844), (844, 390), (1024, 640), (1280, 800)]
+    async with page(server.url, microphone(60.0), width=sizes[0][0]) as tab:
+        await say(tab, "Thanks")
         await tab.click("#heart")
         await tab.until("!document.querySelector('#pause').hidden")
-        for selector in ("#pause", "#legend-open"):
+        for (width, height), selector in itertools.product(sizes, ("#pause", "#legend-open")):
+            await tab.size(width, height)
+            await tab.until(f"innerWidth === {width} && parley.dial.size === document.querySelector('#dial').parentElement.clientWidth")
             box = await tab.js(
                 "(() => { const box = (found) => document.querySelector(found).getBoundingClientRect(); "
                 "const dial = box('#dial'); "
