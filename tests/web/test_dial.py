@@ -197,7 +197,7 @@ async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
         await tab.until("!document.querySelector('#pause').hidden")
         for (width, height), selector in itertools.product(sizes, ("#pause", "#legend-open")):
             await tab.size(width, height)
-            await tab.until(f"innerWidth === {width} && parley.dial.size === document.querySelector('#dial').parentElement.clientWidth")
+            await tab.js("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
             box = await tab.js(
                 "(() => { const box = (found) => document.querySelector(found).getBoundingClientRect(); "
                 "const dial = box('#dial'); "
