@@ -141,12 +141,19 @@ async def test_a_long_text_is_computed_as_it_is_taken(hibari: HibariSynthesizer)
 async def test_a_word_that_the_package_cannot_read_is_left_out_and_not_logged(
     hibari: HibariSynthesizer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    unreadable = "1" + "7" * 200  # no scale has a name for it
+    unreadable = "1" + ",777" * 14  # no scale has a name for it
     chunks = await chunks_of(hibari, f"The number {unreadable} is large.")
     assert [word.text for word in chunks[-1].words] == ["The", "number", unreadable, "is", "large."]
     assert audio_of(chunks).any()
-    assert "a word of 201 characters" in caplog.text
+    assert "a word of 57 characters" in caplog.text
     assert "777" not in caplog.text
+
+
+@pytest.mark.parametrize("text", ["5914" * 10, "a1B2" + "5914" * 10, "It is 3." + "5914" * 10 + "."])
+async def test_a_number_that_has_no_name_is_said_digit_by_digit(hibari: HibariSynthesizer, text: str) -> None:
+    chunks = await chunks_of(hibari, text)
+    assert [word.text for word in chunks[-1].words] == text.split()
+    assert len(audio_of(chunks)) > 40 * 0.2 * hibari.info.sample_rate
 
 
 @pytest.mark.slow

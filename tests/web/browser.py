@@ -328,7 +328,9 @@ async def page(
 ) -> AsyncIterator[Tab]:
     """The page, open. `connection` is chosen in it ("automatic", as its users begin); `before` runs before its own scripts."""
     async with browsing(microphone, allow=allow, flags=flags) as tab:
-        await tab.before(FEW_FRAMES + CHOOSE.replace("CHOICE", json.dumps(json.dumps({"connection": connection}))) + before)
+        await tab.before(
+            FEW_FRAMES + CHOOSE.replace("CHOICE", json.dumps(json.dumps({"connection": connection}))) + before
+        )
         await tab.size(width, 844 if width < 600 else 900)
         await tab.goto(url)
         await tab.until("globalThis.parley")

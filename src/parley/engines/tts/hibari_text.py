@@ -25,6 +25,9 @@ REMEDY: Final = 'Install it again: pip install --force-reinstall "hibari-tts>=0.
 _PRONUNCIATION: Final = re.compile(r"\]\(")
 """What the package reads as a pronunciation, and a person writes as a link."""
 
+_LONG_NUMBER: Final = re.compile(r"[0-9]{19,}")
+"""No number that somebody says: its digits are. The package has no names for more than 36 of them."""
+
 
 class Phonemizer:
     """hibari's text front end, for any thread: `g2p` is a `hibari.g2p.G2P`, `normalize` writes numbers, dates and symbols out."""
@@ -123,13 +126,14 @@ def missing() -> EngineUnavailable:
 
 
 def _plain(text: str) -> str:
-    """Digits and letters of every form as plain ones (the package takes "²" and "٣" for digits, and cannot read them), and no
-    pronunciations."""
+    """Digits and letters of every form as plain ones (the package takes "²" and "٣" for digits, and cannot read them), long numbers as
+    their digits, and no pronunciations."""
     plain = unicodedata.normalize("NFKC", _PRONUNCIATION.sub("] (", text))
-    return "".join(
+    plain = "".join(
         str(unicodedata.digit(character)) if character.isdigit() and not character.isascii() else character
         for character in plain
     )
+    return _LONG_NUMBER.sub(lambda number: " ".join(number[0]), plain)
 
 
 def _word_counts(words: list[str], said: list[str]) -> list[int]:
