@@ -179,8 +179,8 @@ async def settled_holdings() -> Holdings:
     """What is held once nothing ends any more."""
     gc.collect()
     before, same = Holdings.now(), 0
-    for _ in range(_SETTLING):
-        await asyncio.sleep(0.02)
+    for _ in range(2 * _SETTLING):
+        await asyncio.sleep(0.01)
         now = Holdings.now()
         same = same + 1 if now == before else 0
         before = now
