@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -43,18 +45,22 @@ def run(folder: Path, *arguments: str, environment: dict[str, str] | None = None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("addition", "outcome"),
-    [("", "passed"), (EXCUSED, "2 xfailed"), (OVERRIDDEN, "1 failed"), (REMOVED, "1 failed"), (UNREASONED, "1 failed")],
-    ids=["as it is", "with a reason", "overridden", "removed", "without a reason"],
-)
-def test_a_test_class_of_five_lines_runs_the_contract_and_may_not_bend_it(
-    tmp_path: Path, addition: str, outcome: str
-) -> None:
-    (tmp_path / "test_mine.py").write_text(CLASS + addition)
-    done = run(tmp_path, "-k", "overridden or confidence")
-    assert outcome in done.stdout.splitlines()[-1], done.stdout
-    assert ("overrides or removes a test of the contract" in done.stdout) == (outcome == "1 failed")
+def test_a_test_class_of_five_lines_runs_the_contract_and_may_not_bend_it(tmp_path: Path) -> None:
+    bent = {"overridden": OVERRIDDEN, "removed": REMOVED, "without_a_reason": UNREASONED}
+    for name, addition in {"as_it_is": "", "with_a_reason": EXCUSED, **bent}.items():
+        (tmp_path / f"test_{name}.py").write_text(CLASS + addition)
+    done = run(tmp_path, "-v", "-k", "test_no_contract_test_is_overridden or confidence", "--junitxml", "found.xml")
+    outcomes = {name: Counter[str]() for name in ("as_it_is", "with_a_reason", *bent)}
+    for case in ElementTree.parse(tmp_path / "found.xml").iter("testcase"):
+        skipped = case.find("skipped")
+        outcome = "passed" if len(case) == 0 else "failed" if skipped is None else skipped.attrib["type"]
+        outcomes[case.attrib["classname"].removeprefix("test_").removesuffix(".TestMine")][outcome] += 1
+        if outcome == "failed":
+            assert "overrides or removes a test of the contract" in "".join(case.itertext()), done.stdout
+    assert set(outcomes["as_it_is"]) == {"passed"}, done.stdout
+    assert outcomes["with_a_reason"]["pytest.xfail"] == 2
+    assert outcomes["with_a_reason"]["failed"] == 0
+    assert all(outcomes[name]["failed"] == 1 for name in bent), outcomes
 
 
 def test_the_test_that_keeps_the_others_cannot_be_overridden(tmp_path: Path) -> None:
@@ -69,13 +75,10 @@ def test_an_installed_engine_is_tested_by_name_with_its_options(tmp_path: Path) 
     done = run(tmp_path, *named, "--parley-option", "word_ms=1")
     assert "test_other" not in done.stdout
     assert " passed" in done.stdout.splitlines()[-1], done.stdout
-    both = run(tmp_path, *named, "test_other.py", "--collect-only")
-    assert "test_other.py::test_other" in both.stdout
-    assert "::TestMtBench::test_it_describes_itself_before_it_is_opened" in both.stdout
 
 
 @pytest.mark.slow
-def test_what_was_found_is_written_as_json(tmp_path: Path) -> None:
+def test_what_was_found_of_an_engine_and_of_named_files_is_written_as_json(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(CLASS + EXCUSED + "\n\ndef test_other(): pass\n")
     (tmp_path / "test_bent.py").write_text(CLASS.replace("TestMine", "TestBent") + OVERRIDDEN)
     named = (
@@ -86,7 +89,9 @@ def test_what_was_found_is_written_as_json(tmp_path: Path) -> None:
         "-k",
         "overridden or confidence or describes or other",
     )
-    done = run(tmp_path, *named, "--parley-report", "found.json")
+    done = run(tmp_path, *named, "--parley-report", "found.json", "-v", "-v")
+    assert "test_mine.py::test_other PASSED" in done.stdout
+    assert "::TestMtBench::test_it_describes_itself_before_it_is_opened PASSED" in done.stdout
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["engines"]
     by_name = {(engine["stage"], engine["engine"]): engine for engine in found}
     assert set(by_name) == {("turn", "TestMine"), ("turn", "TestBent"), ("mt", "mt.bench")}, done.stdout
@@ -102,11 +107,6 @@ def test_what_was_found_is_written_as_json(tmp_path: Path) -> None:
     assert {(one["engine"], one["name"]) for one in found} >= {("mt.bench", "bench")}, "an engine goes by its own name"
 
 
-def test_a_report_in_no_folder_is_refused(tmp_path: Path) -> None:
-    done = run(tmp_path, "--parley-engine", "mt.bench", "--parley-report", "no/found.json")
-    assert "--parley-report: there is no folder no" in done.stdout + done.stderr
-
-
 @pytest.mark.slow
 def test_options_may_stand_in_the_environment(tmp_path: Path) -> None:
     environment = {"PATH": "", "PARLEY_ENGINE_OPTIONS": "word_ms=1 'pitch=very high'"}
@@ -115,27 +115,35 @@ def test_options_may_stand_in_the_environment(tmp_path: Path) -> None:
     assert done.returncode != 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ("--parley-engine", "bench"),
-            "takes STAGE.NAME[:MODEL], such as tts.espeak, not 'bench'; the stages are vad, turn",
-        ),
-        (("--parley-engine", "tts.bensch"), "Did you mean 'bench'?"),
-        (
-            ("--parley-engine", "mt.bench", "--parley-option", "word_ms"),
-            "an engine's option is KEY=VALUE, not 'word_ms'",
-        ),
-        (("--parley-option", "word_ms=1"), "--parley-option needs an engine"),
-    ],
-)
-def test_a_wrong_name_or_option_is_reported_with_the_right_ones(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    done = run(tmp_path, *arguments)
-    assert done.returncode != 0
-    assert message in done.stdout + done.stderr
+WRONG = {
+    ("--parley-engine", "bench"): "takes STAGE.NAME[:MODEL], such as tts.espeak, not 'bench'; the stages are vad, turn",
+    ("--parley-engine", "tts.bensch"): "Did you mean 'bench'?",
+    ("--parley-engine", "mt.bench", "--parley-option", "word_ms"): "an engine's option is KEY=VALUE, not 'word_ms'",
+    ("--parley-option", "word_ms=1"): "--parley-option needs an engine",
+    ("--parley-engine", "mt.bench", "--parley-report", "no/found.json"): "--parley-report: there is no folder no",
+}
+"""What pytest says to which arguments."""
+
+
+def test_a_wrong_name_option_or_report_is_told_with_the_right_ones(tmp_path: Path) -> None:
+    """One process for all of them: each starts pytest anew."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    script = (
+        "import pytest; "
+        f"codes = [pytest.main(['-q', '-p', 'no:cacheprovider', *arguments]) for arguments in {list(WRONG)!r}]; "
+        "print([int(code) for code in codes])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=True
+    )
+    for message in WRONG.values():
+        assert message in done.stdout + done.stderr
+    codes = json.loads(done.stdout.splitlines()[-1])
+    assert len(codes) == len(WRONG)
+    assert all(
+        code in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED)
+        for code in codes
+    )
 
 
 def test_the_plug_in_imports_nothing_of_parley_until_an_engine_is_named() -> None:

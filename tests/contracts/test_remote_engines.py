@@ -341,7 +341,7 @@ class TestRecognizersThatWork(RecognizerContract):
     @pytest.fixture
     def make_engine(self, audio_url: str) -> Make:
         table = {"base_url": audio_url, "languages": ["en", "de"]}
-        return made(STT, "chain:openai:whisper-1, pocketsphinx", openai=table, pocketsphinx={"threads": 1})
+        return made(STT, "chain:openai:whisper-1, openai:whisper-2", openai=table)
 
 
 # --- voices ---

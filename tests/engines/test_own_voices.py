@@ -234,9 +234,9 @@ def test_a_recording_is_kept_with_one_channel_at_24_khz(tmp_path: Path) -> None:
 def test_a_recording_that_gives_no_voice_is_refused(
     tmp_path: Path, seconds: float, rate: int, level: float, code: str
 ) -> None:
-    made = tone(150, seconds, rate)
+    made = np.resize(tone(150, 1.0, rate).audio, round(seconds * rate))
     with pytest.raises(VoiceRefused) as refused:
-        clips.read(write(tmp_path / "c.wav", Recording(level * made.audio, rate)))
+        clips.read(write(tmp_path / "c.wav", Recording(np.float32(level) * made, rate)))
     assert code_of(refused) == code
     assert "c.wav" in refused.value.message
 

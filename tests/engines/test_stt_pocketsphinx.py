@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from numpy.typing import NDArray
 
 from parley.audio import pcm
@@ -30,7 +31,7 @@ from parley.engines.stt.pocketsphinx_process import DecoderProcess, Hypothesis
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 from parley.engines.stt.turn_stream import new_backlog
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
 
@@ -39,8 +40,9 @@ def ignore(partial: Partial) -> None:
     """A listener that does not mind."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def recognizer() -> AsyncIterator[PocketsphinxRecognizer]:
+    """One process for all tests that leave it as it was."""
     engine = PocketsphinxRecognizer(threads=1)
     await engine.open()
     yield engine
@@ -129,7 +131,7 @@ async def test_the_event_loop_keeps_its_pace_while_speech_is_decoded(
     longest, began = 0.0, loop.time()
     last = began
     while not final.done():
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         longest, last = max(longest, loop.time() - last), loop.time()
     assert "weather" in final.result().text
     # in this process, decoding would have been one gap of its whole length: PocketSphinx keeps the GIL
@@ -227,7 +229,7 @@ async def test_a_newcomer_does_not_wait_for_the_segment_of_one_who_has_more_wait
     recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples], live: bool
 ) -> None:
     speakers, greedy = Speakers(recognizer), object()
-    long = np.tile(at_16k("weather_question"), 3)
+    long = np.tile(at_16k("weather_question"), 2)
     first = speakers.speak("greedy 0", long, greedy, live=live)
     speakers.speak("greedy 1", long, greedy, live=live)
     while not first.busy:  # noqa: ASYNC110 - a decoder begins when it can

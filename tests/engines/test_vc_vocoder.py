@@ -262,7 +262,7 @@ class TestEngine:
         working = asyncio.create_task(stream.convert(audio))
         turns = 0
         while not working.done():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
             turns += 1
         assert turns > 50, "the loop turned only between slices"
         assert len(await working) + len(await stream.finish()) == len(audio)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.engines.tiny_models import WIDTH, _fill_attention, _fill_ffn, _fill_norm, _weights
+from tests.engines.tiny_models import _fill_attention, _fill_ffn, _fill_norm, _weights
 
 LINES = (
     "good morning to all of you",
@@ -19,7 +19,7 @@ LINES = (
     "el tren sale del otro andén, gracias",
     "XQ1 XQ2 XQ3 0123456789 .,;:!?",
 )
-POSITIONS = 512
+WIDTH, POSITIONS = 64, 512
 NLLB = ("deu_Latn", "eng_Latn", "por_Latn", "zho_Hans", "zho_Hant")
 
 
@@ -44,12 +44,12 @@ def ctranslate_folder(folder: Path, language_tokens: tuple[str, ...] = (), seed:
         embeddings = side.embeddings[0] if isinstance(side.embeddings, list) else side.embeddings
         embeddings.weight = _weights(rng, len(vocabulary), WIDTH)
         side.position_encodings.encodings = 4 * _weights(rng, POSITIONS, WIDTH)
-        _fill_norm(side.layer_norm)
+        _fill_norm(side.layer_norm, WIDTH)
         for layer in side.layer:
-            _fill_attention(layer.self_attention, rng, (3, 1))
-            _fill_ffn(layer.ffn, rng)
+            _fill_attention(layer.self_attention, rng, (3, 1), WIDTH)
+            _fill_ffn(layer.ffn, rng, WIDTH)
     for layer in spec.decoder.layer:
-        _fill_attention(layer.attention, rng, (1, 2, 1))
+        _fill_attention(layer.attention, rng, (1, 2, 1), WIDTH)
     spec.decoder.projection.weight = _weights(rng, len(vocabulary), WIDTH)
     spec.register_source_vocabulary(vocabulary)
     spec.register_target_vocabulary(vocabulary)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 Weights = NDArray[np.float32]
-WIDTH, HEADS, LAYERS, MELS = 64, 2, 2, 80
+WIDTH, HEADS, LAYERS, MELS = 32, 2, 2, 80
 TEXT_CONTEXT, AUDIO_CONTEXT = 448, 1500
 PLAIN_TOKENS = 50257
 
 
 def whisper_folder(folder: Path, seed: int = 7) -> Path:
-    """A multilingual Whisper (d64, 2+2 layers, 14 MB) in CTranslate2's format, with a byte-level tokenizer. Returns `folder`."""
+    """A multilingual Whisper (d32, 2+2 layers, 14 MB) in CTranslate2's format, with a byte-level tokenizer. Returns `folder`."""
     import ctranslate2.specs as specs
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,21 +85,21 @@ def _fill_linear(linear: Any, rng: np.random.Generator, out: int, into: int) -> 
     linear.bias = np.zeros(out, np.float32)
 
 
-def _fill_norm(norm: Any) -> None:
-    norm.gamma = np.ones(WIDTH, np.float32)
-    norm.beta = np.zeros(WIDTH, np.float32)
+def _fill_norm(norm: Any, width: int = WIDTH) -> None:
+    norm.gamma = np.ones(width, np.float32)
+    norm.beta = np.zeros(width, np.float32)
 
 
-def _fill_attention(attention: Any, rng: np.random.Generator, parts: tuple[int, ...]) -> None:
-    _fill_norm(attention.layer_norm)
+def _fill_attention(attention: Any, rng: np.random.Generator, parts: tuple[int, ...], width: int = WIDTH) -> None:
+    _fill_norm(attention.layer_norm, width)
     for linear, multiple in zip(attention.linear, parts, strict=True):
-        _fill_linear(linear, rng, multiple * WIDTH, WIDTH)
+        _fill_linear(linear, rng, multiple * width, width)
 
 
-def _fill_ffn(ffn: Any, rng: np.random.Generator) -> None:
-    _fill_norm(ffn.layer_norm)
-    _fill_linear(ffn.linear_0, rng, 4 * WIDTH, WIDTH)
-    _fill_linear(ffn.linear_1, rng, WIDTH, 4 * WIDTH)
+def _fill_ffn(ffn: Any, rng: np.random.Generator, width: int = WIDTH) -> None:
+    _fill_norm(ffn.layer_norm, width)
+    _fill_linear(ffn.linear_0, rng, 4 * width, width)
+    _fill_linear(ffn.linear_1, rng, width, 4 * width)
 
 
 def _fill_encoder(encoder: Any, rng: np.random.Generator) -> None:

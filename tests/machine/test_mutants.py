@@ -16,8 +16,8 @@ TRIED_FIRST = {
     "a summary outlives its messages": 44,
     "unspoken words kept": 26,
     "uncut audio retrieved": 35,
-    "an outdated attempt is released": 42,
-    "a held attempt outlives its pause": 42,
+    "an outdated attempt is released": 61,
+    "a held attempt outlives its pause": 61,
     "the loudspeaker is not stopped": 35,
     "generations are not stopped": 18,
     "waits forever for a transcript": 20,
@@ -28,6 +28,15 @@ TRIED_FIRST = {
     "side replies have no end": 33,
     "the voice knows what nobody heard": 48,
     "the voice hears another clause": 70,
+    "a summary takes the model": 3,
+    "heard too much": 8,
+    "heard too little": 2,
+    "audio committed twice": 3,
+    "two responses at once": 10,
+    "replies before the transcript": 6,
+    "words outlive their turn": 229,
+    "streams left open": 3,
+    "answered twice": 6,
 }
 """By the name of the fault, the seed that found it last: it is tried before all others, which saves the sessions that find nothing.
 

@@ -7,6 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from math import ceil
 from typing import Any, TypeVar
 
 import pytest
@@ -76,9 +77,9 @@ class StreamedContract(EngineContract[E, list[P]]):
             for _ in range(3):
                 await begin_and_close()
             bound = await settled_holdings()
-            for _ in range(20):
+            for _ in range(10):
                 await begin_and_close()
-            await assert_given_back(bound, "20 answers that were closed after their first piece")
+            await assert_given_back(bound, "10 answers that were closed after their first piece")
 
         subject.run(often())
 
@@ -88,14 +89,16 @@ class StreamedContract(EngineContract[E, list[P]]):
         engine = subject.engine
 
         async def stop() -> None:
-            times, whole_s, took_s = 8, 0.0, 0.0
+            times, more, whole_s, took_s = 8, 2, 0.0, 0.0
             while whole_s < COUNTABLE_S and took_s < LONG_S and times <= 256:
-                times *= 2
+                times *= more
                 began_s, clock_s = work_s(), time.monotonic()
                 async for _ in self.begin(engine, 1, times):
                     pass
                 took_s = time.monotonic() - clock_s
                 whole_s = await work_until_idle(began_s)
+                enough = min(1.25 * COUNTABLE_S / max(whole_s, 0.01), LONG_S / took_s)
+                more = min(512 // times, max(2, ceil(enough)))
             pieces: Any = self.begin(engine, 1, times)
             async with aclosing(pieces):
                 await anext(pieces)

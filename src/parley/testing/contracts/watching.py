@@ -179,8 +179,8 @@ async def settled_holdings() -> Holdings:
     """What is held once nothing ends any more."""
     gc.collect()
     before, same = Holdings.now(), 0
-    for _ in range(_SETTLING):
-        await asyncio.sleep(0.02)
+    for _ in range(2 * _SETTLING):
+        await asyncio.sleep(0.01)
         now = Holdings.now()
         same = same + 1 if now == before else 0
         before = now
@@ -240,13 +240,28 @@ def _child_work_s() -> Iterator[float]:
         yield (int(counted[11]) + int(counted[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _others_run() -> bool:
+    """Whether another thread of this process, or a child, runs or waits for a processor, of which a crowded machine gives it little."""
+    me = threading.get_native_id()
+    stats = (
+        [_PROC / "task" / thread / "stat" for thread in os.listdir(_PROC / "task") if int(thread) != me]
+        if _PROC.exists()
+        else []
+    )
+    for stat in [*stats, *(Path(f"/proc/{pid}/stat") for pid in children())]:
+        with contextlib.suppress(OSError):  # it has ended
+            if stat.read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
+
+
 async def work_until_idle(since_s: float) -> float:
     """Processor time used since `work_s()` gave `since_s`, once this process and its children do nothing any more."""
     last_s, quiet = work_s(), 0
     for _ in range(_SETTLING * 5):
         await asyncio.sleep(0.02)
         now_s = work_s()
-        quiet = quiet + 1 if now_s - last_s < 0.008 else 0
+        quiet = quiet + 1 if now_s - last_s < 0.008 and not _others_run() else 0
         last_s = now_s
         if quiet == 5:
             return now_s - since_s
