@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint, scripted_pipeline
+from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
 from tests.clients.mcp_library import Library, mcp_library
 from tests.web.browser import Tab, eventually, page
-from tests.web.server import Server
+from tests.web.quick import Mortal, quick_pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -30,19 +30,26 @@ def chat() -> Iterator[ChatEndpoint]:
 
 
 @pytest.fixture(scope="module")
-def server(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mortal]:
     folder = tmp_path_factory.mktemp("server")
-    (folder / "parley.toml").write_text(scripted_pipeline(chat.base_url))
-    running = Server(cwd=folder)
+    (folder / "parley.toml").write_text(quick_pipeline(chat.base_url))
+    running = Mortal(folder)
     yield running
     running.end()
 
 
-@pytest.fixture
-def library(chat: ChatEndpoint) -> Iterator[Library]:
-    chat.calls = 1
+@pytest.fixture(scope="module")
+def shelves() -> Iterator[Library]:
     with mcp_library() as books:
         yield books
+
+
+@pytest.fixture
+def library(chat: ChatEndpoint, shelves: Library) -> Library:
+    """Of which nothing was asked yet; the model calls it once."""
+    chat.calls = 1
+    shelves.calls.clear()
+    return shelves
 
 
 @asynccontextmanager
@@ -100,7 +107,7 @@ async def heard_out(tab: Tab, text: str) -> None:
 
 
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
-async def test_a_call_is_made_once_the_user_allows_it(server: Server, library: Library, connection: str) -> None:
+async def test_a_call_is_made_once_the_user_allows_it(server: Mortal, library: Library, connection: str) -> None:
     if connection == "webrtc":
         pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
     async with talking(server.url, library, connection=connection) as tab:
@@ -125,7 +132,7 @@ async def test_a_call_is_made_once_the_user_allows_it(server: Server, library: L
 
 
 async def test_a_call_that_is_denied_is_never_made_and_the_model_learns_of_it(
-    server: Server, library: Library, chat: ChatEndpoint
+    server: Mortal, library: Library, chat: ChatEndpoint
 ) -> None:
     async with talking(server.url, library) as tab:
         await asked(tab)
@@ -152,7 +159,7 @@ async def test_a_call_that_is_denied_is_never_made_and_the_model_learns_of_it(
 
 
 async def test_several_requests_are_answered_one_by_one_with_the_keyboard_alone(
-    server: Server, library: Library, chat: ChatEndpoint
+    server: Mortal, library: Library, chat: ChatEndpoint
 ) -> None:
     async with talking(server.url, library) as tab:
         chat.calls = 2
@@ -195,7 +202,7 @@ async def test_several_requests_are_answered_one_by_one_with_the_keyboard_alone(
         assert tab.errors == []
 
 
-async def test_a_press_at_the_moment_when_the_card_comes_counts_for_nothing(server: Server, library: Library) -> None:
+async def test_a_press_at_the_moment_when_the_card_comes_counts_for_nothing(server: Mortal, library: Library) -> None:
     async with talking(server.url, library) as tab:
         await ready(tab)
         await tab.js(
@@ -210,7 +217,7 @@ async def test_a_press_at_the_moment_when_the_card_comes_counts_for_nothing(serv
 
 
 async def test_a_tool_is_allowed_for_the_conversation_until_that_is_taken_back(
-    server: Server, library: Library, chat: ChatEndpoint
+    server: Mortal, library: Library, chat: ChatEndpoint
 ) -> None:
     async with talking(server.url, library) as tab:
         chat.calls = 2
@@ -256,7 +263,7 @@ async def test_a_tool_is_allowed_for_the_conversation_until_that_is_taken_back(
 
 
 async def test_a_request_that_a_reload_ends_is_said_so_and_can_be_made_again(
-    server: Server, library: Library, chat: ChatEndpoint
+    server: Mortal, library: Library, chat: ChatEndpoint
 ) -> None:
     async with talking(server.url, library) as tab:
         await asked(tab)
@@ -280,20 +287,17 @@ async def test_a_request_that_a_reload_ends_is_said_so_and_can_be_made_again(
 
 
 async def test_a_request_that_a_lost_server_ends_is_said_so_and_the_model_is_told(
-    library: Library, chat: ChatEndpoint, tmp_path: Path
+    server: Mortal, library: Library, chat: ChatEndpoint
 ) -> None:
-    (tmp_path / "parley.toml").write_text(scripted_pipeline(chat.base_url))
-    server = Server(cwd=tmp_path)
-    again = None
     try:
         async with talking(server.url, library) as tab:
             await asked(tab)
-            server.end(kill=True)
+            server.kill()
             await tab.until("document.querySelector('.entry.approval')?.dataset.state === 'gone'")
             says = "The connection ended before you answered, and nothing was called."
             assert says in await tab.text(".entry.approval .trouble")
             assert says in await tab.js("document.querySelector('#said').textContent")
-            again = Server(cwd=tmp_path, port=server.port)
+            server.live()
             await tab.until("parley.talk.askable")
             assert await tab.text("#heart-state") != "Waiting"
             chat.calls = 0
@@ -304,13 +308,11 @@ async def test_a_request_that_a_lost_server_ends_is_said_so_and_the_model_is_tol
             assert not library.calls
             assert tab.told("error") == []
     finally:
-        server.end(kill=True)
-        if again is not None:
-            again.end()
+        server.live()
 
 
 async def test_requests_that_the_server_or_another_client_ends_are_accounted_for(
-    server: Server, library: Library, chat: ChatEndpoint
+    server: Mortal, library: Library, chat: ChatEndpoint
 ) -> None:
     send = "parley.talk.send('conversation.item.{}', {})"
     request = "parley.talk.approvals.asking[0].id"
@@ -345,7 +347,7 @@ async def test_requests_that_the_server_or_another_client_ends_are_accounted_for
 
 
 async def test_one_goes_on_talking_while_a_request_is_open(
-    server: Server, library: Library, chat: ChatEndpoint, microphone: Any
+    server: Mortal, library: Library, chat: ChatEndpoint, microphone: Any
 ) -> None:
     async with talking(server.url, library, microphone(1.0, "hello_world", 60.0)) as tab:
         await asked(tab)
@@ -366,7 +368,7 @@ async def test_one_goes_on_talking_while_a_request_is_open(
         assert tab.errors == []
 
 
-async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Library) -> None:
+async def test_arguments_are_shown_as_they_are_sent(server: Mortal, library: Library) -> None:
     async with talking(server.url, library) as tab:
         shown = (
             "(args) => { const asked = { id: String(Math.random()), server: 'library', address: '', name: 'find' }; "
@@ -389,7 +391,7 @@ async def test_arguments_are_shown_as_they_are_sent(server: Server, library: Lib
             assert got[2] == summary
 
 
-async def test_a_message_waits_for_tools_that_do_not_come_and_then_goes(server: Server, chat: ChatEndpoint) -> None:
+async def test_a_message_waits_for_tools_that_do_not_come_and_then_goes(server: Mortal, chat: ChatEndpoint) -> None:
     chat.calls = 1
     silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and answers nothing
     try:

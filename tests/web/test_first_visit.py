@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.chat_endpoint import chat_endpoint
 from tests.web.browser import Tab, page
+from tests.web.quick import quick_pipeline
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -17,6 +18,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Microphone = Callable[..., Path]
 
 FOUND = "document.querySelector('.try') && !document.querySelector('#first-facts').hidden"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Started for benchmarks; its pipeline `model` has a language model, and `translator` translates."""
+    folder = tmp_path_factory.mktemp("made")
+    translator = quick_pipeline(name="translator", stt="pocketsphinx") + 'mt = "bench"\n'
+    with chat_endpoint() as endpoint:
+        model = quick_pipeline(endpoint.base_url, "model", seconds=2)
+        (folder / "parley.toml").write_text(model + translator)
+        running = Server("--pipeline", "bench", cwd=folder)
+        yield running
+        running.end()
 
 
 async def offered(tab: Tab) -> list[str]:
@@ -61,31 +75,25 @@ async def test_a_starter_calls_a_tool_and_another_gives_a_reply_to_talk_over(ser
         assert tab.errors == []
 
 
-async def test_with_a_language_model_its_name_stands_there_and_a_story_is_offered(tmp_path: Path) -> None:
-    with chat_endpoint() as endpoint:
-        model = ("--llm", "openai:scripted", "--llm-base-url", endpoint.base_url)
-        server = Server("--stt", "pocketsphinx", "--tts", "hibari", *model, cwd=tmp_path)
-        try:
-            async with page(server.url) as tab:
-                tries = await offered(tab)
-                assert tries[0] == "Tell me a story, then interrupt me"
-                assert "scripted (openai)" in await tab.text("#powers")
-                assert await tab.js("document.querySelector('#connect-model').hidden")
-                await tab.js("parley.settings.open()")
-                await tab.js("document.querySelector('#with-tools').click()")
-                without = await offered(tab)
-                assert set(tries) - set(without) == {"Roll two dice"}, "a tool is offered where it may be used"
-                await tab.js(
-                    "(() => { const text = document.querySelector('#instructions'); text.value = 'STORY'; "
-                    "text.dispatchEvent(new Event('change')); parley.settings.dialog.close() })()"
-                )
-                await press(tab, tries[0])
-                await tab.until("document.querySelector('#alert').innerText.includes('Now talk over it')")
-                assert await tab.text(".entry.user .words") == "Tell me a story."
-                await tab.press("Escape")
-                await tab.until("document.querySelector('#alert').hidden")
-        finally:
-            server.end()
+async def test_with_a_language_model_its_name_stands_there_and_a_story_is_offered(made: Server) -> None:
+    async with page(f"{made.url}/?pipeline=model") as tab:
+        tries = await offered(tab)
+        assert tries[0] == "Tell me a story, then interrupt me"
+        assert "scripted (openai)" in await tab.text("#powers")
+        assert await tab.js("document.querySelector('#connect-model').hidden")
+        await tab.js("parley.settings.open()")
+        await tab.js("document.querySelector('#with-tools').click()")
+        without = await offered(tab)
+        assert set(tries) - set(without) == {"Roll two dice"}, "a tool is offered where it may be used"
+        await tab.js(
+            "(() => { const text = document.querySelector('#instructions'); text.value = 'STORY'; "
+            "text.dispatchEvent(new Event('change')); parley.settings.dialog.close() })()"
+        )
+        await press(tab, tries[0])
+        await tab.until("document.querySelector('#alert').innerText.includes('Now talk over it')")
+        assert await tab.text(".entry.user .words") == "Tell me a story."
+        await tab.press("Escape")
+        await tab.until("document.querySelector('#alert').hidden")
 
 
 async def test_pipelines_for_benchmarks_are_shown_to_who_asks_for_them(server: Server) -> None:
@@ -103,21 +111,17 @@ async def test_pipelines_for_benchmarks_are_shown_to_who_asks_for_them(server: S
         assert await tab.js("parley.settings.model") == "default"
 
 
-async def test_a_server_started_for_benchmarks_shows_them(tmp_path: Path) -> None:
-    server = Server("--pipeline", "bench", cwd=tmp_path)
-    try:
-        async with page(server.url) as tab:
-            await tab.until("parley.settings.model === 'bench'")
-            assert "for benchmarks" in await tab.text("#powers")
-    finally:
-        server.end()
+async def test_a_server_started_for_benchmarks_shows_them(made: Server) -> None:
+    async with page(made.url) as tab:
+        await tab.until("parley.settings.model === 'bench'")
+        assert "for benchmarks" in await tab.text("#powers")
 
 
 @pytest.mark.parametrize("place", ["#microphone-test", "#settings-microphone-test"])
 async def test_the_microphone_is_tested_shown_and_played_back(
     server: Server, microphone: Microphone, place: str
 ) -> None:
-    async with page(server.url, microphone("two_cities")) as tab:
+    async with page(server.url, microphone("two_cities", 60.0)) as tab:
         await tab.until(FOUND)
         if place.startswith("#settings"):
             await tab.js("parley.settings.open()")
@@ -172,15 +176,10 @@ async def test_a_blocked_microphone_is_said_by_the_test(server: Server) -> None:
         assert await tab.js("parley.visit.tests[0].running") is False
 
 
-async def test_starters_lead_to_the_interpreter_where_it_can_translate(tmp_path: Path) -> None:
-    (tmp_path / "parley.toml").write_text('[pipelines.default]\nmt = "bench"\ntts = "bench"\n')
-    server = Server("--stt", "pocketsphinx", "--llm", "responder", cwd=tmp_path)
-    try:
-        async with page(server.url) as tab:
-            tries = await offered(tab)
-            assert tries[-1].startswith("Be heard in ")
-            await press(tab, tries[-1])
-            await tab.until("!document.querySelector('#interpreter').hidden")
-            assert await tab.js("parley.interpreter.target") == "x-bench"
-    finally:
-        server.end()
+async def test_starters_lead_to_the_interpreter_where_it_can_translate(made: Server) -> None:
+    async with page(f"{made.url}/?pipeline=translator") as tab:
+        tries = await offered(tab)
+        assert tries[-1].startswith("Be heard in ")
+        await press(tab, tries[-1])
+        await tab.until("!document.querySelector('#interpreter').hidden")
+        assert await tab.js("parley.interpreter.target") == "x-bench"
