@@ -75,6 +75,6 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Such a one that others can reach, and that asks for a key."""
     public = '[server]\npublic_url = "https://voice.example"\n'
-    running = quick_server(tmp_path_factory.mktemp("locked"), "--api-key", KEY, settings=public)
+    running = quick_server(tmp_path_factory.mktemp("locked"), "--host", "0.0.0.0", "--api-key", KEY, settings=public)
     yield running
     running.end()

@@ -6,12 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.web.browser import Tab, eventually, page
-from tests.web.quick import KEY, quick_server
+from tests.web.quick import KEY, pass_on, quick_server
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -122,21 +121,17 @@ async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_wor
         assert tab.sent == []
 
 
-async def test_at_an_address_of_the_network_the_page_asks_for_the_key_and_then_answers(tmp_path: Path) -> None:
-    server = quick_server(tmp_path, "--host", "0.0.0.0", "--api-key", KEY)
-    try:
-        async with page(f"http://{ELSEWHERE}:{server.port}", flags=FLAGS, connection="automatic") as tab:
-            await tab.until("document.querySelector('#key-box').open")
-            await tab.js("document.querySelector('#key').focus()")
-            await tab.type(KEY)
-            await tab.press("Enter")
-            await tab.until("document.querySelector('#link').title === 'Ready'")
-            await tab.js("parley.say('Hello there')", gesture=True)
-            await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
-            assert await tab.js("document.querySelector('.entry.assistant .heard').textContent")
-            assert [error for error in own_errors(tab) if "401" not in error] == []
-    finally:
-        server.end()
+async def test_at_an_address_of_the_network_the_page_asks_for_the_key_and_then_answers(locked: Server) -> None:
+    async with page(f"http://{ELSEWHERE}:{locked.port}", flags=FLAGS, connection="automatic") as tab:
+        await tab.until("document.querySelector('#key-box').open")
+        await tab.js("document.querySelector('#key').focus()")
+        await tab.type(KEY)
+        await tab.press("Enter")
+        await tab.until("document.querySelector('#link').title === 'Ready'")
+        await tab.js("parley.say('Hello there')", gesture=True)
+        await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
+        assert await tab.js("document.querySelector('.entry.assistant .heard').textContent")
+        assert [error for error in own_errors(tab) if "401" not in error] == []
 
 
 class Proxy:
@@ -158,22 +153,11 @@ class Proxy:
                 rest = rest.replace(b"Connection: keep-alive", b"Connection: close")
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
             up_writer.write(b" ".join((method, path.removeprefix(self._prefix), rest)))
-            await asyncio.gather(_pipe(reader, up_writer), _pipe(up_reader, writer))
+            await asyncio.gather(pass_on(reader, up_writer), pass_on(up_reader, writer))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.web.browser import Tab, page
-from tests.web.quick import Mortal, quick_pipeline
+from tests.web.quick import line
 from tests.web.server import Server
 from tests.web.test_small_screens import fits, sized
 from tests.web.test_taking_away import downloaded
@@ -89,7 +89,7 @@ async def test_everything_that_went_over_the_link_is_there_in_order(quick: Serve
         await tab.press("e")
         await tab.until("document.querySelector('#events').open")
         for way, traffic in (("sent", tab.sent), ("received", tab.received)):
-            lines = [line for line in await tab.js(LINES) if line.get("direction") == way]
+            lines = [one for one in await tab.js(LINES) if one.get("direction") == way]
             seen = [line["type"] for line in lines if not line["type"].endswith(STREAMS)]
             assert seen == [event["type"] for event in traffic if not event["type"].endswith(STREAMS)]
             folded: Counter[str] = Counter()
@@ -347,29 +347,24 @@ async def test_the_keyboard_goes_through_the_lines(talked: Tab) -> None:
     assert await talked.js(f"{LOG}.lines.filter(({{ note }}) => note === undefined).length") == 0, "a new conversation"
 
 
-async def test_it_survives_a_broken_link_and_marks_it(tmp_path: Path) -> None:
-    (tmp_path / "parley.toml").write_text(quick_pipeline())
-    server = Mortal(tmp_path)
-    try:
-        async with page(server.url) as tab:
-            await answered(tab, "Hello")
-            await tab.js("parley.events.open()")
-            server.kill()
-            await tab.until("document.querySelector('#events-list .mark[data-grave=true]')")
-            server.live()
-            await tab.until("parley.talk.askable")
-            await drawn(tab)
-            marks = await tab.js("[...document.querySelectorAll('#events-list .mark')].map((one) => one.textContent)")
-            assert marks == [
-                "Connected over the WebSocket",
-                "The connection broke. The page tries again.",
-                "Connected again over the WebSocket",
-            ]
-            lines = await tab.js(LINES)
-            created = [line for line in lines if line.get("type") == "session.created"]
-            assert len(created) == 2
-            assert created[1]["at"] < created[0]["at"] + 60_000, "counted from its own session's start"
-            assert await tab.js(f"{LOG}.lines.at(-1).session.number") == 2
-            assert await tab.js("parley.events.end.following")
-    finally:
-        server.end()
+async def test_it_survives_a_broken_link_and_marks_it(quick: Server) -> None:
+    async with line(quick) as way, page(way.url) as tab:
+        await answered(tab, "Hello")
+        await tab.js("parley.events.open()")
+        way.cut()
+        await tab.until("document.querySelector('#events-list .mark[data-grave=true]')")
+        await way.mend()
+        await tab.until("parley.talk.askable")
+        await drawn(tab)
+        marks = await tab.js("[...document.querySelectorAll('#events-list .mark')].map((one) => one.textContent)")
+        assert marks == [
+            "Connected over the WebSocket",
+            "The connection broke. The page tries again.",
+            "Connected again over the WebSocket",
+        ]
+        lines = await tab.js(LINES)
+        created = [one for one in lines if one.get("type") == "session.created"]
+        assert len(created) == 2
+        assert created[1]["at"] < created[0]["at"] + 60_000, "counted from its own session's start"
+        assert await tab.js(f"{LOG}.lines.at(-1).session.number") == 2
+        assert await tab.js("parley.events.end.following")

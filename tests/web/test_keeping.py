@@ -18,7 +18,7 @@ from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
 from tests.engines.audio_server import AudioServer, transcribe
 from tests.engines.chat_server import Answer, Request
 from tests.web.browser import Tab, eventually, page
-from tests.web.quick import KEY, Mortal, quick_pipeline
+from tests.web.quick import KEY, Mortal, line, quick_pipeline
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -242,34 +242,31 @@ async def test_what_is_typed_at_a_locked_server_is_sent_when_it_is_unlocked(lock
 
 
 async def test_a_message_that_waits_is_kept_over_a_reload_and_counts_from_the_key(server: Mortal) -> None:
-    try:
-        async with talking(server.url) as tab:
-            await tab.until("parley.settings.pipelines.length > 0")
-            server.kill()
-            await tab.js("document.querySelector('#message').focus()")
-            await tab.type("Wait for it")
-            await tab.press("Enter")
-            await tab.until("document.querySelector('.entry.user')?.dataset.sending === 'waiting'")
-            await tab.until("parley.talk.link.state.name === 'waiting'")
-            server.live()
-            await tab.js("parley.talk.disconnect(); dispatchEvent(new Event('pagehide'))")
-            await tab.goto(f"{server.url}/?again")
-            await tab.until("document.querySelector('.entry.user .trouble')")
-            assert "Not sent yet." in await tab.text(".entry.user .trouble")
-            assert await tab.js("parley.talk.link.state.name") == "closed", "nothing is sent without the user"
-            await tab.click(".entry.user .trouble button")
-            await heard_out(tab, "You said: Wait for it.")
-            assert await tab.js("document.querySelector('.entry.user .trouble')") is None
+    async with line(server) as way, talking(way.url) as tab:
+        await tab.until("parley.settings.pipelines.length > 0")
+        way.cut()
+        await tab.js("document.querySelector('#message').focus()")
+        await tab.type("Wait for it")
+        await tab.press("Enter")
+        await tab.until("document.querySelector('.entry.user')?.dataset.sending === 'waiting'")
+        await tab.until("parley.talk.link.state.name === 'waiting'")
+        await way.mend()
+        await tab.js("parley.talk.disconnect(); dispatchEvent(new Event('pagehide'))")
+        await tab.goto(f"{way.url}/?again")
+        await tab.until("document.querySelector('.entry.user .trouble')")
+        assert "Not sent yet." in await tab.text(".entry.user .trouble")
+        assert await tab.js("parley.talk.link.state.name") == "closed", "nothing is sent without the user"
+        await tab.click(".entry.user .trouble button")
+        await heard_out(tab, "You said: Wait for it.")
+        assert await tab.js("document.querySelector('.entry.user .trouble')") is None
 
-            await tab.js("parley.talk.addEventListener('turn', ({ detail }) => { globalThis.turn = detail })")
-            await tab.js("parley.talk.disconnect(); globalThis.typedAt = performance.now()")
-            await tab.js("parley.talk.asking.type('Later')", gesture=True)
-            await tab.js("new Promise((resolve) => setTimeout(resolve, 400))")
-            await tab.js("parley.connect()", gesture=True)
-            assert (await tab.until("globalThis.turn"))["totalMs"] > 400, "the wait for a session counts"
-            assert tab.told("error") == []
-    finally:
-        server.live()
+        await tab.js("parley.talk.addEventListener('turn', ({ detail }) => { globalThis.turn = detail })")
+        await tab.js("parley.talk.disconnect(); globalThis.typedAt = performance.now()")
+        await tab.js("parley.talk.asking.type('Later')", gesture=True)
+        await tab.js("new Promise((resolve) => setTimeout(resolve, 400))")
+        await tab.js("parley.connect()", gesture=True)
+        assert (await tab.until("globalThis.turn"))["totalMs"] > 400, "the wait for a session counts"
+        assert tab.told("error") == []
 
 
 async def test_a_new_conversation_during_a_reply_leaves_nothing_and_can_be_undone(

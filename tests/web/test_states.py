@@ -89,3 +89,12 @@ async def test_a_blocked_microphone_is_explained_and_typing_still_works(quick: S
         await tab.js("parley.say('Hello')", gesture=True)
         await tab.until("document.querySelector('.entry.assistant')")
         assert tab.errors == []
+
+
+async def test_a_blocked_microphone_is_said_by_the_test(quick: Server) -> None:
+    async with page(quick.url, allow=False) as tab:
+        await tab.call("Browser.setPermission", permission={"name": "microphone"}, setting="denied")
+        await tab.until("document.querySelector('#microphone-test button')")
+        await tab.click("#microphone-test button")
+        await tab.until("document.querySelector('#microphone-test .note').textContent.includes('is blocked')")
+        assert await tab.js("parley.visit.tests[0].running") is False
