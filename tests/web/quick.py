@@ -22,7 +22,7 @@ KEY = "sk-open-sesame"
 
 def quick_server(folder: Path, *arguments: str, settings: str = "") -> Server:
     """`settings`: more of parley.toml. The pipeline `slow` is for replies that something happens to meanwhile."""
-    (folder / "parley.toml").write_text(quick_pipeline() + quick_pipeline(name="slow", seconds=2) + settings)
+    (folder / "parley.toml").write_text(quick_pipeline() + quick_pipeline(name="slow", seconds=6) + settings)
     return Server(*arguments, cwd=folder)
 
 
