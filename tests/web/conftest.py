@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from tests.web.chromium import chromium
+from tests.web.quick import KEY, quick_server
 from tests.web.server import Server
 
 MICROPHONE_HZ = 48_000
@@ -58,5 +59,22 @@ def microphone(tmp_path_factory: pytest.TempPathFactory, speech: Speech) -> Call
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all tests of a file; those that end it, lock it or fill it start their own."""
     running = Server(*OFFLINE, cwd=tmp_path_factory.mktemp("server"))
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests that need neither ears nor a voice, and that neither end it, nor lock it or fill it."""
+    running = quick_server(tmp_path_factory.mktemp("quick"))
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="session")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Such a one that others can reach, and that asks for a key."""
+    public = '[server]\npublic_url = "https://voice.example"\n'
+    running = quick_server(tmp_path_factory.mktemp("locked"), "--host", "0.0.0.0", "--api-key", KEY, settings=public)
     yield running
     running.end()

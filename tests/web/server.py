@@ -50,6 +50,10 @@ class Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def _read(self, found: queue.Queue[str]) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:

@@ -6,12 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.web.browser import Tab, eventually, page
-from tests.web.conftest import OFFLINE
+from tests.web.quick import KEY, pass_on, quick_server
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -20,14 +19,13 @@ ELSEWHERE = "192.0.2.7"
 """Set aside for documentation; the browser is told to look for it, and for a name, on this machine."""
 
 NAME = "voice.test"
-KEY = "sk-open-sesame"
 FLAGS = (f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1, MAP {NAME} 127.0.0.1",)
 
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on every address, without a key."""
-    running = Server(*OFFLINE, "--host", "0.0.0.0", "--insecure", cwd=tmp_path_factory.mktemp("exposed"))
+    running = quick_server(tmp_path_factory.mktemp("exposed"), "--host", "0.0.0.0", "--insecure")
     yield running
     running.end()
 
@@ -52,9 +50,12 @@ async def test_over_plain_http_the_page_says_that_it_cannot_listen_and_answers_a
         await tab.until("!parley.starting")
         assert "not talk" in await tab.text("#alert"), "and nothing is said to unplug"
         await tab.click("#alert .dismiss")
+        await tab.js(
+            "globalThis.phases = []; parley.talk.addEventListener('phase', ({ detail }) => phases.push(detail))"
+        )
         await tab.js("parley.say('Hello there')", gesture=True)
-        await tab.until("parley.talk.phase === 'speaking'")
         await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
+        assert "speaking" in await tab.js("phases")
         assert await tab.js("parley.loudspeaker.player.constructor.name") == "BufferedPlayback"
         heard = await tab.js("document.querySelector('.entry.assistant .heard').textContent")
         assert heard == await tab.text(".entry.assistant .words"), "all of it was heard, and is shown so"
@@ -63,7 +64,7 @@ async def test_over_plain_http_the_page_says_that_it_cannot_listen_and_answers_a
 
 
 async def test_a_reply_over_plain_http_is_cut_to_what_was_heard(exposed: Server) -> None:
-    async with page(f"http://{ELSEWHERE}:{exposed.port}", flags=FLAGS) as tab:
+    async with page(f"http://{ELSEWHERE}:{exposed.port}/?pipeline=slow", flags=FLAGS) as tab:
         await tab.js("parley.say('What can you do? Please help me.')", gesture=True)
         await tab.until("Number(document.querySelector('.entry.assistant')?.dataset.heard) > 20")
         await tab.press("Escape")
@@ -98,22 +99,22 @@ BUFFERED = """(async () => {
 })()"""
 
 
-@pytest.mark.parametrize("rate", [24_000, 48_000])
-async def test_timed_buffers_play_without_a_gap_and_count_to_the_sample(server: Server, rate: int) -> None:
-    async with page(server.url) as tab:
-        found = await tab.js(BUFFERED.replace("RATE", str(rate)))
-    (first, last), (again, cut) = found["runs"]
-    scale = rate // 24_000
-    assert abs((last - first + 1) - 18_001 * scale) <= 8 * scale, "two pushes, one stretch of sound"
-    kinds = {
-        next(key for key in ("started", "playing", "finished", "silent", "stopped") if key in one): one
-        for one in found["reports"]
-    }
-    assert kinds["finished"] == {**kinds["finished"], "finished": "a", "played": 18_001}
-    stopped = kinds["stopped"]
-    assert stopped["stopped"] == "token"
-    assert abs(stopped["played"]["b"] - (cut - again + 1) / scale) <= 8, "what sounded is what is told"
-    assert cut / rate <= stopped["now"] + 0.0151, "and then it is quiet"
+async def test_timed_buffers_play_without_a_gap_and_count_to_the_sample(quick: Server) -> None:
+    async with page(quick.url) as tab:
+        for rate in (24_000, 48_000):
+            found = await tab.js(BUFFERED.replace("RATE", str(rate)))
+            (first, last), (again, cut) = found["runs"]
+            scale = rate // 24_000
+            assert abs((last - first + 1) - 18_001 * scale) <= 8 * scale, "two pushes, one stretch of sound"
+            kinds = {
+                next(key for key in ("started", "playing", "finished", "silent", "stopped") if key in one): one
+                for one in found["reports"]
+            }
+            assert kinds["finished"] == {**kinds["finished"], "finished": "a", "played": 18_001}
+            stopped = kinds["stopped"]
+            assert stopped["stopped"] == "token"
+            assert abs(stopped["played"]["b"] - (cut - again + 1) / scale) <= 8, "what sounded is what is told"
+            assert cut / rate <= stopped["now"] + 0.0151, "and then it is quiet"
 
 
 async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_word(exposed: Server) -> None:
@@ -123,21 +124,17 @@ async def test_a_name_that_the_server_does_not_take_is_said_before_the_first_wor
         assert tab.sent == []
 
 
-async def test_at_an_address_of_the_network_the_page_asks_for_the_key_and_then_answers(tmp_path: Path) -> None:
-    server = Server(*OFFLINE, "--host", "0.0.0.0", "--api-key", KEY, cwd=tmp_path)
-    try:
-        async with page(f"http://{ELSEWHERE}:{server.port}", flags=FLAGS, connection="automatic") as tab:
-            await tab.until("document.querySelector('#key-box').open")
-            await tab.js("document.querySelector('#key').focus()")
-            await tab.type(KEY)
-            await tab.press("Enter")
-            await tab.until("document.querySelector('#link').title === 'Ready'")
-            await tab.js("parley.say('Hello there')", gesture=True)
-            await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
-            assert await tab.js("document.querySelector('.entry.assistant .heard').textContent")
-            assert [error for error in own_errors(tab) if "401" not in error] == []
-    finally:
-        server.end()
+async def test_at_an_address_of_the_network_the_page_asks_for_the_key_and_then_answers(locked: Server) -> None:
+    async with page(f"http://{ELSEWHERE}:{locked.port}", flags=FLAGS, connection="automatic") as tab:
+        await tab.until("document.querySelector('#key-box').open")
+        await tab.js("document.querySelector('#key').focus()")
+        await tab.type(KEY)
+        await tab.press("Enter")
+        await tab.until("document.querySelector('#link').title === 'Ready'")
+        await tab.js("parley.say('Hello there')", gesture=True)
+        await tab.until("parley.talk.phase === 'idle' && document.querySelector('details.figures')")
+        assert await tab.js("document.querySelector('.entry.assistant .heard').textContent")
+        assert [error for error in own_errors(tab) if "401" not in error] == []
 
 
 class Proxy:
@@ -159,22 +156,11 @@ class Proxy:
                 rest = rest.replace(b"Connection: keep-alive", b"Connection: close")
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
             up_writer.write(b" ".join((method, path.removeprefix(self._prefix), rest)))
-            await asyncio.gather(_pipe(reader, up_writer), _pipe(up_reader, writer))
+            await asyncio.gather(pass_on(reader, up_writer), pass_on(up_reader, writer))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
 
 
 @asynccontextmanager
@@ -185,8 +171,8 @@ async def proxied(server: Server, prefix: str) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}{prefix}"
 
 
-async def test_the_page_works_below_a_path_of_a_proxy(server: Server) -> None:
-    async with proxied(server, "/my/voice") as url, page(f"{url}/") as tab:
+async def test_the_page_works_below_a_path_of_a_proxy(quick: Server) -> None:
+    async with proxied(quick, "/my/voice") as url, page(f"{url}/") as tab:
         await tab.until("document.querySelector('#link').title === 'Ready'")
         await tab.js("parley.say('Hello there')", gesture=True)
         await tab.until("document.querySelector('.entry.assistant details.figures')")
@@ -197,12 +183,12 @@ async def test_the_page_works_below_a_path_of_a_proxy(server: Server) -> None:
         await tab.until("globalThis.parley && location.pathname === '/my/voice/'")
 
 
-async def test_a_browser_at_a_wrong_path_is_led_to_the_page(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_a_browser_at_a_wrong_path_is_led_to_the_page(quick: Server) -> None:
+    async with page(quick.url) as tab:
         for path in ("/voice/", "/voice", "/v1/no/such?thing=<b>"):
-            await tab.goto(server.url + path)
+            await tab.goto(quick.url + path)
             assert "There is nothing at this address" in await tab.text("body")
-            assert await tab.js("document.querySelector('a.solid').href") == f"{server.url}/"
+            assert await tab.js("document.querySelector('a.solid').href") == f"{quick.url}/"
             assert await tab.js("getComputedStyle(document.body).backgroundColor") != "", "it is styled"
         tab.errors.clear()
         await tab.click("a.solid")
@@ -233,8 +219,8 @@ WIDTH = """(async () => {
 })()"""
 
 
-async def test_the_page_can_be_installed_and_has_its_icons(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_the_page_can_be_installed_and_has_its_icons(quick: Server) -> None:
+    async with page(quick.url) as tab:
         manifest = await tab.call("Page.getAppManifest")
         assert manifest["errors"] == []
         assert json.loads(manifest["data"])["display"] == "standalone"

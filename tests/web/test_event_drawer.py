@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.web.browser import Tab, page
-from tests.web.conftest import OFFLINE
+from tests.web.quick import line
 from tests.web.server import Server
 from tests.web.test_small_screens import fits, sized
 from tests.web.test_taking_away import downloaded
@@ -70,26 +70,26 @@ async def sieve(tab: Tab, words: str, way: str = "") -> list[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def talked(server: Server) -> AsyncIterator[Tab]:
+async def talked(quick: Server) -> AsyncIterator[Tab]:
     """A page on which something was said already."""
-    async with page(server.url) as tab:
+    async with page(quick.url) as tab:
         await answered(tab, "Please get the time for me.")
         await tab.media(prefers_reduced_motion="reduce")
         yield tab
 
 
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
-async def test_everything_that_went_over_the_link_is_there_in_order(server: Server, connection: str) -> None:
+async def test_everything_that_went_over_the_link_is_there_in_order(quick: Server, connection: str) -> None:
     if connection == "webrtc":
         pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
-    async with page(server.url, connection=connection) as tab:
+    async with page(quick.url, connection=connection) as tab:
         await answered(tab, "Please get the time for me.")
         assert await tab.js("parley.events.rows.size") == 0, "closed, it draws nothing"
         await tab.js("document.activeElement.blur()")
         await tab.press("e")
         await tab.until("document.querySelector('#events').open")
         for way, traffic in (("sent", tab.sent), ("received", tab.received)):
-            lines = [line for line in await tab.js(LINES) if line.get("direction") == way]
+            lines = [one for one in await tab.js(LINES) if one.get("direction") == way]
             seen = [line["type"] for line in lines if not line["type"].endswith(STREAMS)]
             assert seen == [event["type"] for event in traffic if not event["type"].endswith(STREAMS)]
             folded: Counter[str] = Counter()
@@ -152,7 +152,7 @@ async def test_it_is_paused_and_goes_on_and_is_cleared(talked: Tab) -> None:
     assert await talked.text("#events-count") == "0 events"
 
 
-async def test_an_event_opens_is_copied_and_all_are_downloaded(talked: Tab, server: Server, tmp_path: Path) -> None:
+async def test_an_event_opens_is_copied_and_all_are_downloaded(talked: Tab, quick: Server, tmp_path: Path) -> None:
     await opened(talked)
     event = {"type": "parley.shape", "list": [1, True, None], "text": "größer 🦜"}
     await receive(talked, event)
@@ -164,7 +164,7 @@ async def test_an_event_opens_is_copied_and_all_are_downloaded(talked: Tab, serv
     await talked.until(f"{rows}[0].querySelector('.raw pre')")
     assert json.loads(await talked.js(f"{rows}[0].querySelector('pre').textContent")) == event
     await talked.call(
-        "Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"], origin=server.url
+        "Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"], origin=quick.url
     )
     await talked.call("Emulation.setFocusEmulationEnabled", enabled=True)
     await talked.js(f"{rows}[0].querySelector('.raw button').click()", gesture=True)
@@ -347,34 +347,24 @@ async def test_the_keyboard_goes_through_the_lines(talked: Tab) -> None:
     assert await talked.js(f"{LOG}.lines.filter(({{ note }}) => note === undefined).length") == 0, "a new conversation"
 
 
-async def test_it_survives_a_broken_link_and_marks_it(tmp_path: Path) -> None:
-    first = Server(*OFFLINE, cwd=tmp_path)
-    port = first.port
-    try:
-        async with page(first.url) as tab:
-            await answered(tab, "Hello")
-            await tab.js("parley.events.open()")
-            first.end(kill=True)
-            await tab.until("document.querySelector('#events-list .mark[data-grave=true]')")
-            second = Server(*OFFLINE, cwd=tmp_path, port=port)
-            try:
-                await tab.until("parley.talk.askable")
-                await drawn(tab)
-                marks = await tab.js(
-                    "[...document.querySelectorAll('#events-list .mark')].map((one) => one.textContent)"
-                )
-                assert marks == [
-                    "Connected over the WebSocket",
-                    "The connection broke. The page tries again.",
-                    "Connected again over the WebSocket",
-                ]
-                lines = await tab.js(LINES)
-                created = [line for line in lines if line.get("type") == "session.created"]
-                assert len(created) == 2
-                assert created[1]["at"] < created[0]["at"] + 60_000, "counted from its own session's start"
-                assert await tab.js(f"{LOG}.lines.at(-1).session.number") == 2
-                assert await tab.js("parley.events.end.following")
-            finally:
-                second.end()
-    finally:
-        first.end()
+async def test_it_survives_a_broken_link_and_marks_it(quick: Server) -> None:
+    async with line(quick) as way, page(way.url) as tab:
+        await answered(tab, "Hello")
+        await tab.js("parley.events.open()")
+        way.cut()
+        await tab.until("document.querySelector('#events-list .mark[data-grave=true]')")
+        await way.mend()
+        await tab.until("parley.talk.askable")
+        await drawn(tab)
+        marks = await tab.js("[...document.querySelectorAll('#events-list .mark')].map((one) => one.textContent)")
+        assert marks == [
+            "Connected over the WebSocket",
+            "The connection broke. The page tries again.",
+            "Connected again over the WebSocket",
+        ]
+        lines = await tab.js(LINES)
+        created = [one for one in lines if one.get("type") == "session.created"]
+        assert len(created) == 2
+        assert created[1]["at"] < created[0]["at"] + 60_000, "counted from its own session's start"
+        assert await tab.js(f"{LOG}.lines.at(-1).session.number") == 2
+        assert await tab.js("parley.events.end.following")

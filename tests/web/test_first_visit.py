@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.chat_endpoint import chat_endpoint
 from tests.web.browser import Tab, page
+from tests.web.quick import quick_pipeline
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 Microphone = Callable[..., Path]
 
+OFFERED = ["default", "model", "translator"]
 FOUND = "document.querySelector('.try') && !document.querySelector('#first-facts').hidden"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Its pipeline `model` has a language model, and `translator` translates."""
+    folder = tmp_path_factory.mktemp("server")
+    usual = '[pipelines.default]\nstt = "pocketsphinx"\nllm = "responder"\ntts = "hibari"\n'
+    translator = quick_pipeline(name="translator", stt="pocketsphinx") + 'mt = "bench"\n'
+    with chat_endpoint() as endpoint:
+        model = quick_pipeline(endpoint.base_url, "model", seconds=2)
+        (folder / "parley.toml").write_text(usual + model + translator)
+        running = Server(cwd=folder)
+        yield running
+        running.end()
 
 
 async def offered(tab: Tab) -> list[str]:
@@ -61,45 +77,39 @@ async def test_a_starter_calls_a_tool_and_another_gives_a_reply_to_talk_over(ser
         assert tab.errors == []
 
 
-async def test_with_a_language_model_its_name_stands_there_and_a_story_is_offered(tmp_path: Path) -> None:
-    with chat_endpoint() as endpoint:
-        model = ("--llm", "openai:scripted", "--llm-base-url", endpoint.base_url)
-        server = Server("--stt", "pocketsphinx", "--tts", "hibari", *model, cwd=tmp_path)
-        try:
-            async with page(server.url) as tab:
-                tries = await offered(tab)
-                assert tries[0] == "Tell me a story, then interrupt me"
-                assert "scripted (openai)" in await tab.text("#powers")
-                assert await tab.js("document.querySelector('#connect-model').hidden")
-                await tab.js("parley.settings.open()")
-                await tab.js("document.querySelector('#with-tools').click()")
-                without = await offered(tab)
-                assert set(tries) - set(without) == {"Roll two dice"}, "a tool is offered where it may be used"
-                await tab.js(
-                    "(() => { const text = document.querySelector('#instructions'); text.value = 'STORY'; "
-                    "text.dispatchEvent(new Event('change')); parley.settings.dialog.close() })()"
-                )
-                await press(tab, tries[0])
-                await tab.until("document.querySelector('#alert').innerText.includes('Now talk over it')")
-                assert await tab.text(".entry.user .words") == "Tell me a story."
-                await tab.press("Escape")
-                await tab.until("document.querySelector('#alert').hidden")
-        finally:
-            server.end()
+async def test_with_a_language_model_its_name_stands_there_and_a_story_is_offered(server: Server) -> None:
+    async with page(f"{server.url}/?pipeline=model") as tab:
+        tries = await offered(tab)
+        assert tries[0] == "Tell me a story, then interrupt me"
+        assert "scripted (openai)" in await tab.text("#powers")
+        assert await tab.js("document.querySelector('#connect-model').hidden")
+        await tab.js("parley.settings.open()")
+        await tab.js("document.querySelector('#with-tools').click()")
+        without = await offered(tab)
+        assert set(tries) - set(without) == {"Roll two dice"}, "a tool is offered where it may be used"
+        await tab.js(
+            "(() => { const text = document.querySelector('#instructions'); text.value = 'STORY'; "
+            "text.dispatchEvent(new Event('change')); parley.settings.dialog.close() })()"
+        )
+        await press(tab, tries[0])
+        await tab.until("document.querySelector('#alert').innerText.includes('Now talk over it')")
+        assert await tab.text(".entry.user .words") == "Tell me a story."
+        await tab.press("Escape")
+        await tab.until("document.querySelector('#alert').hidden")
 
 
 async def test_pipelines_for_benchmarks_are_shown_to_who_asks_for_them(server: Server) -> None:
     names = "[...document.querySelector('#pipeline').options].map((one) => one.value)"
     async with page(server.url) as tab:
         await tab.until(FOUND)
-        assert await tab.js(names) == ["default"]
+        assert await tab.js(names) == OFFERED
         await tab.goto(f"{server.url}/?pipeline=bench")
         await tab.until("globalThis.parley && document.querySelector('#pipeline').value === 'bench'")
-        assert await tab.js(names) == ["default", "bench"]
+        assert await tab.js(names) == ["default", "bench", "model", "translator"]
         assert "for benchmarks" in await tab.text("#powers")
         await tab.goto(server.url)
         await tab.until(f"globalThis.parley && {FOUND}")
-        assert await tab.js(names) == ["default"]
+        assert await tab.js(names) == OFFERED
         assert await tab.js("parley.settings.model") == "default"
 
 
@@ -113,22 +123,20 @@ async def test_a_server_started_for_benchmarks_shows_them(tmp_path: Path) -> Non
         server.end()
 
 
-@pytest.mark.parametrize("place", ["#microphone-test", "#settings-microphone-test"])
-async def test_the_microphone_is_tested_shown_and_played_back(
-    server: Server, microphone: Microphone, place: str
-) -> None:
-    async with page(server.url, microphone("two_cities")) as tab:
+async def test_the_microphone_is_tested_shown_and_played_back(server: Server, microphone: Microphone) -> None:
+    async with page(server.url, microphone("two_cities", 60.0)) as tab:
         await tab.until(FOUND)
-        if place.startswith("#settings"):
+        for tested, place in enumerate(("#microphone-test", "#settings-microphone-test")):
+            await tab.js(f"document.querySelector('{place} button').click()", gesture=True)
+            await tab.until(f"Number(document.querySelector('{place} .level').getAttribute('aria-valuenow')) > 20")
+            await tab.until(f"document.querySelector('{place} .note').textContent === 'This is how you sound.'")
+            player = f"parley.visit.tests[{tested}].player"
+            assert await tab.until(f"{player}.duration") == pytest.approx(3, abs=0.1)
+            await tab.js(f"{player}.playbackRate = 4")
+            await tab.until(f"document.querySelector('{place} .note').textContent.endsWith(' works.')")
+            assert "Fake" in await tab.text(f"{place} .note"), "it names the device"
+            assert await tab.js(f"parley.visit.tests[{tested}].recorder.microphone.open") is False
             await tab.js("parley.settings.open()")
-        await tab.js(f"document.querySelector('{place} button').click()", gesture=True)
-        await tab.until(f"Number(document.querySelector('{place} .level').getAttribute('aria-valuenow')) > 20")
-        await tab.until(f"document.querySelector('{place} .note').textContent === 'This is how you sound.'")
-        tested = 0 if place == "#microphone-test" else 1
-        assert await tab.until(f"parley.visit.tests[{tested}].player.duration") == pytest.approx(3, abs=0.1)
-        await tab.until(f"document.querySelector('{place} .note').textContent.endsWith(' works.')")
-        assert "Fake" in await tab.text(f"{place} .note"), "it names the device"
-        assert await tab.js(f"parley.visit.tests[{tested}].recorder.microphone.open") is False
         assert tab.sent == [], "the recording stays here"
         assert tab.errors == []
 
@@ -163,24 +171,10 @@ async def test_a_conversation_ends_the_test_and_the_test_ends_the_listening(
         await tab.until("!parley.talk.listening && parley.visit.tests[1].recorder.recording")
 
 
-async def test_a_blocked_microphone_is_said_by_the_test(server: Server) -> None:
-    async with page(server.url, allow=False) as tab:
-        await tab.call("Browser.setPermission", permission={"name": "microphone"}, setting="denied")
-        await tab.until(FOUND)
-        await tab.click("#microphone-test button")
-        await tab.until("document.querySelector('#microphone-test .note').textContent.includes('is blocked')")
-        assert await tab.js("parley.visit.tests[0].running") is False
-
-
-async def test_starters_lead_to_the_interpreter_where_it_can_translate(tmp_path: Path) -> None:
-    (tmp_path / "parley.toml").write_text('[pipelines.default]\nmt = "bench"\ntts = "bench"\n')
-    server = Server("--stt", "pocketsphinx", "--llm", "responder", cwd=tmp_path)
-    try:
-        async with page(server.url) as tab:
-            tries = await offered(tab)
-            assert tries[-1].startswith("Be heard in ")
-            await press(tab, tries[-1])
-            await tab.until("!document.querySelector('#interpreter').hidden")
-            assert await tab.js("parley.interpreter.target") == "x-bench"
-    finally:
-        server.end()
+async def test_starters_lead_to_the_interpreter_where_it_can_translate(server: Server) -> None:
+    async with page(f"{server.url}/?pipeline=translator") as tab:
+        tries = await offered(tab)
+        assert tries[-1].startswith("Be heard in ")
+        await press(tab, tries[-1])
+        await tab.until("!document.querySelector('#interpreter').hidden")
+        assert await tab.js("parley.interpreter.target") == "x-bench"

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint, scripted_pipeline
+from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
 from tests.engines.audio_server import AudioServer, transcribe
 from tests.engines.chat_server import Answer, Request
 from tests.web.browser import Tab, eventually, page
+from tests.web.quick import KEY, Mortal, line, quick_pipeline
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -35,16 +36,16 @@ def chat() -> Iterator[ChatEndpoint]:
 
 @pytest.fixture(scope="module")
 def folder(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where servers start that answer with the endpoint's words."""
+    """Where servers start that answer with the endpoint's words; `slow` is for replies that something happens to meanwhile."""
     path = tmp_path_factory.mktemp("server")
-    pipelines = [scripted_pipeline(chat.base_url, name) for name in ("default", "other")]
-    (path / "parley.toml").write_text("".join(pipelines))
+    pipelines = [quick_pipeline(chat.base_url, name) for name in ("default", "other")]
+    (path / "parley.toml").write_text("".join(pipelines) + quick_pipeline(chat.base_url, "slow", seconds=2))
     return path
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    running = Server(cwd=folder)
+def server(folder: Path) -> Iterator[Mortal]:
+    running = Mortal(folder)
     yield running
     running.end()
 
@@ -85,7 +86,7 @@ def told(chat: ChatEndpoint) -> list[tuple[str, str]]:
     ]
 
 
-async def test_a_reload_keeps_the_conversation_and_the_model_is_told_of_it(server: Server, chat: ChatEndpoint) -> None:
+async def test_a_reload_keeps_the_conversation_and_the_model_is_told_of_it(server: Mortal, chat: ChatEndpoint) -> None:
     async with talking(server.url) as tab:
         await say(tab, "My name is Ada")
         await heard_out(tab, "You said: My name is Ada.")
@@ -111,15 +112,13 @@ async def test_a_reload_keeps_the_conversation_and_the_model_is_told_of_it(serve
 
 
 async def test_a_killed_server_comes_back_and_the_conversation_goes_on_with_what_was_heard(
-    chat: ChatEndpoint, folder: Path
+    server: Mortal, chat: ChatEndpoint
 ) -> None:
-    server = Server(cwd=folder)
-    again: Server | None = None
     try:
-        async with talking(server.url, instructions="Tell a STORY.") as tab:
+        async with talking(f"{server.url}/?pipeline=slow", instructions="Tell a STORY.") as tab:
             await say(tab, "Tell me something long.")
             await tab.until("document.querySelector('.entry.assistant .heard')?.textContent.split(' ').length > 3")
-            server.end(kill=True)
+            server.kill()
             await tab.until("document.querySelector('#alert').innerText.includes('goes on as soon as it is back')")
             await tab.until(
                 "document.querySelector('.entry.assistant .trouble')?.innerText.includes('connection broke')"
@@ -130,7 +129,7 @@ async def test_a_killed_server_comes_back_and_the_conversation_goes_on_with_what
             await say(tab, "Are you there?")
             assert "not sent yet" in await tab.js("[...document.querySelectorAll('.entry.user')].at(-1).textContent")
 
-            again = Server(cwd=folder, port=server.port)
+            server.live()
             await tab.until("parley.talk.connected && document.querySelector('#alert').hidden")
             await tab.until(
                 "document.querySelectorAll('.entry.assistant')[1]?.innerText.includes('sentence number 1 ')"
@@ -145,13 +144,11 @@ async def test_a_killed_server_comes_back_and_the_conversation_goes_on_with_what
             assert "not sent yet" not in await tab.text("#entries")
             assert tab.told("error") == []
     finally:
-        server.end(kill=True)
-        if again is not None:
-            again.end()
+        server.live()
 
 
 async def test_another_voice_and_another_pipeline_go_on_with_the_conversation(
-    server: Server, chat: ChatEndpoint
+    server: Mortal, chat: ChatEndpoint
 ) -> None:
     async with talking(server.url) as tab:
         await say(tab, "One")
@@ -181,7 +178,7 @@ async def test_another_voice_and_another_pipeline_go_on_with_the_conversation(
 
 
 async def test_tools_are_told_with_their_answers_and_a_refused_item_does_not_stop_the_rest(
-    server: Server, chat: ChatEndpoint
+    server: Mortal, chat: ChatEndpoint
 ) -> None:
     async with talking(server.url, tools=True) as tab:
         await say(tab, "What time is it?")
@@ -209,7 +206,7 @@ async def test_tools_are_told_with_their_answers_and_a_refused_item_does_not_sto
         assert len(tab.told("error")) == 1
 
 
-async def test_a_long_conversation_is_told_as_far_as_it_fits(server: Server, chat: ChatEndpoint) -> None:
+async def test_a_long_conversation_is_told_as_far_as_it_fits(server: Mortal, chat: ChatEndpoint) -> None:
     async with talking(server.url) as tab:
         records = [
             {
@@ -230,63 +227,52 @@ async def test_a_long_conversation_is_told_as_far_as_it_fits(server: Server, cha
         assert tab.told("error") == []
 
 
-async def test_what_is_typed_at_a_locked_server_is_sent_when_it_is_unlocked(folder: Path) -> None:
-    server = Server("--api-key", "sk-open-sesame", cwd=folder)
-    try:
-        async with talking(server.url) as tab:
-            await tab.until("document.querySelector('#key-box').open")
-            await tab.js("document.querySelector('#key-box').close()")
-            await say(tab, "Let me in")
-            await tab.until("document.querySelector('#key-box').open")
-            assert "not sent yet" in await tab.js("document.querySelector('.entry.user').textContent")
-            await tab.js("document.querySelector('#key').focus()")
-            await tab.type("sk-open-sesame")
-            await tab.press("Enter")
-            await heard_out(tab, "You said: Let me in.")
-            assert "sesame" not in await tab.js(f"parley.conversation.save() ?? {STORED}")
-    finally:
-        server.end()
+async def test_what_is_typed_at_a_locked_server_is_sent_when_it_is_unlocked(locked: Server) -> None:
+    async with talking(locked.url) as tab:
+        await tab.until("document.querySelector('#key-box').open")
+        await tab.js("document.querySelector('#key-box').close()")
+        await say(tab, "Let me in")
+        await tab.until("document.querySelector('#key-box').open")
+        assert "not sent yet" in await tab.js("document.querySelector('.entry.user').textContent")
+        await tab.js("document.querySelector('#key').focus()")
+        await tab.type(KEY)
+        await tab.press("Enter")
+        await heard_out(tab, "Let me in")
+        assert "sesame" not in await tab.js(f"parley.conversation.save() ?? {STORED}")
 
 
-async def test_a_message_that_waits_is_kept_over_a_reload_and_counts_from_the_key(folder: Path) -> None:
-    server = Server(cwd=folder)
-    try:
-        async with talking(server.url) as tab:
-            await tab.until("parley.settings.pipelines.length > 0")
-            server.end(kill=True)
-            await tab.js("document.querySelector('#message').focus()")
-            await tab.type("Wait for it")
-            await tab.press("Enter")
-            await tab.until("document.querySelector('.entry.user')?.dataset.sending === 'waiting'")
-            await tab.until("parley.talk.link.state.name === 'waiting'")
-            again = Server(cwd=folder, port=server.port)
-            try:
-                await tab.js("parley.talk.disconnect(); dispatchEvent(new Event('pagehide'))")
-                await tab.goto(f"{again.url}/?again")
-                await tab.until("document.querySelector('.entry.user .trouble')")
-                assert "Not sent yet." in await tab.text(".entry.user .trouble")
-                assert await tab.js("parley.talk.link.state.name") == "closed", "nothing is sent without the user"
-                await tab.click(".entry.user .trouble button")
-                await heard_out(tab, "You said: Wait for it.")
-                assert await tab.js("document.querySelector('.entry.user .trouble')") is None
+async def test_a_message_that_waits_is_kept_over_a_reload_and_counts_from_the_key(server: Mortal) -> None:
+    async with line(server) as way, talking(way.url) as tab:
+        await tab.until("parley.settings.pipelines.length > 0")
+        way.cut()
+        await tab.js("document.querySelector('#message').focus()")
+        await tab.type("Wait for it")
+        await tab.press("Enter")
+        await tab.until("document.querySelector('.entry.user')?.dataset.sending === 'waiting'")
+        await tab.until("parley.talk.link.state.name === 'waiting'")
+        await way.mend()
+        await tab.js("parley.talk.disconnect(); dispatchEvent(new Event('pagehide'))")
+        await tab.goto(f"{way.url}/?again")
+        await tab.until("document.querySelector('.entry.user .trouble')")
+        assert "Not sent yet." in await tab.text(".entry.user .trouble")
+        assert await tab.js("parley.talk.link.state.name") == "closed", "nothing is sent without the user"
+        await tab.click(".entry.user .trouble button")
+        await heard_out(tab, "You said: Wait for it.")
+        assert await tab.js("document.querySelector('.entry.user .trouble')") is None
 
-                await tab.js("parley.talk.addEventListener('turn', ({ detail }) => { globalThis.turn = detail })")
-                await tab.js("parley.talk.disconnect(); globalThis.typedAt = performance.now()")
-                await tab.js("parley.talk.asking.type('Later')", gesture=True)
-                await tab.js("new Promise((resolve) => setTimeout(resolve, 400))")
-                await tab.js("parley.connect()", gesture=True)
-                assert (await tab.until("globalThis.turn"))["totalMs"] > 400, "the wait for a session counts"
-                assert tab.told("error") == []
-            finally:
-                again.end()
-    finally:
-        server.end(kill=True)
+        await tab.js("parley.talk.addEventListener('turn', ({ detail }) => { globalThis.turn = detail })")
+        await tab.js("parley.talk.disconnect(); globalThis.typedAt = performance.now()")
+        await tab.js("parley.talk.asking.type('Later')", gesture=True)
+        await tab.js("new Promise((resolve) => setTimeout(resolve, 400))")
+        await tab.js("parley.connect()", gesture=True)
+        assert (await tab.until("globalThis.turn"))["totalMs"] > 400, "the wait for a session counts"
+        assert tab.told("error") == []
 
 
 async def test_a_new_conversation_during_a_reply_leaves_nothing_and_can_be_undone(
-    server: Server, chat: ChatEndpoint
+    server: Mortal, chat: ChatEndpoint
 ) -> None:
-    async with talking(server.url) as tab:
+    async with talking(f"{server.url}/?pipeline=slow") as tab:
         await say(tab, "Before")
         await heard_out(tab, "You said: Before.")
         await tab.until("document.querySelector('#last table')")
@@ -294,7 +280,10 @@ async def test_a_new_conversation_during_a_reply_leaves_nothing_and_can_be_undon
         await tab.js("parley.settings.dialog.querySelector('#instructions').dispatchEvent(new Event('change'))")
         await say(tab, "A long one")
         await tab.until(f"{words('assistant')}?.includes('sentence number 1 ')")
-        await tab.until("parley.talk.phase === 'speaking'")
+        heard = "[...document.querySelectorAll('.entry.assistant')].at(-1).querySelector('.heard')?.textContent"
+        await tab.until(
+            f"{heard} && parley.talk.phase === 'speaking'"
+        )  # a reply of which nothing was heard is not kept
         await tab.click("#anew")
         empty = "document.querySelectorAll('.entry').length === 0 && !document.querySelector('#empty').hidden"
         await tab.until(f"{empty} && document.querySelector('#said-head').hidden")
@@ -320,7 +309,7 @@ async def test_a_new_conversation_during_a_reply_leaves_nothing_and_can_be_undon
         assert tab.errors == []
 
 
-async def test_a_failed_reply_says_why_and_is_tried_again(server: Server, chat: ChatEndpoint) -> None:
+async def test_a_failed_reply_says_why_and_is_tried_again(server: Mortal, chat: ChatEndpoint) -> None:
     async with talking(server.url) as tab:
         chat.breaking = 1
         await say(tab, "Once more")
@@ -369,12 +358,12 @@ async def test_words_that_were_not_recognised_are_recognised_again(tmp_path: Pat
     remote = AudioServer([reply], models=["scripted", "ears"])
     async with remote.running():
         (tmp_path / "parley.toml").write_text(
-            scripted_pipeline(remote.url, stt="openai:ears") + f'stt_options = {{ base_url = "{remote.url}" }}\n'
+            quick_pipeline(remote.url, stt="openai:ears") + f'stt_options = {{ base_url = "{remote.url}" }}\n'
         )
         server = await asyncio.to_thread(Server, cwd=tmp_path)
         remote.transcripts[:] = [fails]
         try:
-            async with talking(server.url, microphone(0.5, "hello_world", 60.0)) as tab:
+            async with talking(server.url, microphone(1.0, "hello_world", 60.0)) as tab:
                 await tab.click("#heart")
                 await tab.until("document.querySelector('.entry.user .trouble button')")
                 remote.transcripts[:] = [transcribe]
@@ -387,7 +376,7 @@ async def test_words_that_were_not_recognised_are_recognised_again(tmp_path: Pat
             server.end()
 
 
-async def test_a_server_that_refuses_the_settings_is_talked_to_nevertheless(server: Server, chat: ChatEndpoint) -> None:
+async def test_a_server_that_refuses_the_settings_is_talked_to_nevertheless(server: Mortal, chat: ChatEndpoint) -> None:
     async with talking(server.url, voice="nobody") as tab:
         await say(tab, "Can you hear me?")
         await heard_out(tab, "You said: Can you hear me?.")

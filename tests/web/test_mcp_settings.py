@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.mcp_library import mcp_library
 from tests.web.browser import Tab, eventually, page
-from tests.web.conftest import OFFLINE
+from tests.web.quick import KEY, quick_server
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -29,8 +29,8 @@ async def opened(tab: Tab) -> None:
     await tab.js("parley.settings.open()")
 
 
-async def test_where_no_tools_are_asked_for_the_first_message_waits_for_none(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_where_no_tools_are_asked_for_the_first_message_waits_for_none(quick: Server) -> None:
+    async with page(quick.url) as tab:
         await tab.js("parley.say('Hello there')", gesture=True)
         await tab.until("parley.talk.askable")
         assert await tab.js("parley.talk.asking.forTools") is None
@@ -38,11 +38,11 @@ async def test_where_no_tools_are_asked_for_the_first_message_waits_for_none(ser
 
 
 @pytest.mark.parametrize("connection", ["websocket", "webrtc"])
-async def test_a_servers_tools_are_listed_and_called(server: Server, connection: str) -> None:
+async def test_a_servers_tools_are_listed_and_called(quick: Server, connection: str) -> None:
     if connection == "webrtc":
         pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
     with mcp_library() as library:
-        async with page(server.url, connection=connection) as tab:
+        async with page(quick.url, connection=connection) as tab:
             await opened(tab)
             await add(tab, "library", library.url)
             assert "when a conversation is open" in await tab.text("#tool-server-list")
@@ -73,13 +73,13 @@ async def test_a_servers_tools_are_listed_and_called(server: Server, connection:
             assert tab.errors == []
 
 
-async def test_a_server_is_kept_and_what_authorizes_stays_in_the_tab(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_a_server_is_kept_and_what_authorizes_stays_in_the_tab(quick: Server) -> None:
+    async with page(quick.url) as tab:
         await opened(tab)
         await add(tab, "shelf", "http://127.0.0.1:9/mcp", "open-sesame", approval=True)
         assert "asks before each call" in await tab.text("#tool-server-list")
         assert "sesame" not in str(await tab.js("JSON.stringify(localStorage)"))
-        await tab.goto(server.url)
+        await tab.goto(quick.url)
         await tab.until(f"globalThis.parley && {ROW}")
         await tab.js("parley.say('Hello')", gesture=True)
         await eventually(lambda: bool(tab.asked("session.update")), "the settings are sent", tab)
@@ -90,8 +90,8 @@ async def test_a_server_is_kept_and_what_authorizes_stays_in_the_tab(server: Ser
         await tab.until("document.querySelector('.entry.assistant .words')?.innerText.includes('Hello')")
 
 
-async def test_what_is_typed_wrong_is_said_and_not_kept(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_what_is_typed_wrong_is_said_and_not_kept(quick: Server) -> None:
+    async with page(quick.url) as tab:
         await opened(tab)
         for label, url, key, says in (
             ("my library", "https://a.example/mcp", "", "letters, digits"),
@@ -110,8 +110,8 @@ async def test_what_is_typed_wrong_is_said_and_not_kept(server: Server) -> None:
 
 
 async def test_a_server_that_is_not_admitted_is_said_so_and_the_conversation_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "parley.toml").write_text('[server]\nallowed_mcp_servers = ["https://tools.example.com/mcp"]\n')
-    server = Server(*OFFLINE, cwd=tmp_path)
+    admitted = '[server]\nallowed_mcp_servers = ["https://tools.example.com/mcp"]\n'
+    server = quick_server(tmp_path, settings=admitted)
     try:
         async with page(server.url) as tab:
             await opened(tab)
@@ -128,17 +128,11 @@ async def test_a_server_that_is_not_admitted_is_said_so_and_the_conversation_goe
         server.end()
 
 
-async def test_a_server_that_others_can_reach_says_beforehand_that_it_calls_none(tmp_path: Path) -> None:
-    key = "sk-open-sesame"
-    (tmp_path / "parley.toml").write_text('[server]\npublic_url = "https://voice.example"\n')
-    server = Server(*OFFLINE, "--api-key", key, cwd=tmp_path)
-    try:
-        before = f"sessionStorage.setItem('parley.key', '{key}');"
-        async with page(server.url, before=before) as tab:
-            await opened(tab)
-            note = await tab.text("#tool-servers-note")
-            assert "others can reach this server" in note
-            assert "server.allowed_mcp_servers" in note
-            assert await tab.js("document.querySelector('#tool-server-form').hidden")
-    finally:
-        server.end()
+async def test_a_server_that_others_can_reach_says_beforehand_that_it_calls_none(locked: Server) -> None:
+    before = f"sessionStorage.setItem('parley.key', '{KEY}');"
+    async with page(locked.url, before=before) as tab:
+        await opened(tab)
+        note = await tab.text("#tool-servers-note")
+        assert "others can reach this server" in note
+        assert "server.allowed_mcp_servers" in note
+        assert await tab.js("document.querySelector('#tool-server-form').hidden")

@@ -30,8 +30,8 @@ async def feeds(tab: Tab, seconds: float, level: float = 0.0, *, muted: bool = F
     return said
 
 
-async def test_silence_is_counted_from_what_was_heard_last(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_silence_is_counted_from_what_was_heard_last(quick: Server) -> None:
+    async with page(quick.url) as tab:
         await tab.js(f"(async () => {{ {WATCH} await watching; }})()")
         assert await feeds(tab, 3.9) == []
         assert await feeds(tab, 0.2) == ["never"]
@@ -50,8 +50,8 @@ async def test_silence_is_counted_from_what_was_heard_last(server: Server) -> No
         assert await feeds(tab, 5) == ["never"], "another microphone was never heard"
 
 
-async def test_the_note_says_what_to_check(server: Server, microphone: Callable[..., Path]) -> None:
-    async with page(server.url, microphone("hello_world", 120.0)) as tab:
+async def test_the_note_says_what_to_check(quick: Server, microphone: Callable[..., Path]) -> None:
+    async with page(quick.url, microphone(1.0, "hello_world", 60.0)) as tab:
         await tab.click("#heart")
         await tab.until("parley.talk.listening && parley.visit.silence.heard")
         await tab.until("parley.visit.silence.frames > 10")

@@ -48,15 +48,15 @@ CASES: list[tuple[str, list[str], dict[str, Any], tuple[str, str] | None]] = [
 ]
 
 
-async def test_a_story_in_another_language_is_offered_where_there_is_a_voice_for_it(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_a_story_in_another_language_is_offered_where_there_is_a_voice_for_it(quick: Server) -> None:
+    async with page(quick.url) as tab:
         for name, wanted, changes, starter in CASES:
             found = [(one["label"], one["voice"]) for one in await offered(tab, wanted, **changes)]
             assert found == ([] if starter is None else [starter]), name
 
 
-async def test_tools_are_offered_and_declared_only_where_what_answers_calls_some(server: Server) -> None:
-    async with page(server.url) as tab:
+async def test_tools_are_offered_and_declared_only_where_what_answers_calls_some(quick: Server) -> None:
+    async with page(quick.url) as tab:
         await tab.until("parley.settings.pipeline")
         assert await tab.js("parley.settings.pipeline.tools") is True
         await tab.js("parley.settings.pipeline.tools = false; parley.settings.show(); parley.visit.first.show()")
@@ -72,7 +72,7 @@ async def test_tools_are_offered_and_declared_only_where_what_answers_calls_some
 async def test_the_story_is_told_in_its_own_voice(tmp_path: Path) -> None:
     with chat_endpoint() as endpoint:
         model = ("--llm", "openai:scripted", "--llm-base-url", endpoint.base_url)
-        server = Server("--stt", "pocketsphinx", "--tts", "espeak", *model, cwd=tmp_path)
+        server = Server("--stt", "bench", "--tts", "espeak", *model, cwd=tmp_path)
         try:
             async with page(server.url) as tab:
                 labelled = "[...document.querySelectorAll('.try')].find((one) => one.textContent === 'Hear a story in Spanish')"

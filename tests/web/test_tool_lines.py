@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ import uvicorn
 from mcp.server.mcpserver import MCPServer
 
 from tests.web.browser import Tab, page
-from tests.web.conftest import OFFLINE
 from tests.web.server import Server
 from tests.web.test_mcp_settings import add
 from tests.web.test_small_screens import fits, sized
@@ -57,10 +55,10 @@ def books() -> Iterator[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def talked(server: Server) -> AsyncIterator[Tab]:
+async def talked(quick: Server) -> AsyncIterator[Tab]:
     """A page on which tools of its own and of an MCP server were called."""
     with books() as address:
-        async with page(server.url) as tab:
+        async with page(quick.url) as tab:
             await tab.until("parley.settings.pipelines.length > 0")
             await add(tab, "books", address)
             await tab.js("parley.say('Hello')", gesture=True)
@@ -169,22 +167,18 @@ async def test_they_are_there_after_a_reload_and_the_model_is_told_no_listing(ta
     assert await talked.js("document.querySelectorAll('.entry.listing').length") == 1, "one line for each server"
 
 
-async def test_a_server_that_lists_nothing_has_a_line_and_clearing_can_be_undone(tmp_path: Path) -> None:
-    server = Server(*OFFLINE, cwd=tmp_path)
-    try:
-        async with page(server.url) as tab:
-            await tab.until("parley.settings.pipelines.length > 0")
-            await add(tab, "shelf", "http://127.0.0.1:9/mcp")
-            await tab.js("parley.say('Hello')", gesture=True)
-            await tab.until("document.querySelector('.entry.listing[data-state=failed]')")
-            assert (await lines(tab))["shelf"]["line"] == "shelf did not list its tools."
-            await tab.until("document.querySelector('.entry.assistant .words') && parley.talk.phase === 'idle'")
-            await tab.js("parley.actions.startAnew()")
-            await tab.js(
-                "parley.talk.transcript.listing('shelf', { itemId: 'x', tools: [], state: 'running', output: '' })"
-            )
-            assert not await tab.js("document.querySelector('#cleared').hidden"), "a listing is nothing that was said"
-            await tab.js("parley.actions.undo()")
-            assert await tab.js("document.querySelectorAll('.entry.user').length") == 1
-    finally:
-        server.end()
+async def test_a_server_that_lists_nothing_has_a_line_and_clearing_can_be_undone(quick: Server) -> None:
+    async with page(quick.url) as tab:
+        await tab.until("parley.settings.pipelines.length > 0")
+        await add(tab, "shelf", "http://127.0.0.1:9/mcp")
+        await tab.js("parley.say('Hello')", gesture=True)
+        await tab.until("document.querySelector('.entry.listing[data-state=failed]')")
+        assert (await lines(tab))["shelf"]["line"] == "shelf did not list its tools."
+        await tab.until("document.querySelector('.entry.assistant .words') && parley.talk.phase === 'idle'")
+        await tab.js("parley.actions.startAnew()")
+        await tab.js(
+            "parley.talk.transcript.listing('shelf', { itemId: 'x', tools: [], state: 'running', output: '' })"
+        )
+        assert not await tab.js("document.querySelector('#cleared').hidden"), "a listing is nothing that was said"
+        await tab.js("parley.actions.undo()")
+        assert await tab.js("document.querySelectorAll('.entry.user').length") == 1
