@@ -21,7 +21,7 @@ BETA_CLIENT_TOOLS := $(BETA_CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 MODELS := $(CURDIR)/$(VENV)/models
-CALLS := tests/interpret/test_call.py tests/talk/test_virtual_devices.py
+CALLS := tests/interpret/test_call.py tests/talk/test_live_voice.py tests/talk/test_virtual_devices.py
 SOURCES := src tests scripts benchmarks examples
 
 # Compiled modules are kept: the tests start some hundreds of processes, and each would compile Parley and its tests again.
@@ -35,7 +35,7 @@ help:
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make interpret     the call interpreter on virtual cables        (ARGS='--both'; needs PulseAudio)"
 	@echo "make test          every test but these three kinds    (ARGS='-k barge_in')"
-	@echo "make test-calls    parley interpret and parley talk on virtual devices, in real time"
+	@echo "make test-calls    parley interpret, parley talk and live voices on virtual devices, in real time"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make test-weights  engines on their published weights, which it fetches (361 MB, and 34 MB of llama.cpp)"
 	@echo "make test-torch    the network of CSM on a tiny model        (installs torch: 750 MB for the CPU, more with CUDA)"

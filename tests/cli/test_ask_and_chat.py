@@ -20,11 +20,12 @@ from parley.cli.main import run
 from parley.core.words.limits import MAX_ITEM_TEXT
 from parley.library import read_audio
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
+from tests.programs import Program, run_program, run_program_in_bytes, start_at_terminal
 from tests.server.harness import configured, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MAIN = [sys.executable, "-c", "from parley.cli.main import main; main()"]
+MAIN = ["-c", "from parley.cli.main import main; main()"]
 PATIENCE_S = 120.0
 """A busy machine loads the server in tens of seconds."""
 
@@ -46,17 +47,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 async def parley(folder: Path, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *MAIN, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=folder, env=environment(folder)
+    done = await asyncio.to_thread(
+        run_program, *MAIN, *arguments, cwd=folder, env=environment(folder), stdin=stdin, timeout_s=PATIENCE_S
     )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(stdin), PATIENCE_S)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return done.returncode, done.stdout, done.stderr
 
 
 def model_at(server: ChatServer) -> tuple[str, ...]:
@@ -144,25 +138,16 @@ async def test_the_answer_is_spoken_into_a_file_and_into_a_pipe(tmp_path: Path) 
         spoken = (*model_at(server), "--tts", "hibari")
         code, out, err = await parley(tmp_path, "ask", "Where is it?", "-o", "new/answer.wav", *spoken)
         assert (code, out) == (0, "The book is on the table.\n"), err
-        process = await asyncio.create_subprocess_exec(
-            *MAIN,
-            "ask",
-            "Where?",
-            "-o",
-            "-",
-            *spoken,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=tmp_path,
-            env=environment(tmp_path),
+        command = (*MAIN, "ask", "Where?", "-o", "-", *spoken)
+        piped = await asyncio.to_thread(
+            run_program_in_bytes, *command, cwd=tmp_path, env=environment(tmp_path), timeout_s=PATIENCE_S
         )
-        sound, err_bytes = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     recording = read_audio(tmp_path / "new/answer.wav")
     assert 1.0 < recording.seconds < 4.0
     assert np.abs(recording.audio).max() > 0.05
-    assert sound[:4] == b"RIFF"
-    assert len(sound) > 24_000 * 2
-    assert "The book is on the table." in err_bytes.decode()
+    assert piped.stdout[:4] == b"RIFF"
+    assert len(piped.stdout) > 24_000 * 2
+    assert "The book is on the table." in piped.stderr.decode()
 
 
 async def test_a_server_answers_that_runs_elsewhere(tmp_path: Path) -> None:
@@ -229,6 +214,7 @@ async def test_an_answer_that_fails_is_reported_and_the_next_line_is_answered(tm
 async def test_a_server_that_is_lost_is_reported(tmp_path: Path) -> None:
     async with running(configured()) as server:
         process = await asyncio.create_subprocess_exec(
+            sys.executable,
             *MAIN,
             "chat",
             "--url",
@@ -253,8 +239,8 @@ async def test_a_server_that_is_lost_is_reported(tmp_path: Path) -> None:
 class Terminal:
     """`parley chat` at a terminal; `shown` is all that it has printed."""
 
-    def __init__(self, descriptor: int, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+    def __init__(self, descriptor: int, program: Program) -> None:
+        self._program = program
         self.shown = ""
         self._descriptor = descriptor
         self._arrived = asyncio.Event()
@@ -280,7 +266,7 @@ class Terminal:
             raise AssertionError(f"{text!r} never came:\n{self.shown}") from None
 
     async def end(self) -> int:
-        code = await asyncio.wait_for(self.process.wait(), PATIENCE_S)
+        code = await asyncio.wait_for(asyncio.to_thread(self._program.wait), PATIENCE_S)
         asyncio.get_running_loop().remove_reader(self._descriptor)
         return code
 
@@ -289,17 +275,15 @@ class Terminal:
 async def terminal(folder: Path, *arguments: str, **set_to: str) -> AsyncIterator[Terminal]:
     """`set_to` are environment variables."""
     master, slave = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *MAIN, *arguments, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment(folder) | {"TERM": "dumb"} | set_to,
-        start_new_session=True, preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
-    )  # fmt: skip
+    set_to = environment(folder) | {"TERM": "dumb"} | set_to
+    program = start_at_terminal(*MAIN, *arguments, cwd=folder, env=set_to, terminal=slave)
     os.close(slave)
     try:
-        yield Terminal(master, process)
+        yield Terminal(master, program)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        if program.returncode is None:
+            program.kill()
+            await asyncio.to_thread(program.wait)
         os.close(master)
 
 

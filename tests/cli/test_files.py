@@ -16,6 +16,7 @@ import pytest
 from parley.cli.main import run
 from parley.library import Recording, read_audio, write_audio
 from tests.conftest import clip_path
+from tests.programs import run_program_in_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -38,14 +39,7 @@ def clip(name: str) -> str:
 def parley(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     code = "from parley.cli.main import main; main()"
     environment = ENVIRONMENT | {"PARLEY_STT": "pocketsphinx"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        input=stdin,
-        capture_output=True,
-        timeout=90,
-        check=False,
-        env=environment,
-    )
+    return run_program_in_bytes("-c", code, *arguments, stdin=stdin, timeout_s=90, env=environment)
 
 
 def test_a_text_becomes_a_file_at_the_rate_and_speed_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from tests.engines.tiny_models import whisper_folder
 from tests.models.model_hosts import ModelHosts
+from tests.programs import run_program
 
 CLIP = Path(__file__).parents[1] / "clips" / "hello_world.wav"
 COMMAND = ["transcribe", str(CLIP), "--stt", "whisper:tiny.en"]
@@ -70,14 +71,7 @@ def installed(tmp_path: Path) -> bool:
 
 
 def piped(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    return run_program("-c", PROGRAM, *COMMAND, *arguments, timeout_s=LIMIT_S)
 
 
 class Terminal:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -26,6 +25,7 @@ from parley.library import Pipeline, Recording, TranslatedSegment, VoiceEvent, r
 from parley.testing.fakes import FakeRecognizer, FakeSynthesizer, FakeVoiceActivity
 from tests.conftest import clip_path
 from tests.library.rig import RATE, silence, voice
+from tests.programs import run_program
 
 BENCH = ["--mt", "bench", "--to", "x-bench"]
 
@@ -91,16 +91,14 @@ def test_the_dub_is_as_long_as_the_original_and_holds_it_softly_if_asked_for(
 @pytest.mark.slow
 def test_speech_in_a_pipe_is_translated_at_its_end() -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
-    done = subprocess.run(
-        [sys.executable, "-c", "from parley.cli.main import main; main()", "translate", "-", *BENCH],
-        input=Path(clip("hello_world")).read_bytes(),
-        capture_output=True,
-        timeout=90,
-        check=False,
+    done = run_program(
+        *("-c", "from parley.cli.main import main; main()", "translate", "-", *BENCH),
+        stdin=Path(clip("hello_world")).read_bytes(),
+        timeout_s=90,
         env=environment | {"PARLEY_STT": "pocketsphinx"},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == b"olleh dlrow\n"
+    assert done.stdout == "olleh dlrow\n"
 
 
 @pytest.mark.slow

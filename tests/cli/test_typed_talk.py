@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import run_program
+
 pytestmark = pytest.mark.slow
 
 PATIENCE_S = 120
@@ -66,10 +68,9 @@ def test_the_lines_of_a_pipe_are_answered_in_turn_and_end_the_conversation(tmp_p
     command = [str(Path(sys.executable).with_name("parley")), "talk", "--plain", "--typed"]
     command += ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "hibari"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, input="Good bread.\n\nFresh milk.", text=True, capture_output=True,
-        timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    done = run_program(
+        *command, cwd=tmp_path, env=environment, stdin=b"Good bread.\n\nFresh milk.", timeout_s=PATIENCE_S
+    )
     told = [line.partition("] ")[2] for line in done.stdout.splitlines()]
     spoken = [line.split(". ")[0].rstrip(".") for line in told if line.startswith(("you: ", "reply: "))]
     assert spoken == [

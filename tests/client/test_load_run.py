@@ -37,7 +37,7 @@ async def driven(
     url: str,
     *,
     sessions: int = 2,
-    duration_s: float = 2.5,
+    duration_s: float = 1.2,
     barge_after_s: float | None = None,
     silence_ms: int | None = None,
     api_key: str | None = None,
@@ -50,7 +50,7 @@ async def driven(
 
 async def test_replies_are_timed_and_counted() -> None:
     async with foreign_server(Behaviour(silence_ms=200, reply_after_s=0.1)) as url:
-        found = await driven(url, sessions=3)
+        found = await driven(url, sessions=3, duration_s=2.5)
     assert found.joined == 3
     assert found.turns >= 6
     assert found.first_audio.count == found.turns
@@ -64,7 +64,7 @@ async def test_replies_are_timed_and_counted() -> None:
 
 async def test_fillers_are_counted_and_the_replies_behind_them_are_timed() -> None:
     async with foreign_server(Behaviour(silence_ms=200, reply_after_s=0.3, filler_first=True)) as url:
-        found = await driven(url, sessions=1, duration_s=4)
+        found = await driven(url, sessions=1, duration_s=2.5)
     assert found.first_audio.count == found.turns >= 1
     assert found.fillers >= 1  # that of the last turn may come after the measurement
     assert found.first_audio.p50_ms is not None
@@ -74,7 +74,7 @@ async def test_fillers_are_counted_and_the_replies_behind_them_are_timed() -> No
 
 async def test_a_server_that_indents_its_json_is_understood() -> None:
     async with foreign_server(Behaviour(indent=2)) as url:
-        found = await driven(url, sessions=1)
+        found = await driven(url, sessions=1, duration_s=2.5)
     assert found.first_audio.count == found.turns >= 2
 
 
@@ -104,7 +104,7 @@ async def test_talking_over_replies_stops_them() -> None:
 
 async def test_sessions_dropped_by_the_server_are_reported_with_its_reason() -> None:
     async with foreign_server(Behaviour(closes_after_turns=1)) as url:
-        found = await driven(url)
+        found = await driven(url, duration_s=2.5)
     assert found.dropped == {"the server closed with 1011 (out of turns)": 2}
     assert "2 dropped" in broken_bars(found, max_missed=0)[0]
 
@@ -139,7 +139,7 @@ async def test_a_refused_key_is_reported_in_the_servers_words() -> None:
     async with foreign_server(Behaviour(key="right")) as url:
         with pytest.raises(NoSessionOpened, match=r"401 Unauthorized.*Incorrect API key"):
             await driven(url, api_key="wrong")
-        assert (await driven(url, api_key="right", sessions=1)).joined == 1
+        assert (await driven(url, api_key="right", sessions=1, duration_s=0.2)).joined == 1
 
 
 async def test_an_unreachable_server_is_reported() -> None:

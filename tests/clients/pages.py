@@ -50,7 +50,7 @@ class _Files(SimpleHTTPRequestHandler):
 def pages(made: Mapping[str, bytes], answers: Mapping[str, Answer] = {}) -> Iterator[str]:
     """Serves them on a port of its own: `made`, files by path; `answers`, what a POST to a path gets. Gives the address, without a path."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, made=made, answers=answers))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

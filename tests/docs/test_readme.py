@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.docs.commands import commands
+from tests.programs import run_program, run_program_in_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ def test_the_python_program_gets_a_spoken_answer_to_what_was_said(
         question.writeframes(pcm.tobytes())
     talk = tmp_path / "talk.py"
     talk.write_text(program("python", port), encoding="utf-8")
-    done = subprocess.run([sys.executable, talk], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = run_program(str(talk), cwd=tmp_path, timeout_s=60)
     assert done.returncode == 0, done.stderr
     assert "paris" in done.stdout.lower()
     with wave.open(str(tmp_path / "answer.wav")) as answer:
@@ -94,11 +95,13 @@ def test_the_javascript_program_is_answered(port: int, tmp_path: Path) -> None:
 def parley(folder: Path, arguments: list[str], stdin: bytes = b"") -> bytes:
     """What the command prints, with the engines of a base installation."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-    done = subprocess.run(
-        [sys.executable, "-c", "from parley.cli.main import main; main()", *arguments],
-        cwd=folder, input=stdin, capture_output=True, timeout=100, check=False,
+    done = run_program_in_bytes(
+        *("-c", "from parley.cli.main import main; main()", *arguments),
+        cwd=folder,
+        stdin=stdin,
+        timeout_s=100,
         env={**environment, "PARLEY_STT": "pocketsphinx", "PARLEY_TTS": "hibari"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

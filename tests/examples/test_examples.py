@@ -22,6 +22,7 @@ from websockets.sync.client import connect
 from parley.library import read_audio, synthesize, write_audio
 from tests.conftest import clip_path
 from tests.engines import tiny_kokoro
+from tests.programs import run_program
 from tests.web.server import Server
 
 pytestmark = pytest.mark.slow
@@ -32,13 +33,7 @@ MAX_LINES = 72
 
 
 def run(name: str, *arguments: object, timeout_s: float = 90) -> str:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    done = run_program(str(EXAMPLES / name), *map(str, arguments), timeout_s=timeout_s)
     assert done.returncode == 0, done.stderr
     assert not done.stderr.strip(), done.stderr
     return done.stdout
@@ -109,8 +104,7 @@ def test_an_example_that_is_called_wrongly_says_what_is_wrong(
 
 @pytest.mark.slow
 def test_two_bots_talk_without_an_argument(tmp_path: Path) -> None:
-    command = [sys.executable, str(EXAMPLES / "two_bots.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, cwd=tmp_path)
+    done = run_program(str(EXAMPLES / "two_bots.py"), cwd=tmp_path, timeout_s=90)
     assert done.returncode == 0, done.stderr
     with wave.open(str(tmp_path / "conversation.wav")) as file:
         assert any(file.readframes(file.getnframes()))

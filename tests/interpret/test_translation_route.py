@@ -195,6 +195,7 @@ async def deaf() -> AsyncIterator[TranslationLink]:
         await socket.send(created())
         socket.transport.pause_reading()
         await over.wait()
+        socket.transport.abort()  # a farewell would wait for one that is not read
 
     async with scripted(script) as route, route.open(WISHES) as link:
         yield link

@@ -27,6 +27,7 @@ from parley.library import (
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity
 from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, of, pipeline, silence, voice
+from tests.programs import run_program
 
 pytestmark = pytest.mark.slow
 
@@ -217,9 +218,7 @@ main()
 
 @pytest.mark.parametrize(("program", "code", "said"), [(EXITS, 8, ""), (STUCK, 0, "['timeout']")])
 def test_a_program_ends_without_closing_anything(program: str, code: int, said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANGS_AFTER_S, check=False
-    )
+    done = run_program("-c", program, timeout_s=HANGS_AFTER_S)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (code, said, "")
 
 

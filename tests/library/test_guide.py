@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import clip_path
+from tests.programs import run_program
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "library.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
@@ -25,8 +24,6 @@ def test_the_guide_begins_with_ten_lines() -> None:
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_every_program_of_the_guide_runs(number: int, tmp_path: Path) -> None:
     shutil.copy(clip_path("hello_world"), tmp_path / "question.wav")
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKS[number]], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
-    )
+    done = run_program("-c", BLOCKS[number], cwd=tmp_path, timeout_s=90)
     assert done.returncode == 0, done.stderr
     assert not done.stderr.strip()

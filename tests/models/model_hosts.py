@@ -18,6 +18,9 @@ from typing import Any
 Answer = tuple[int, dict[str, str], bytes]
 COMMIT = "5f" * 20
 
+POLL_S = 0.01
+"""How often the server looks whether it is to end."""
+
 
 class ModelHosts:
     """Serves `files` of the repository `org/model` at `/ORG/MODEL/resolve/REVISION/PATH`, with ranges, `mirrored` at
@@ -43,7 +46,7 @@ class ModelHosts:
         self.ranges: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
 
     def __enter__(self) -> ModelHosts:
         self._thread.start()

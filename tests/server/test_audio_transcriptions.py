@@ -20,7 +20,7 @@ from openai.types.audio.transcription_text_done_event import TranscriptionTextDo
 from parley.config import Config, load
 from parley.engines.ports import EngineError, EngineInfo, TokenLogprob, Transcript, Word
 from parley.runtime.engines import LoadedEngines
-from parley.server import transcriptions_rest
+from parley.server import lifetime, transcriptions_rest
 from parley.server.audio_upload import MAX_REQUESTS
 from parley.testing.fakes import FakeRecognizer, Hold
 from tests.conftest import clip_path
@@ -426,7 +426,10 @@ async def test_a_stream_whose_client_goes_away_ends_the_work() -> None:
 
 
 @pytest.mark.slow
-async def test_a_server_that_stops_ends_a_stream_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_server_that_stops_ends_a_stream_with_the_reason(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifetime, "LINKS_END_S", 0.5)
     hold = Hold()
     async with hearing(Engines(stt=FakeRecognizer("Hello.", hold, "never")), shutdown_grace_s=0) as (server, client):
         events = await asked(client, stream=True)

@@ -17,6 +17,7 @@ from parley.config import Config, load
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.ports import MT, EngineError, EngineInfo, EngineSet, Transcript, TranslationRequest
 from parley.runtime.engines import LoadedEngines
+from parley.server import lifetime
 from parley.server.audio_upload import MAX_REQUESTS
 from parley.testing.fakes import FakeRecognizer
 from tests.conftest import clip_path
@@ -250,7 +251,10 @@ async def test_a_client_that_goes_away_ends_the_work() -> None:
 
 
 @pytest.mark.slow
-async def test_a_server_that_stops_tells_the_client_that_the_recording_was_not_finished() -> None:
+async def test_a_server_that_stops_tells_the_client_that_the_recording_was_not_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lifetime, "LINKS_END_S", 0.5)
     mt = Hanging()
     async with translating(Translating(mt=mt), shutdown_grace_s=0) as (server, client):
         asking = asyncio.create_task(refused(client))

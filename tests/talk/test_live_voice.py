@@ -1,4 +1,7 @@
-"""`parley voice convert --live` on virtual sound devices: what goes into the microphone comes out of the loudspeaker, in another voice."""
+"""`parley voice convert --live` on virtual sound devices: what goes into the microphone comes out of the loudspeaker, in another voice.
+
+In real time: `make test-calls` runs it alone.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from parley.engines.vc.bench import BenchConverter
-from parley.talk.devices import DevicesUnavailable
-from parley.talk.exposed_devices import NO_NAMES
-from parley.talk.live_voice import live_voice
 from tests.talk.virtual_room import RATE, Room, virtual_room
 
 pytestmark = pytest.mark.slow
 
 START_S = 60
+TOLERANCE_MS = 30
 PITCH_HZ = 110.0
 SAID = [(0.0, 0.5), (0.8, 1.0), (1.4, 2.1), (2.3, 2.4), (2.9, 3.3)]
 """From when to when there is sound: nowhere else does the pattern fit."""
@@ -116,18 +116,21 @@ def test_the_microphone_comes_out_of_the_loudspeaker_in_another_pitch_at_the_del
 ) -> None:
     with virtual_room(tmp_path) as room, converting(room, tmp_path, "--to", "high") as live:
         with room.tapped() as (microphone, loudspeaker):
+            begun = len(live.figures)
             room.play(said(tmp_path / "said.wav"))
-            before = len(live.figures)
-            live.wait_for(lambda: len(live.figures) > before + 1)
-        shown = live.figures[-1]
+            played = len(live.figures)
+            live.wait_for(lambda: len(live.figures) > played + 1)
         assert live.leave() == 0
     (into_s, into), (out_s, out) = microphone.sound(), loudspeaker.sound()
     assert pitch(into) == pytest.approx(PITCH_HZ, rel=0.03)
     # `high` is a voice of 205 Hz; the speaker's own pitch is learnt while he speaks.
     assert pitch(out) == pytest.approx(205, rel=0.12)
     measured_ms = 1000 * (out_s - into_s) + delay_ms(into, out)
-    assert measured_ms == pytest.approx(shown["delay_ms"], abs=30), shown
+    # The delay follows the clocks of the devices: what is shown meanwhile says from where to where.
+    delays = [figures["delay_ms"] for figures in live.figures[begun:]]
+    assert min(delays) - TOLERANCE_MS <= measured_ms <= max(delays) + TOLERANCE_MS, delays
     assert 60 < measured_ms < 400
+    shown = live.figures[-1]
     assert shown["conversion_ms"] >= 50
     assert shown["rtf_p50"] < 1
 
@@ -201,21 +204,3 @@ def test_a_clip_is_recorded_from_the_microphone_and_a_short_one_is_refused_by_it
 def python(room: Room, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, env=room.environment, capture_output=True, text=True, check=False, timeout=START_S)
-
-
-@pytest.mark.parametrize(
-    ("name", "stated", "rate"),
-    [
-        ("Headset hands-free", 16_000.0, 16_000),
-        ("USB Audio: #1 (hw:1,0)", 44_100.0, 44_100),
-        ("pulse", 44_100.0, 48_000),
-    ],
-)
-def test_a_device_is_opened_at_its_own_rate_and_a_sound_server_at_48_khz(name: str, stated: float, rate: int) -> None:
-    assert NO_NAMES.own_rate(name, stated) == rate
-
-
-async def test_a_soxr_without_a_variable_rate_is_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soxr.__version__", "0.5.0.post1")
-    with pytest.raises(DevicesUnavailable, match=r"soxr 0\.5\.0\.post1 is installed.*pip install.*soxr>=1\.1"):
-        await anext(live_voice(BenchConverter(20, 0), "", ("", "")))

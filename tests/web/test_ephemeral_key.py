@@ -62,7 +62,7 @@ class _Page(BaseHTTPRequestHandler):
 def foreign_page() -> Iterator[str]:
     """A page that another server gives."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"

@@ -41,7 +41,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def page_url(server: Server) -> Iterator[str]:
     """As the page says that it is opened: served from this machine, with the address of the server."""
     pages = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(EXAMPLES)))
-    thread = threading.Thread(target=pages.serve_forever)
+    thread = threading.Thread(target=pages.serve_forever, args=(0.01,))
     thread.start()
     stream = server.url.replace("http", "ws") + "/v1/audio/stream"
     yield f"http://127.0.0.1:{pages.server_port}/raw_page.html?url={stream}"

@@ -7,6 +7,7 @@ second signal, all links are closed with 1012 and the server ends at once. Nothi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -36,6 +37,12 @@ ABORT_S = 0.3
 
 TICKS_PER_SECOND = 10
 """uvicorn's. Whether a descriptor can be had, and whether running sessions are still allowed, is looked at once a second."""
+
+FORCED_S = 0.1
+"""After a second signal: time for requests to end."""
+
+LOOKS_S = 0.01
+"""How often the end of all connections is looked for: uvicorn's set of them tells nobody."""
 
 LINKS_END_S = 6
 """Links end themselves within five seconds of their close (`CLOSE_S`)."""
@@ -82,7 +89,6 @@ class Uvicorn(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=min(BACKLOG, connections.descriptors.reserve or BACKLOG),
-                timeout_graceful_shutdown=LINKS_END_S,
             )
         )
         self._tls = tls_context(server)
@@ -97,6 +103,7 @@ class Uvicorn(uvicorn.Server):
         self._ending = ending
         self._loop: asyncio.AbstractEventLoop
         self._deadline: asyncio.TimerHandle | None = None
+        self._stopped = asyncio.Event()
 
     async def serve_on(self, listener: socket.socket, calls: socket.socket | None = None) -> None:
         """Serve until `leave` is called or a signal comes; `calls` is where telephone systems connect to."""
@@ -132,6 +139,14 @@ class Uvicorn(uvicorn.Server):
             backlog=self.config.backlog,
         )
 
+    async def main_loop(self) -> None:
+        """uvicorn's, which ticks until it is to end; here the end is not waited for until the next tick."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), 1 / TICKS_PER_SECOND)
+
     async def on_tick(self, counter: int) -> bool:
         """uvicorn's, ten times a second."""
         if counter % TICKS_PER_SECOND == 0:
@@ -140,9 +155,29 @@ class Uvicorn(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's: close what is open."""
+        """In place of uvicorn's, which looks ten times a second whether it is done: close what is open, and wait until it is."""
         await self._ending()
-        await super().shutdown(sockets)
+        for each in (*self.servers, *(sockets or ())):
+            each.close()
+        await asyncio.sleep(0)  # what was accepted last becomes a connection
+        for connection in tuple(self.server_state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(LINKS_END_S):
+                await self._all_closed()
+        except TimeoutError:
+            log.error("%d requests did not end and are cancelled", len(self.server_state.tasks))
+            for task in tuple(self.server_state.tasks):
+                task.cancel(msg="the server has ended")
+
+    async def _all_closed(self) -> None:
+        begun_s = self._loop.time()
+        while self.server_state.connections or self.server_state.tasks:
+            if self.force_exit and self._loop.time() - begun_s > FORCED_S:
+                break
+            await asyncio.sleep(LOOKS_S)
+        for server in self.servers:
+            await server.wait_closed()
 
     def leave(self) -> None:
         """Admit no session any more, let replies end, then stop. On the event loop; a second call stops at once."""
@@ -159,6 +194,7 @@ class Uvicorn(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+        self._stopped.set()
 
     def _abort_links(self) -> None:
         for connection in tuple(self.server_state.connections):
