@@ -1,7 +1,8 @@
 """Python programs that tests run to their end, each in a process of its own, without importing Parley anew for each.
 
 A server process imports what most of them need, then forks for every program: the child has the program's arguments, folder, environment
-and pipes, runs it as `__main__`, and ends as an interpreter does. Needs Linux (`pidfd_open`).
+and pipes, runs it as `__main__`, and ends as an interpreter does. Where the system has no `pidfd_open` (it is Linux's), an interpreter is
+started for each.
 
 What a program needs of its environment before it imports anything (`PYTHONWARNINGS`, `OMP_NUM_THREADS`) has no effect.
 """
@@ -22,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FORK_SERVER = Path(__file__).with_name("fork_server.py")
+FORKS = hasattr(os, "pidfd_open")
 
 
 class Program:
@@ -57,8 +59,15 @@ class Program:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def start_at_terminal(*arguments: str, cwd: Path, env: Mapping[str, str], terminal: int) -> Program:
+def start_at_terminal(
+    *arguments: str, cwd: Path, env: Mapping[str, str], terminal: int
+) -> Program | subprocess.Popen[bytes]:
     """`python ARGUMENTS` in a session of its own, whose terminal this is."""
+    if not FORKS:
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=cwd, env=env, stdin=terminal, stdout=terminal, stderr=terminal,
+            start_new_session=True, preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
+        )  # fmt: skip
     return Program(arguments, cwd, env, (terminal,) * 3, True)
 
 
@@ -82,6 +91,11 @@ def run_program_in_bytes(
     timeout_s: float = 120,
 ) -> subprocess.CompletedProcess[bytes]:
     """The same where what it prints is no text."""
+    if not FORKS:
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=cwd, env=env, input=stdin, capture_output=True, timeout=timeout_s, check=False
+        )
     (stdin_end, input_end), (out, out_end), (err, err_end) = (os.pipe() for _ in range(3))
     try:
         program = Program(

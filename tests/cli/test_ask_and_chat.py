@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -239,7 +240,7 @@ async def test_a_server_that_is_lost_is_reported(tmp_path: Path) -> None:
 class Terminal:
     """`parley chat` at a terminal; `shown` is all that it has printed."""
 
-    def __init__(self, descriptor: int, program: Program) -> None:
+    def __init__(self, descriptor: int, program: Program | subprocess.Popen[bytes]) -> None:
         self._program = program
         self.shown = ""
         self._descriptor = descriptor
