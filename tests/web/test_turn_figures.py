@@ -195,12 +195,18 @@ async def test_what_ran_in_the_pause_is_in_brackets_and_costs_no_time(server: Se
         turn = await tab.js("seen.findLast(({ won }) => won)")
         adds_up(turn)
         await is_shown_to_add_up(tab)
+        assert "begun in your pause" in await tab.text("#last")
         assert "what is in brackets cost no time" in await tab.text("#last")
         model = next(stage for stage in turn["stages"] if stage["name"] == "model")
         assert model["to"] > model["from"]
         assert model["waitedMs"] == 0
         row = await tab.js("document.querySelector('#last [data-stage=model]').closest('tr').innerText")
         assert re.search(r"\(\d+ ms\)", row)
+        left = await tab.js(
+            "[...document.querySelectorAll('#last i')].map((bar) => [bar.dataset.stage, bar.style.left])"
+        )
+        starts = {stage: float(start.removesuffix("%")) for stage, start in left}
+        assert starts["pause"] <= starts["model"] < starts["playback"], "the model began in the pause"
 
 
 async def test_a_reply_that_nobody_heard_has_no_figures(server: Server) -> None:
