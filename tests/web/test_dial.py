@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.web.browser import Tab, page
+from tests.web.browser import Tab
+from tests.web.pipelines import talking_to
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -26,14 +27,6 @@ DRAWN = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFr
 
 OUTERMOST = 0.385 + 0.007 + 0.1
 """Where a full bar ends, of the dial's width."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """It thinks for a fifth of a second and speaks for one, so that each of them is seen on the dial."""
-    running = Server("--stt", "pocketsphinx", "--llm", "bench", "--tts", "bench", cwd=tmp_path_factory.mktemp("server"))
-    yield running
-    running.end()
 
 
 async def say(tab: Tab, text: str) -> None:
@@ -55,7 +48,7 @@ async def slots(tab: Tab) -> list[dict[str, Any]]:
 
 
 async def test_time_in_which_nothing_went_on_is_drawn_as_idle(server: Server) -> None:
-    async with page(server.url) as tab:
+    async with talking_to("beeps", server) as tab:
         await say(tab, "Thanks")
         last = await tab.js("parley.dial.last")
         await tab.js(LATER.format(150))
@@ -70,7 +63,7 @@ async def test_time_in_which_nothing_went_on_is_drawn_as_idle(server: Server) ->
 
 
 async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server: Server) -> None:
-    async with page(server.url) as tab:
+    async with talking_to("beeps", server) as tab:
         await tab.js("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
         await tab.js("globalThis.drawn = 0; parley.dial.advance = () => { drawn += 1 }")
         await say(tab, "Thanks")
@@ -87,7 +80,7 @@ async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server:
 async def test_a_pause_invents_nothing_and_a_new_conversation_begins_with_the_example(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(60.0)) as tab:
+    async with talking_to("beeps", server, microphone(60.0)) as tab:
         assert not await tab.js("document.querySelector('#legend-open').checkVisibility()"), (
             "the legend is there by itself"
         )
@@ -137,7 +130,7 @@ INK = """(() => {
 
 
 async def test_the_times_on_the_dial_are_beside_the_bars_and_stay_legible(server: Server) -> None:
-    async with page(server.url) as tab:
+    async with talking_to("beeps", server) as tab:
         await say(tab, "Thanks")
         for begins in range(0, SLOTS, 20):  # All around.
             await tab.js("parley.dial.clear()")
@@ -166,7 +159,7 @@ async def test_the_times_on_the_dial_are_beside_the_bars_and_stay_legible(server
 
 async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_readers(server: Server) -> None:
     phones = (320, 390)
-    async with page(server.url, width=phones[0]) as tab:
+    async with talking_to("beeps", server, width=phones[0]) as tab:
         tree = (await tab.call("Accessibility.getFullAXTree"))["nodes"]
         (ring,) = [
             node for node in tree if node.get("role", {}).get("value") in ("image", "img") and not node["ignored"]
@@ -210,7 +203,7 @@ async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
     server: Server, microphone: Microphone
 ) -> None:
     sizes = [(320, 568), (390, 844), (844, 390), (1024, 640), (1280, 800)]
-    async with page(server.url, microphone(60.0), width=sizes[0][0]) as tab:
+    async with talking_to("beeps", server, microphone(60.0), width=sizes[0][0]) as tab:
         await say(tab, "Thanks")
         await tab.click("#heart")
         await tab.until("!document.querySelector('#pause').hidden")
@@ -235,7 +228,7 @@ async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
 async def test_one_can_stop_listening_and_resume_with_a_button_that_says_so(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(60.0)) as tab:
+    async with talking_to("beeps", server, microphone(60.0)) as tab:
         assert await tab.text("#heart-state") == "Start"
         assert await tab.js("document.querySelector('#pause').hidden"), "there is nothing to pause"
         await tab.click("#heart")
@@ -279,7 +272,7 @@ async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server) -> 
         "phase: 'listening', listening: true, connected: true": ["Your turn", "just speak"],
         "phase: 'idle', listening: true": ["Waiting", "for the server"],
     }
-    async with page(server.url) as tab:
+    async with talking_to("beeps", server) as tab:
         for now, expected in words.items():
             said = await tab.js(f"import('/assets/js/states.js').then(({{ dialWords }}) => dialWords({{ {now} }}))")
             assert said == expected, now
@@ -288,7 +281,7 @@ async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server) -> 
 async def test_an_entry_without_words_says_that_they_are_being_written_down(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(0.5, "weather_question", 60.0)) as tab:
+    async with talking_to("beeps", server, microphone(0.5, "weather_question", 60.0)) as tab:
         await tab.media(prefers_reduced_motion="reduce")
         await tab.js(
             "globalThis.seen = new Set(); new MutationObserver(() => { const words = document.querySelector('.entry.user .words'); "

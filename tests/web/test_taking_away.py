@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.web.browser import PATIENCE_S, Tab, page, sounding
+from tests.web.browser import PATIENCE_S, Tab, eventually, page, sounding
+from tests.web.pipelines import talking_to
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 Microphone = Callable[..., Path]
 RATE = 24_000
-
-
-PIPELINES = """
-[pipelines.default]
-stt = "pocketsphinx"
-llm = "responder"
-tts = "hibari"
-
-[pipelines.brief]
-stt = "pocketsphinx"
-llm = "bench"
-llm_options = { text = "You asked me something, and this is what I say to it." }
-tts = "hibari"
-"""
-"""Beside the one that understands what is typed: one that answers what is spoken in a few seconds."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("taking")
-    (folder / "parley.toml").write_text(PIPELINES)
-    running = Server(cwd=folder)
-    yield running
-    running.end()
 
 
 def files_in(folder: Path) -> set[Path]:
@@ -135,8 +112,7 @@ async def test_the_sound_has_both_sides_as_they_were_heard(
     server: Server, tmp_path: Path, microphone: Microphone, connection: str
 ) -> None:
     mic = microphone(1.0, "weather_question", 60.0)
-    async with page(f"{server.url}/?pipeline=brief", mic, connection=connection) as tab:
-        await tab.until("document.querySelector('#pipeline').value === 'brief'")
+    async with talking_to("longer", server, mic, connection=connection) as tab:
         assert await tab.js("document.querySelector('#take-audio').disabled || parley.conversation.recording.empty")
         await tab.click("#heart")
         await tab.until(
@@ -168,7 +144,8 @@ async def test_what_was_not_heard_is_not_in_the_sound(server: Server, tmp_path: 
         await tab.js("parley.say('Who are you?')", gesture=True)
         await tab.until("document.querySelector('.entry.assistant .heard')?.textContent.length > 20")
         await tab.press("Escape")
-        await tab.until("[...parley.talk.transcript.entries.values()].at(-1).kept")
+        # What was heard is counted by then.
+        await eventually(lambda: bool(tab.asked("conversation.item.truncate")), "the reply is cut", tab)
         _, assistant = both_sides(await downloaded(tab, tmp_path / "downloads", "#take-audio"))
         (truncate, *_) = tab.asked("conversation.item.truncate")
         sent = np.frombuffer(bytes(tab.received_audio), "<i2")

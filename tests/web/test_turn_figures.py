@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.web.browser import Tab, page
+from tests.web.pipelines import talking_to
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -33,44 +34,11 @@ WATCH = """(() => {
 })()"""
 """Notes the figures, and by itself when messages were sent, keys let go and replies were first heard."""
 
-PIPELINES = """
-[pipelines.default]
-stt = "pocketsphinx"
-llm = "responder"
-tts = "hibari"
-
-[pipelines.brief]
-stt = "pocketsphinx"
-llm = "bench"
-llm_options = { text = "Fine." }
-tts = "hibari"
-
-[pipelines.early]
-stt = "bench"
-llm = "bench"
-tts = "bench"
-speculation = "on"
-speculate_after_ms = 100
-"""
-"""Beside the one that understands what is typed: one of short replies, and one that begins them in the pause."""
-
-CHOSEN = "document.querySelector('#pipeline').value === new URLSearchParams(location.search).get('pipeline')"
-"""The page knows the pipeline that its address names."""
-
 ENOUGH_MS = 3.0
 """Within rounding: the server tells tenths, the page whole milliseconds."""
 
 NEAR_MS = 30.0
 """Between two readings of the clock on the way through one event, on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("figures")
-    (folder / "parley.toml").write_text(PIPELINES)
-    running = Server(cwd=folder)
-    yield running
-    running.end()
 
 
 async def finished(tab: Tab, replies: int) -> Json:
@@ -144,8 +112,7 @@ async def test_the_figures_of_typed_turns_add_up_from_the_key_on(server: Server,
 @pytest.mark.parametrize("connection", CONNECTIONS)
 async def test_the_figures_of_a_spoken_turn_add_up(server: Server, microphone: Microphone, connection: str) -> None:
     mic = microphone(1.0, "weather_question", 60.0)
-    async with page(f"{server.url}/?pipeline=brief", mic, connection=connection) as tab:
-        await tab.until(CHOSEN)
+    async with talking_to("brief", server, mic, connection=connection) as tab:
         await tab.js(WATCH)
         await tab.click("#heart")
         turn = await finished(tab, 1)
@@ -162,8 +129,7 @@ async def test_the_figures_of_a_held_turn_add_up_from_letting_go(
     server: Server, microphone: Microphone, connection: str
 ) -> None:
     mic = microphone("weather_question", 60.0)
-    async with page(f"{server.url}/?pipeline=brief", mic, connection=connection) as tab:
-        await tab.until(CHOSEN)
+    async with talking_to("brief", server, mic, connection=connection) as tab:
         await tab.js(WATCH)
         await tab.press("h")
         await tab.press(" ")
@@ -182,8 +148,7 @@ async def test_the_figures_of_a_held_turn_add_up_from_letting_go(
 
 async def test_what_ran_in_the_pause_is_in_brackets_and_costs_no_time(server: Server, microphone: Microphone) -> None:
     mic = microphone(1.0, "weather_question", 5.0, "weather_question", 60.0)
-    async with page(f"{server.url}/?pipeline=early", mic) as tab:
-        await tab.until(CHOSEN)
+    async with talking_to("early", server, mic) as tab:
         await tab.js(WATCH)
         # The longest pause, so that a busy machine is done in it.
         await tab.js(
