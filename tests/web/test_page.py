@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from parley.web import page_files
 from tests.web.browser import eventually, page
+from tests.web.conftest import OFFLINE
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -227,15 +229,19 @@ async def test_a_page_at_rest_draws_nothing_and_reduced_motion_is_respected(serv
         assert drawn <= 2, "about once a second"
 
 
-async def test_a_server_without_a_translator_says_how_to_get_one(server: Server) -> None:
-    async with page(f"{server.url}/#interpreter") as tab:
-        await tab.until("!document.querySelector('#no-translator').hidden")
-        assert "parley models pull --accept bergamot:en-pt" in await tab.text("#no-translator")
-        assert await tab.js("document.querySelector('#interpreter-heart').disabled")
-        assert await tab.js("document.title") == "Interpreter · Parley"
-        await tab.press("i")
-        await tab.until("!document.querySelector('#conversation').hidden && document.title === 'Parley'")
-        assert tab.errors == []
+async def test_a_server_without_a_translator_says_how_to_get_one(tmp_path: Path) -> None:
+    server = Server(*OFFLINE, cwd=tmp_path)
+    try:
+        async with page(f"{server.url}/#interpreter") as tab:
+            await tab.until("!document.querySelector('#no-translator').hidden")
+            assert "parley models pull --accept bergamot:en-pt" in await tab.text("#no-translator")
+            assert await tab.js("document.querySelector('#interpreter-heart').disabled")
+            assert await tab.js("document.title") == "Interpreter · Parley"
+            await tab.press("i")
+            await tab.until("!document.querySelector('#conversation').hidden && document.title === 'Parley'")
+            assert tab.errors == []
+    finally:
+        server.end()
 
 
 async def test_the_browsers_resampling_keeps_pitch_level_and_chunks_together(server: Server) -> None:
