@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from tests.web.chromium import chromium
+from tests.web.pipelines import PIPELINES
 from tests.web.quick import KEY, quick_server
 from tests.web.server import Server
 
@@ -55,10 +56,12 @@ def microphone(tmp_path_factory: pytest.TempPathFactory, speech: Speech) -> Call
     return record
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all tests of a file; those that end it, lock it or fill it start their own."""
-    running = Server(*OFFLINE, cwd=tmp_path_factory.mktemp("server"))
+    """One for all tests of a process; those that end it, lock it or fill it start their own."""
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "parley.toml").write_text(PIPELINES)
+    running = Server(cwd=folder)
     yield running
     running.end()
 

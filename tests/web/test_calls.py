@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ import pytest
 
 from tests.web.browser import PLAYED, Tab, eventually, kept_and_struck, page, sounding
 from tests.web.server import Server
+from tests.web.test_interpreting import start_and_hear
+from tests.web.test_talking import AGAIN, WEATHER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -64,7 +66,7 @@ async def test_a_spoken_question_is_answered_in_a_call(server: Server, microphon
 async def test_talking_over_a_call_silences_it_and_strikes_out_what_was_not_heard(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(0.3, "two_cities", 60.0), connection="automatic") as tab:
+    async with page(server.url, microphone("two_cities", 60.0), connection="automatic") as tab:
         await tab.until("document.querySelector('.try')")
         await tab.click(".try")
         await tab.until("parley.talk.phase === 'speaking'")
@@ -110,17 +112,17 @@ async def test_the_stop_button_ends_the_reply_in_a_call_and_a_call_that_breaks_i
 
 
 async def test_holding_to_talk_in_a_call_is_a_turn(server: Server, microphone: Microphone) -> None:
-    async with page(server.url, microphone("weather_question", 60.0), connection="automatic") as tab:
+    async with page(server.url, microphone(*AGAIN, 60.0), connection="automatic") as tab:
         await tab.press("h")
         await tab.press(" ")
         await tab.until("parley.talk.holdable")
         assert await tab.js("parley.talk.link.call.track === null"), "nothing is sent while nothing is held"
         await tab.key("keyDown", " ", text=" ")
-        await tab.js("new Promise((resolve) => setTimeout(resolve, 2300))")
+        await tab.until(f"parley.talk.hold && {WEATHER}")
         await tab.key("keyUp", " ")
         await tab.until("document.querySelector('.entry.assistant')")
         await tab.until("document.querySelector('.entry.user[data-state=final]')")
-        assert "what" in await tab.text(".entry.user .words")
+        assert "weather" in await tab.text(".entry.user .words")
         asked = [event["type"] for event in tab.sent]
         assert asked[-2:] == ["input_audio_buffer.commit", "response.create"]
         assert await tab.js("parley.talk.link.call.track === null")
@@ -136,38 +138,67 @@ RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
 """As in a network where the server cannot be reached by UDP."""
 
 
-@pytest.mark.parametrize("why", ["off", "no way"])
-async def test_where_no_call_can_be_made_the_page_talks_over_the_websocket_and_says_so(
-    tmp_path: Path, why: str
+async def test_where_the_server_cannot_be_reached_the_page_talks_over_the_websocket_and_says_so(server: Server) -> None:
+    async with page(f"{server.url}/?pipeline=bench", connection="automatic", before=NO_UDP) as tab:
+        await tab.until("document.querySelector('.try')")
+        await tab.click(".try")
+        await tab.until(DONE)
+        assert await tab.js("parley.talk.link.call === null && parley.talk.link.socket !== null")
+        said = await tab.text("#way")
+        assert said.startswith("Connected over a WebSocket, because no WebRTC call could be made. ")
+        assert "UDP may be blocked." in said
+        note = await tab.js("document.querySelector('#connection-note').textContent")
+        assert "UDP may be blocked. The WebSocket is used." in note
+
+
+WITHOUT_CALLS = """
+[pipelines.default]
+stt = "pocketsphinx"
+llm = "bench"
+tts = "bench"
+mt = "bench"
+
+[webrtc]
+calls = "off"
+"""
+
+
+@pytest.fixture(scope="module")
+def without_calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("without-calls")
+    (folder / "parley.toml").write_text(WITHOUT_CALLS)
+    running = Server(cwd=folder)
+    yield running
+    running.end()
+
+
+async def test_where_the_server_makes_no_calls_the_page_talks_over_the_websocket_and_says_so(
+    without_calls: Server,
 ) -> None:
-    calls = "off" if why == "off" else "on"
-    (tmp_path / "parley.toml").write_text(
-        f'[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\n[webrtc]\ncalls = "{calls}"\n'
-    )
-    server = Server(cwd=tmp_path)
-    try:
-        before = "" if why == "off" else NO_UDP
-        async with page(server.url, connection="automatic", before=before) as tab:
-            await tab.until("document.querySelector('.try')")
-            await tab.click(".try")
-            await tab.until(DONE)
-            assert await tab.js("parley.talk.link.call === null && parley.talk.link.socket !== null")
-            note = await tab.js("document.querySelector('#connection-note').textContent")
-            if why == "no way":
-                said = await tab.text("#way")
-                assert said.startswith("Connected over a WebSocket, because no WebRTC call could be made. ")
-                assert "UDP may be blocked." in said
-                assert "UDP may be blocked. The WebSocket is used." in note
-                return
-            assert await tab.js("document.querySelector('#way').hidden"), "nothing has gone wrong"
-            assert note == "This server has no WebRTC. The WebSocket is used."
-            await tab.js("parley.settings.open()")
-            await tab.js("document.querySelector('#connection').value = 'webrtc'")
-            await tab.js("document.querySelector('#connection').dispatchEvent(new Event('change'))")
-            await tab.until("parley.talk.link.state.name === 'refused'")
-            await tab.js("parley.settings.dialog.close()")
-            assert "The WebRTC call could not be made" in await tab.text("#alert")
-            assert "This server has no WebRTC." in await tab.text("#alert")
-            assert tab.errors == []
-    finally:
-        server.end()
+    async with page(without_calls.url, connection="automatic") as tab:
+        await tab.until("document.querySelector('.try')")
+        await tab.click(".try")
+        await tab.until(DONE)
+        assert await tab.js("parley.talk.link.call === null && parley.talk.link.socket !== null")
+        note = await tab.js("document.querySelector('#connection-note').textContent")
+        assert await tab.js("document.querySelector('#way').hidden"), "nothing has gone wrong"
+        assert note == "This server has no WebRTC. The WebSocket is used."
+        await tab.js("parley.settings.open()")
+        await tab.js("document.querySelector('#connection').value = 'webrtc'")
+        await tab.js("document.querySelector('#connection').dispatchEvent(new Event('change'))")
+        await tab.until("parley.talk.link.state.name === 'refused'")
+        await tab.js("parley.settings.dialog.close()")
+        assert "The WebRTC call could not be made" in await tab.text("#alert")
+        assert "This server has no WebRTC." in await tab.text("#alert")
+        assert tab.errors == []
+
+
+async def test_a_server_without_calls_has_gone_wrong_in_nothing_for_the_interpreter(
+    without_calls: Server, microphone: Microphone
+) -> None:
+    async with page(without_calls.url, microphone(*AGAIN, 60.0), connection="automatic") as tab:
+        await start_and_hear(tab)
+        assert await tab.js("document.querySelector('#interpreter-way').hidden")
+        note = await tab.js("document.querySelector('#connection-note').textContent")
+        assert note == "This server has no WebRTC. The WebSocket is used."
+        assert tab.errors == []

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import Tab, page
+from tests.web.browser import Tab
+from tests.web.pipelines import talking_to
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -20,6 +21,9 @@ Microphone = Callable[..., Path]
 SLOTS = 240
 LATER = "parley.dial.epoch -= {} * 20_000 / 240"
 """So many slots go by."""
+
+DRAWN = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+"""The page has been laid out and drawn anew."""
 
 OUTERMOST = 0.385 + 0.007 + 0.1
 """Where a full bar ends, of the dial's width."""
@@ -44,8 +48,8 @@ async def slots(tab: Tab) -> list[dict[str, Any]]:
 
 
 async def test_time_in_which_nothing_went_on_is_drawn_as_idle(server: Server) -> None:
-    async with page(server.url) as tab:
-        await say(tab, "Hello")
+    async with talking_to("beeps", server) as tab:
+        await say(tab, "Thanks")
         last = await tab.js("parley.dial.last")
         await tab.js(LATER.format(150))
         await say(tab, "Thanks")
@@ -59,10 +63,10 @@ async def test_time_in_which_nothing_went_on_is_drawn_as_idle(server: Server) ->
 
 
 async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server: Server) -> None:
-    async with page(server.url) as tab:
+    async with talking_to("beeps", server) as tab:
         await tab.js("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
         await tab.js("globalThis.drawn = 0; parley.dial.advance = () => { drawn += 1 }")
-        await say(tab, "Please help me.")
+        await say(tab, "Thanks")
         assert await tab.js("drawn") == 0, "nothing was drawn"
         runs = [(phase, list(run)) for phase, run in itertools.groupby(await slots(tab), lambda slot: slot["phase"])]
         assert [phase for phase, _ in runs if phase != "idle"] == ["thinking", "speaking"]
@@ -76,13 +80,15 @@ async def test_what_went_on_while_the_page_was_hidden_is_drawn_as_it_was(server:
 async def test_a_pause_invents_nothing_and_a_new_conversation_begins_with_the_example(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(1.0, "hello_world", 60.0)) as tab:
+    async with talking_to("beeps", server, microphone(60.0)) as tab:
         assert not await tab.js("document.querySelector('#legend-open').checkVisibility()"), (
             "the legend is there by itself"
         )
         assert "This is an example" in await tab.text("#legend")
         assert await tab.js("parley.dial.labels().map(({ text }) => text)") == ["you", "wait", "Parley"]
         await tab.click("#heart")
+        await tab.until("parley.talk.phase === 'listening'")
+        await tab.js("parley.say('Thanks')", gesture=True)
         await tab.until("document.querySelector('details.figures') && parley.talk.phase === 'listening'")
         assert "the last twenty seconds" in await tab.js("document.querySelector('#legend').textContent")
         assert "example" not in await tab.js("document.querySelector('#ring').getAttribute('aria-label')")
@@ -124,8 +130,8 @@ INK = """(() => {
 
 
 async def test_the_times_on_the_dial_are_beside_the_bars_and_stay_legible(server: Server) -> None:
-    async with page(server.url) as tab:
-        await say(tab, "Hello")
+    async with talking_to("beeps", server) as tab:
+        await say(tab, "Thanks")
         for begins in range(0, SLOTS, 20):  # All around.
             await tab.js("parley.dial.clear()")
             await tab.js(
@@ -151,9 +157,9 @@ async def test_the_times_on_the_dial_are_beside_the_bars_and_stay_legible(server
         assert tab.errors == []
 
 
-@pytest.mark.parametrize("width", [320, 390])
-async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_readers(server: Server, width: int) -> None:
-    async with page(server.url, width=width) as tab:
+async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_readers(server: Server) -> None:
+    phones = (320, 390)
+    async with talking_to("beeps", server, width=phones[0]) as tab:
         tree = (await tab.call("Accessibility.getFullAXTree"))["nodes"]
         (ring,) = [
             node for node in tree if node.get("role", {}).get("value") in ("image", "img") and not node["ignored"]
@@ -161,27 +167,33 @@ async def test_the_legend_can_be_opened_on_a_phone_and_is_there_for_screen_reade
         assert ring["name"]["value"] == "An example of twenty seconds of a conversation"
         for words in ("outward: your voice", "inward: Parley's voice", "the wait for the reply"):
             assert words in ring["description"]["value"]
-        assert await tab.text("#legend-open") == "Example"
-        await tab.click("#legend-open")
-        await tab.until("document.querySelector('#legend:popover-open')")
-        assert "outward: your voice" in await tab.text("#legend")
         inside = (
             "(({ left, right, top, bottom }) => left >= 0 && right <= innerWidth && top >= 0 && bottom <= innerHeight)"
         )
-        assert await tab.js(f"{inside}(document.querySelector('#legend').getBoundingClientRect())")
-        await tab.press("Escape")
-        await tab.until("!document.querySelector('#legend:popover-open')")
-        await say(tab, "Hello")
+        for width in phones:
+            await tab.size(width, 844)
+            assert await tab.text("#legend-open") == "Example"
+            await tab.click("#legend-open")
+            await tab.until("document.querySelector('#legend:popover-open')")
+            assert "outward: your voice" in await tab.text("#legend")
+            assert await tab.js(f"{inside}(document.querySelector('#legend').getBoundingClientRect())")
+            await tab.press("Escape")
+            await tab.until("!document.querySelector('#legend:popover-open')")
+        await say(tab, "Thanks")
         figure = await tab.text("details.figures strong")
-        assert await tab.text("#legend-open") == figure, "where the ring has no room for times, here is the newest"
-        assert await tab.js("parley.dial.labels()") == []
-        assert await tab.js("document.querySelector('#legend-open').getAttribute('aria-label')") == (
-            f"{figure}: what the ring shows"
-        )
-        await tab.click("#legend-open")
-        await tab.until("document.querySelector('#legend:popover-open')")
-        assert await tab.text("#legend-figure") == figure
-        await tab.press("Escape")
+        for width in phones:
+            await tab.size(width, 844)
+            await tab.js(DRAWN)
+            assert await tab.text("#legend-open") == figure, "where the ring has no room for times, here is the newest"
+            assert await tab.js("parley.dial.labels()") == []
+            assert await tab.js("document.querySelector('#legend-open').getAttribute('aria-label')") == (
+                f"{figure}: what the ring shows"
+            )
+            await tab.click("#legend-open")
+            await tab.until("document.querySelector('#legend:popover-open')")
+            assert await tab.text("#legend-figure") == figure
+            await tab.press("Escape")
+            await tab.until("!document.querySelector('#legend:popover-open')")
         await tab.js("document.querySelector('#anew').click()")
         await tab.until("document.querySelector('#legend-open').innerText === 'Example'")
         assert tab.errors == []
@@ -191,13 +203,13 @@ async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
     server: Server, microphone: Microphone
 ) -> None:
     sizes = [(320, 568), (390, 844), (844, 390), (1024, 640), (1280, 800)]
-    async with page(server.url, microphone(60.0), width=sizes[0][0]) as tab:
+    async with talking_to("beeps", server, microphone(60.0), width=sizes[0][0]) as tab:
         await say(tab, "Thanks")
         await tab.click("#heart")
         await tab.until("!document.querySelector('#pause').hidden")
         for (width, height), selector in itertools.product(sizes, ("#pause", "#legend-open")):
             await tab.size(width, height)
-            await tab.js("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+            await tab.js(DRAWN)
             box = await tab.js(
                 "(() => { const box = (found) => document.querySelector(found).getBoundingClientRect(); "
                 "const dial = box('#dial'); "
@@ -216,7 +228,7 @@ async def test_what_stands_beside_the_dial_covers_nothing_and_is_large_enough(
 async def test_one_can_stop_listening_and_resume_with_a_button_that_says_so(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(60.0)) as tab:
+    async with talking_to("beeps", server, microphone(60.0)) as tab:
         assert await tab.text("#heart-state") == "Start"
         assert await tab.js("document.querySelector('#pause').hidden"), "there is nothing to pause"
         await tab.click("#heart")
@@ -240,7 +252,7 @@ async def test_one_can_stop_listening_and_resume_with_a_button_that_says_so(
         await tab.click("#pause")
         await tab.until("document.querySelector('#heart-state').innerText === 'Resume'")
         assert not await tab.js("parley.talk.listening"), "in this mode the dial itself cannot stop it"
-        await say(tab, "Hello")
+        await say(tab, "Thanks")
         assert await tab.text("#heart-state") == "Resume"
         await tab.js("document.querySelector('#anew').click()")
         await tab.until("document.querySelector('#heart-state').innerText === 'Start'")
@@ -260,7 +272,7 @@ async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server) -> 
         "phase: 'listening', listening: true, connected: true": ["Your turn", "just speak"],
         "phase: 'idle', listening: true": ["Waiting", "for the server"],
     }
-    async with page(server.url) as tab:
+    async with talking_to("beeps", server) as tab:
         for now, expected in words.items():
             said = await tab.js(f"import('/assets/js/states.js').then(({{ dialWords }}) => dialWords({{ {now} }}))")
             assert said == expected, now
@@ -269,7 +281,7 @@ async def test_the_dial_does_not_promise_what_cannot_be_done(server: Server) -> 
 async def test_an_entry_without_words_says_that_they_are_being_written_down(
     server: Server, microphone: Microphone
 ) -> None:
-    async with page(server.url, microphone(0.5, "weather_question", 60.0)) as tab:
+    async with talking_to("beeps", server, microphone(0.5, "weather_question", 60.0)) as tab:
         await tab.media(prefers_reduced_motion="reduce")
         await tab.js(
             "globalThis.seen = new Set(); new MutationObserver(() => { const words = document.querySelector('.entry.user .words'); "

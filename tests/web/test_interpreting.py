@@ -64,6 +64,12 @@ async def interpreting(tab: Tab, pipeline: str = "default", target: str = "x-ben
     await tab.js(CHOOSE.format(json.dumps(["target", target])))
 
 
+async def start_and_hear(tab: Tab) -> None:
+    await interpreting(tab)
+    await tab.click("#interpreter-heart")
+    await tab.until(f"{ROWS}.some((row) => row.state === 'heard')")
+
+
 async def take(tab: Tab, event: dict[str, Any]) -> None:
     """An event of the server's, as the link hands it on."""
     await tab.js(

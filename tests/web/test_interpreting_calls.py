@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.web.browser import PLAYED, Tab, page, sounding
+from tests.web.browser import PLAYED, page, sounding
 from tests.web.server import Server
 from tests.web.test_calls import NO_UDP
-from tests.web.test_interpreting import LAGS, PHASE, PIPELINES, ROWS, interpreting
+from tests.web.test_interpreting import LAGS, PHASE, PIPELINES, ROWS, interpreting, start_and_hear
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -111,7 +111,7 @@ async def test_a_muted_microphone_is_silent_in_a_call_and_a_call_that_broke_is_g
 
 
 async def test_pressing_again_while_it_finishes_is_silence_at_once(translating: Server, microphone: Microphone) -> None:
-    async with page(translating.url, microphone(0.2, "weather_question", 60.0), connection="webrtc") as tab:
+    async with page(translating.url, microphone(0.2, "hello_world", 60.0), connection="webrtc") as tab:
         await interpreting(tab)
         await tab.click("#interpreter-heart")
         await tab.until("parley.interpreter.session.audible")
@@ -122,12 +122,6 @@ async def test_pressing_again_while_it_finishes_is_silence_at_once(translating: 
         assert await tab.js("parley.interpreter.session.voice.element.srcObject") is None
         assert await tab.js("parley.interpreter.session.link.call") is None
         assert tab.errors == []
-
-
-async def start_and_hear(tab: Tab) -> None:
-    await interpreting(tab)
-    await tab.click("#interpreter-heart")
-    await tab.until(f"{ROWS}.some((row) => row.state === 'heard')")
 
 
 async def test_where_no_call_can_be_made_the_interpreter_takes_the_websocket_and_says_so(
@@ -149,17 +143,3 @@ async def test_where_no_call_can_be_made_the_interpreter_takes_the_websocket_and
         assert await tab.js("document.querySelector('#interpreter-way').hidden")
         assert tab.told("error") == []
         assert tab.errors == []
-
-
-async def test_a_server_without_calls_has_gone_wrong_in_nothing(tmp_path: Path, microphone: Microphone) -> None:
-    (tmp_path / "parley.toml").write_text(PIPELINES + '\n[webrtc]\ncalls = "off"\n')
-    server = Server(cwd=tmp_path)
-    try:
-        async with page(server.url, microphone(0.2, "hello_world", 60.0), connection="automatic") as tab:
-            await start_and_hear(tab)
-            assert await tab.js("document.querySelector('#interpreter-way').hidden")
-            note = await tab.js("document.querySelector('#connection-note').textContent")
-            assert note == "This server has no WebRTC. The WebSocket is used."
-            assert tab.errors == []
-    finally:
-        server.end()

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.web.browser import PATIENCE_S, Tab, page, sounding
+from tests.web.browser import PATIENCE_S, Tab, eventually, page, sounding
+from tests.web.pipelines import talking_to
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -49,7 +50,7 @@ def both_sides(path: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
 
 async def test_text_and_json_say_who_when_what_was_heard_and_what_was_not(server: Server, tmp_path: Path) -> None:
     async with page(server.url) as tab:
-        await tab.js("parley.say('Please get the time for me.')", gesture=True)
+        await tab.js("parley.say('Please roll the dice.')", gesture=True)
         await tab.until(
             "document.querySelector('.entry.assistant[data-state=done] .heard') && !document.querySelector('.ahead')"
         )
@@ -69,17 +70,17 @@ async def test_text_and_json_say_who_when_what_was_heard_and_what_was_not(server
         assert f"{heard} [not heard: {struck}]" in text
         assert text.startswith(f"Conversation with Parley at {server.url.removeprefix('http://')}\n")
         assert "Pipeline default, voice alloy" in text
-        assert ", typed\nPlease get the time for me.\n" in text
-        assert "\nTool get_time, " in text
+        assert ", typed\nPlease roll the dice.\n" in text
+        assert "\nTool roll_dice, " in text
 
         data = json.loads((await downloaded(tab, tmp_path / "downloads", "#take-json")).read_text("utf-8"))
         assert (data["format"], data["version"], data["pipeline"]) == ("parley.conversation", 1, "default")
         entries: list[dict[str, Any]] = data["entries"]
         assert [entry["role"] for entry in entries] == ["user", "tool", "assistant", "user", "assistant"]
-        assert entries[0]["text"] == "Please get the time for me."
+        assert entries[0]["text"] == "Please roll the dice."
         assert entries[0]["typed"] is True
-        assert entries[1]["name"] == "get_time"
-        assert json.loads(entries[1]["output"])["message"].startswith("It is ")
+        assert entries[1]["name"] == "roll_dice"
+        assert json.loads(entries[1]["output"])["message"].startswith("The ")
         assert entries[2]["heard"] == entries[2]["text"]
         assert entries[2]["figures"]["totalMs"] > 0
         assert {"tool", "voice"} <= {stage["name"] for stage in entries[2]["figures"]["stages"]}
@@ -111,7 +112,7 @@ async def test_the_sound_has_both_sides_as_they_were_heard(
     server: Server, tmp_path: Path, microphone: Microphone, connection: str
 ) -> None:
     mic = microphone(1.0, "weather_question", 60.0)
-    async with page(server.url, mic, connection=connection) as tab:
+    async with talking_to("longer", server, mic, connection=connection) as tab:
         assert await tab.js("document.querySelector('#take-audio').disabled || parley.conversation.recording.empty")
         await tab.click("#heart")
         await tab.until(
@@ -143,7 +144,8 @@ async def test_what_was_not_heard_is_not_in_the_sound(server: Server, tmp_path: 
         await tab.js("parley.say('Who are you?')", gesture=True)
         await tab.until("document.querySelector('.entry.assistant .heard')?.textContent.length > 20")
         await tab.press("Escape")
-        await tab.until("[...parley.talk.transcript.entries.values()].at(-1).kept")
+        # What was heard is counted by then.
+        await eventually(lambda: bool(tab.asked("conversation.item.truncate")), "the reply is cut", tab)
         _, assistant = both_sides(await downloaded(tab, tmp_path / "downloads", "#take-audio"))
         (truncate, *_) = tab.asked("conversation.item.truncate")
         sent = np.frombuffer(bytes(tab.received_audio), "<i2")
@@ -155,7 +157,7 @@ async def test_what_was_not_heard_is_not_in_the_sound(server: Server, tmp_path: 
 
 async def test_only_the_last_half_hour_of_sound_is_kept_and_the_file_says_so(server: Server, tmp_path: Path) -> None:
     async with page(server.url) as tab:
-        await tab.js("parley.say('Hello')", gesture=True)
+        await tab.js("parley.say('Thanks')", gesture=True)
         await tab.until(
             "document.querySelector('.entry.assistant[data-state=done] .heard') && !document.querySelector('.ahead')"
         )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.web.browser import Tab, page
+from tests.web.pipelines import talking_to
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -92,7 +93,7 @@ async def test_the_figures_of_typed_turns_add_up_from_the_key_on(server: Server,
     async with page(server.url, connection=connection) as tab:
         await tab.js(WATCH)
         for number, (text, tools) in enumerate(
-            (("Hello", []), ("Thanks", []), ("Please get the time for me.", ["get_time"]))
+            (("Thanks", []), ("Goodbye", []), ("Please roll the dice.", ["roll_dice"]))
         ):
             await enter(tab, text)
             turn = await finished(tab, number + 1)
@@ -110,7 +111,8 @@ async def test_the_figures_of_typed_turns_add_up_from_the_key_on(server: Server,
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
 async def test_the_figures_of_a_spoken_turn_add_up(server: Server, microphone: Microphone, connection: str) -> None:
-    async with page(server.url, microphone(1.0, "weather_question", 60.0), connection=connection) as tab:
+    mic = microphone(1.0, "weather_question", 60.0)
+    async with talking_to("brief", server, mic, connection=connection) as tab:
         await tab.js(WATCH)
         await tab.click("#heart")
         turn = await finished(tab, 1)
@@ -126,13 +128,14 @@ async def test_the_figures_of_a_spoken_turn_add_up(server: Server, microphone: M
 async def test_the_figures_of_a_held_turn_add_up_from_letting_go(
     server: Server, microphone: Microphone, connection: str
 ) -> None:
-    async with page(server.url, microphone("weather_question", 60.0), connection=connection) as tab:
+    mic = microphone("weather_question", 60.0)
+    async with talking_to("brief", server, mic, connection=connection) as tab:
         await tab.js(WATCH)
         await tab.press("h")
         await tab.press(" ")
         await tab.until("parley.talk.holdable")
         await tab.key("keyDown", " ", text=" ")
-        await tab.until("performance.now() - parley.talk.hold.since > 2300")
+        await tab.until("performance.now() - parley.talk.hold.since > 800")
         await tab.key("keyUp", " ")
         turn = await finished(tab, 1)
         adds_up(turn)
@@ -143,38 +146,38 @@ async def test_the_figures_of_a_held_turn_add_up_from_letting_go(
         assert tab.errors == []
 
 
-async def test_what_ran_in_the_pause_is_in_brackets_and_costs_no_time(tmp_path: Path, microphone: Microphone) -> None:
-    (tmp_path / "parley.toml").write_text(
-        '[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\nspeculation = "on"\nspeculate_after_ms = 100\n'
-    )
-    server = Server(cwd=tmp_path)
-    try:
-        async with page(server.url, microphone(0.5, "hello_world", 5.0, "hello_world", 60.0)) as tab:
-            await tab.js(WATCH)
-            # The longest pause, so that a busy machine is done in it.
-            await tab.js(
-                "(() => { const silence = document.querySelector('#silence'); silence.value = '2000'; "
-                "silence.dispatchEvent(new Event('change')) })()"
-            )
-            await tab.click("#heart")
-            await tab.until("document.querySelector('#last .speculation')?.dataset.outcome === 'won'")
-            turn = await tab.js("seen.findLast(({ won }) => won)")
-            adds_up(turn)
-            await is_shown_to_add_up(tab)
-            assert "what is in brackets cost no time" in await tab.text("#last")
-            model = next(stage for stage in turn["stages"] if stage["name"] == "model")
-            assert model["to"] > model["from"]
-            assert model["waitedMs"] == 0
-            row = await tab.js("document.querySelector('#last [data-stage=model]').closest('tr').innerText")
-            assert re.search(r"\(\d+ ms\)", row)
-    finally:
-        server.end()
+async def test_what_ran_in_the_pause_is_in_brackets_and_costs_no_time(server: Server, microphone: Microphone) -> None:
+    mic = microphone(1.0, "weather_question", 5.0, "weather_question", 60.0)
+    async with talking_to("early", server, mic) as tab:
+        await tab.js(WATCH)
+        # The longest pause, so that a busy machine is done in it.
+        await tab.js(
+            "(() => { const silence = document.querySelector('#silence'); silence.value = '2000'; "
+            "silence.dispatchEvent(new Event('change')) })()"
+        )
+        await tab.click("#heart")
+        await tab.until("document.querySelector('#last .speculation')?.dataset.outcome === 'won'")
+        turn = await tab.js("seen.findLast(({ won }) => won)")
+        adds_up(turn)
+        await is_shown_to_add_up(tab)
+        assert "begun in your pause" in await tab.text("#last")
+        assert "what is in brackets cost no time" in await tab.text("#last")
+        model = next(stage for stage in turn["stages"] if stage["name"] == "model")
+        assert model["to"] > model["from"]
+        assert model["waitedMs"] == 0
+        row = await tab.js("document.querySelector('#last [data-stage=model]').closest('tr').innerText")
+        assert re.search(r"\(\d+ ms\)", row)
+        left = await tab.js(
+            "[...document.querySelectorAll('#last i')].map((bar) => [bar.dataset.stage, bar.style.left])"
+        )
+        starts = {stage: float(start.removesuffix("%")) for stage, start in left}
+        assert starts["pause"] <= starts["model"] < starts["playback"], "the model began in the pause"
 
 
 async def test_a_reply_that_nobody_heard_has_no_figures(server: Server) -> None:
     async with page(server.url) as tab:
         await tab.js(WATCH)
-        await enter(tab, "Hello")
+        await enter(tab, "Thanks")
         await finished(tab, 1)
         await tab.js("parley.loudspeaker.addEventListener('started', () => parley.interrupt(), { once: true })")
         await enter(tab, "What can you do? Please help me.")
