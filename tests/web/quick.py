@@ -58,6 +58,7 @@ class Line:
         self._port = 0
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.StreamWriter] = set()
+        self._passing: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -73,7 +74,18 @@ class Line:
         for connection in self._connections:
             connection.transport.abort()
 
+    async def end(self) -> None:
+        """Cut it, and wait until nothing of it is left."""
+        while self._passing:
+            self.cut()
+            await asyncio.wait(self._passing, timeout=0.1)
+        self.cut()
+
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
         both = {writer, far_writer}
         self._connections |= both
@@ -96,4 +108,4 @@ async def line(server: Server | Mortal) -> AsyncIterator[Line]:
     try:
         yield made
     finally:
-        made.cut()
+        await made.end()

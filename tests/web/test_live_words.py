@@ -36,8 +36,8 @@ async def test_words_are_shown_before_the_turn_is_over(server: Server, microphon
         shown = await tab.js("shown")
         live = [one["words"] for one in shown if one["partial"] and one["words"]]
         assert live[0] == "writing down", "nothing has been heard yet"
-        early = next(one for one in shown if one["partial"] and one["words"] not in ("", None, "writing down"))
-        assert early["text"] == "", "before the recogniser has promised any of them"
+        heard = [one for one in shown if one["partial"] and one["words"] not in ("", None, "writing down")]
+        assert any(len(one["words"]) > len(one["text"]) for one in heard), "before the recogniser has promised them"
         assert tab.told("error") == []
         assert tab.errors == []
 
