@@ -60,8 +60,10 @@ def test_a_stage_that_dies_is_noticed_and_all_are_ended(pipeline: ChildPipeline,
     assert not any(map(alive, pipeline.pids))
 
 
-def test_what_a_stage_writes_because_the_one_before_it_died_is_no_answer() -> None:
-    dies = stage("os.write(1, text[:2]); os._exit(1)")
+@pytest.mark.parametrize("dies_s", [0, 0.5])
+def test_what_a_stage_writes_because_the_one_before_it_died_is_no_answer(dies_s: float) -> None:
+    """Also while the one before is still about to die, as on a busy machine."""
+    dies = stage(f"os.write(1, text[:2]); os.close(1); time.sleep({dies_s}); os._exit(1)")
     finishes = (
         sys.executable,
         "-c",

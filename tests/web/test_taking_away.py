@@ -144,8 +144,9 @@ async def test_what_was_not_heard_is_not_in_the_sound(server: Server, tmp_path: 
         await tab.js("parley.say('Who are you?')", gesture=True)
         await tab.until("document.querySelector('.entry.assistant .heard')?.textContent.length > 20")
         await tab.press("Escape")
-        # What was heard is counted by then.
+        # What was heard is counted, and all of it is in the recording, once the server has said what it keeps.
         await eventually(lambda: bool(tab.asked("conversation.item.truncate")), "the reply is cut", tab)
+        await tab.until("[...parley.talk.transcript.entries.values()].at(-1).kept")
         _, assistant = both_sides(await downloaded(tab, tmp_path / "downloads", "#take-audio"))
         (truncate, *_) = tab.asked("conversation.item.truncate")
         sent = np.frombuffer(bytes(tab.received_audio), "<i2")

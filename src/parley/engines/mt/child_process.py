@@ -4,7 +4,8 @@ Laws:
 - A child that has ended, or does not answer within the limit, raises `ChildLost` and is gone: all its processes are killed, since late
   output could not be told from the answer to the next text.
 - An answer counts only if every process is there when it has come: behind one that ended, the next ones may finish what they were given
-  as if it were a text.
+  as if it were a text. A process that ends closes its output first, and the end of an output is what the next one finishes at; so that is
+  what is looked at. To see it, this process keeps each output open.
 - The processes end when their standard input does, so they never outlive the server. They are in a session of their own: Ctrl-C in the
   server's terminal is the server's alone.
 - Not for two threads at once; `kill()` is for any thread at any time.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -59,8 +61,6 @@ class ChildPipeline:
                         start_new_session=True,
                     )
                 )
-                if before is not None:
-                    before.close()
         except BaseException:
             self.close()
             raise
@@ -103,9 +103,19 @@ class ChildPipeline:
             if not block or len(answer) > MAX_ANSWER:
                 raise EOFError
             answer += block
-        if any(process.poll() is not None for process in self._processes):
+        if any(process.poll() is not None for process in self._processes) or self._interrupted():
             raise EOFError
         return answer[:-1]
+
+    def _interrupted(self) -> bool:
+        """Whether the output of a process that another one reads has ended."""
+        if not hasattr(select, "poll"):  # Windows
+            return False
+        outputs = select.poll()
+        for process in self._processes[:-1]:
+            assert process.stdout is not None
+            outputs.register(process.stdout, 0)  # an end is always told
+        return bool(outputs.poll(0))
 
     def kill(self) -> None:
         """End the processes now. Does not wait for them: `close()` does."""
