@@ -312,6 +312,9 @@ FEW_FRAMES = """(() => {
 })();"""
 """Ten frames a second: without a graphics card, drawing sixty takes as much of a processor as all the rest of the page."""
 
+DRAWN = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+"""The page has been laid out and drawn anew."""
+
 CHOOSE = 'localStorage.getItem("parley.preferences") ?? localStorage.setItem("parley.preferences", CHOICE);'
 
 

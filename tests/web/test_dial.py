@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import Tab
+from tests.web.browser import DRAWN, Tab
 from tests.web.pipelines import talking_to
 from tests.web.server import Server
 
@@ -21,9 +21,6 @@ Microphone = Callable[..., Path]
 SLOTS = 240
 LATER = "parley.dial.epoch -= {} * 20_000 / 240"
 """So many slots go by."""
-
-DRAWN = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
-"""The page has been laid out and drawn anew."""
 
 OUTERMOST = 0.385 + 0.007 + 0.1
 """Where a full bar ends, of the dial's width."""

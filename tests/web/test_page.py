@@ -11,14 +11,11 @@ import numpy as np
 import pytest
 
 from parley.web import page_files
-from tests.web.browser import eventually, page
+from tests.web.browser import DRAWN, eventually, page
 from tests.web.conftest import OFFLINE
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-DRAWN = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
-"""The page has been laid out and drawn anew."""
 
 
 async def test_a_typed_message_is_answered_and_escape_stops_the_answer(server: Server) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.web.browser import Tab, page
+from tests.web.browser import DRAWN, Tab, page
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -142,7 +142,7 @@ async def shown(tab: Tab, state: str, width: int, height: int) -> None:
         await tab.js("location.hash = '#interpreter'")
         await tab.until("parley.view === parley.interpreter")
     await tab.js(f"(() => {{ {STATES[state]} }})()")
-    await tab.js("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    await tab.js(DRAWN)
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.web.browser import Tab, page
+from tests.web.browser import DRAWN, Tab, page
 from tests.web.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -87,7 +87,7 @@ async def sized(tab: Tab, width: int, height: int, *, text: int = 100) -> None:
 
 async def drawn(tab: Tab) -> None:
     """Two frames later: observers of sizes have had their say."""
-    await tab.js("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    await tab.js(DRAWN)
 
 
 async def alerted(tab: Tab) -> None:
